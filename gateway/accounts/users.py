@@ -1,0 +1,57 @@
+"""Workforce members: rows that name them; their passwords and factors live in the keyholder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from gateway.accounts.ports import Directory
+from gateway.clock import Clock
+from gateway.errors import Misconfigured
+from gateway.registry import nearest
+from gateway.store import schema
+from gateway.store.database import Tx
+from gateway.store.rows import Row, Rows
+
+ROLES = ("staff", "office", "officer", "admin", "auditor")
+
+
+class Users:
+    """Finds and adds workforce members."""
+
+    def __init__(self, rows: Rows, directory: Directory, clock: Clock) -> None:
+        self._rows = rows
+        self._directory = directory
+        self._clock = clock
+
+    def find(self, conn: Connection, tenant: str, address: str) -> Row | None:
+        """The row of that address, its MAC checked, or None. Raises Tampered."""
+        statement = select(schema.users).where(
+            schema.users.c.tenant == tenant,
+            schema.users.c.address_index == self._directory.index(tenant, address),
+        )
+        found = self._rows.find(conn, statement)
+        return found[0] if found else None
+
+    def add(self, tx: Tx, tenant: str, address: str, role: str, *, user: str, name: str = "") -> str:
+        """A new row; the id is made by the caller, who registers it with the keyholder first.
+
+        Raises Misconfigured for an unknown role or an address that is taken.
+        """
+        if role not in ROLES:
+            raise Misconfigured(f"unknown role '{role}': {nearest(role, list(ROLES))}")
+        if self.find(tx.conn, tenant, address) is not None:
+            raise Misconfigured("this address already has an account; change it with 'sealgate user'")
+        self._rows.insert(
+            tx, schema.users, id=user, tenant=tenant,
+            address=self._directory.seal(tenant, "users", user, address),
+            address_index=self._directory.index(tenant, address),
+            name=self._directory.seal(tenant, "users.name", user, name) if name else None,
+            role=role, state="active", created_at=self._clock.now_us(),
+        )  # fmt: skip
+        return user
+
+    def address(self, row: Any) -> str:
+        """The address of a row of `users`."""
+        return self._directory.open(row["tenant"], "users", row["id"], row["address"])
