@@ -1,0 +1,470 @@
+"""Typed clients of the keyholder: one class per role, one method per call, over that role's Unix socket.
+
+Promises: a call returns what the keyholder committed, raises `Denied` with its reason, or raises `Unavailable`; nothing
+is repeated by itself, because after a broken connection nobody knows whether a one-time code was spent. Arguments that
+are key material or tokens are bytes; in answers, which are as on the wire, bytes are base64 text (`unb64`).
+Which role may call what is decided by the keyholder from socket and peer uid, never here. DESIGN §2, §4, §4b.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict, cast
+
+from keys.errors import Denied, Unavailable
+from keys.keyholder import wire
+from keys.keyholder.wire import b64, unb64
+
+__all__ = [
+    "Connection", "Deposit", "DepositGrant", "DepositObject", "OperatorClient", "PortalClient", "Receipt", "Released",
+    "Session", "WorkerClient", "b64", "unb64",
+]  # fmt: skip
+
+_BATCH_BYTES = 600_000
+
+
+class Receipt(TypedDict):
+    """Proof that the keyholder recorded something: its log's origin, the entry's index and leaf hash, its signature.
+
+    `signature` is made with the tenant's release log key over ``lp("sealgate/receipt/v1", log, index, leaf_hash)``.
+    """
+
+    log: str
+    index: int
+    leaf_hash: str
+    signature: str
+    resumed: bool
+
+
+class Session(TypedDict):
+    """A session as the portal may know it. Exactly one of `person` and `user` is set. Times in microseconds."""
+
+    handle: str
+    tenant: str
+    person: str | None
+    user: str | None
+    role: str | None
+    proof: int
+    method: str
+    scope: dict[str, str] | str
+    expires_us: int
+    first_proof_us: int
+
+
+class Released(TypedDict):
+    """One object's share (base64) and the receipt; `secret` (R) only for an officer reading held mail."""
+
+    share: str
+    receipt: Receipt
+    secret: NotRequired[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DepositGrant:
+    """One way to open a message. `secret` is R, for the kinds review and staff only."""
+
+    id: str
+    kind: str
+    floor: int
+    person: str | None = None
+    secret: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DepositObject:
+    """One sealed object: its id, kind and the FLOE header tag that pins it."""
+
+    id: str
+    kind: str
+    header_tag: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Deposit:
+    """What the keyholder must know of a message before any copy of it leaves. `share` is S; times in microseconds."""
+
+    tenant: str
+    message: str
+    expires_us: int
+    share: bytes
+    grants: Sequence[DepositGrant]
+    objects: Sequence[DepositObject]
+    sender_user: str | None = None
+    hold_until_us: int | None = None
+
+    def params(self) -> dict[str, Any]:
+        """As it travels."""
+        return {
+            "tenant": self.tenant, "message": self.message, "expires_us": self.expires_us, "share": b64(self.share),
+            "sender_user": self.sender_user, "hold_until_us": self.hold_until_us,
+            "grants": [
+                {"id": g.id, "kind": g.kind, "floor": g.floor, "person": g.person}
+                | ({} if g.secret is None else {"secret": b64(g.secret)})
+                for g in self.grants
+            ],
+            "objects": [{"id": o.id, "kind": o.kind, "header_tag": b64(o.header_tag)} for o in self.objects],
+        }  # fmt: skip
+
+
+class Connection:
+    """A small pool of connections to one socket; any thread may call. At most `size` idle ones are kept."""
+
+    def __init__(self, path: str | Path, *, timeout_seconds: float = 5.0, size: int = 8) -> None:
+        self._path = str(path)
+        self._timeout = timeout_seconds
+        self._size = size
+        self._lock = threading.Lock()
+        self._idle: list[socket.socket] = []
+        self._next = 0
+
+    def call(self, method: str, params: Mapping[str, Any]) -> Any:
+        """The answer. Raises Denied with the keyholder's reason, Unavailable for everything else that went wrong."""
+        with self._lock:
+            self._next += 1
+            number = self._next
+        try:
+            peer = self._take()
+        except OSError as error:
+            raise wire.unavailable(error) from error
+        try:
+            wire.send(peer, {"id": number, "method": method, "params": dict(params)})
+            answer = wire.receive(peer)
+        except (OSError, wire.BadFrame, ValueError) as error:
+            peer.close()
+            raise wire.unavailable(error) from error
+        if answer is None or answer.get("id") != number:
+            peer.close()
+            raise Unavailable("the keyholder closed the connection or answered another question")
+        self._give(peer)
+        if "ok" in answer:
+            return answer["ok"]
+        denied = answer.get("denied")
+        if isinstance(denied, dict):
+            raise Denied(str(denied.get("reason", "")), {k: v for k, v in denied.items() if k != "reason"})
+        raise Unavailable(f"the keyholder refused the call: {answer.get('error', 'unknown')}")
+
+    def close(self) -> None:
+        """Close the idle connections; a later call opens a new one."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for peer in idle:
+            peer.close()
+
+    def _take(self) -> socket.socket:
+        while True:
+            with self._lock:
+                peer = self._idle.pop() if self._idle else None
+            if peer is None:
+                break
+            # Readable while idle means closed by the other side (a restart): asking over it would be a lost question.
+            if not select.select([peer], [], [], 0)[0]:
+                return peer
+            peer.close()
+        peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            peer.settimeout(self._timeout)
+            peer.connect(self._path)
+        except BaseException:
+            peer.close()
+            raise
+        return peer
+
+    def _give(self, peer: socket.socket) -> None:
+        with self._lock:
+            if len(self._idle) < self._size:
+                self._idle.append(peer)
+                return
+        with contextlib.suppress(OSError):
+            peer.close()
+
+
+class _Client:
+    def __init__(self, connection: Connection | str | Path) -> None:
+        self.connection = connection if isinstance(connection, Connection) else Connection(connection)
+
+    def _call(self, method: str, **params: Any) -> Any:
+        return self.connection.call(method, params)
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self.connection.close()
+
+
+class _LogReader(_Client):
+    """What operator and worker both may read."""
+
+    def release_log(self, tenant: str, start: int = 0) -> dict[str, Any]:
+        """``entries`` (base64, from `start`, as many as fit), ``size``, and a signed ``checkpoint`` of that size.
+
+        Ask again from start + len(entries) until that is `size`. The tenant ``system`` holds what belongs to none.
+        """
+        return cast("dict[str, Any]", self._call("release_log", tenant=tenant, start=start))
+
+    def vkeys(self, tenant: str) -> dict[str, str]:
+        """``log_vkey``, ``release_vkey``, ``system_vkey`` (C2SP signed-note verifier keys) and ``origin``."""
+        return cast("dict[str, str]", self._call("vkeys", tenant=tenant))
+
+    def destroy_message(self, tenant: str, message: str) -> dict[str, Any]:
+        """Crypto-erase: S and every R of that message are destroyed. Idempotent. ``destroyed_us``, ``receipt``."""
+        return cast("dict[str, Any]", self._call("destroy_message", tenant=tenant, message=message))
+
+
+class OperatorClient(_LogReader):
+    """Set-up, user and people records, destruction."""
+
+    def status(self) -> dict[str, Any]:
+        """``public_key``, ``kek``, ``tenants`` (id → name, origin, officer_seen, waiting), ``counts``, ``nodes``."""
+        return cast("dict[str, Any]", self._call("status"))
+
+    def create_tenant(self, tenant: str, name: str, origin: str) -> dict[str, str]:
+        """Make a tenant's keys and logs; same as `vkeys`. Idempotent; Denied("differs") for another name or origin."""
+        return cast("dict[str, str]", self._call("create_tenant", tenant=tenant, name=name, origin=origin))
+
+    def register_node(self, node: str, role: str, public: bytes) -> dict[str, str]:
+        """Register the public half of a node key (role smtp or worker). Idempotent; Denied("differs") for another."""
+        return cast("dict[str, str]", self._call("register_node", node=node, role=role, public=b64(public)))
+
+    def put_settings(self, tenant: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Have a tenant's settings signed: ``serial``, ``signature``, ``waiting``.
+
+        After the tenant's first officer has signed in a change only waits; serial and signature are the old ones'.
+        """
+        return cast("dict[str, Any]", self._call("put_settings", tenant=tenant, body=dict(body)))
+
+    def add_user(self, tenant: str, user: str, role: str, password: str, *, name: str = "") -> dict[str, str]:
+        """A workforce member with a password (8 characters at least) and a fresh TOTP: ``totp_uri``, shown once."""
+        return cast(
+            "dict[str, str]",
+            self._call("add_user", tenant=tenant, user=user, role=role, password=password, name=name),
+        )
+
+    def set_password(self, tenant: str, user: str, password: str) -> None:
+        """Replace the password; the user's sessions end."""
+        self._call("set_password", tenant=tenant, user=user, password=password)
+
+    def disable_user(self, tenant: str, user: str) -> None:
+        """End the user's sessions and app passwords and refuse any sign-in. Idempotent."""
+        self._call("disable_user", tenant=tenant, user=user)
+
+    def app_password(self, tenant: str, user: str, username: str) -> dict[str, str]:
+        """``password`` for submission under `username`, generated and shown once; the next snapshot carries it."""
+        return cast("dict[str, str]", self._call("app_password", tenant=tenant, user=user, username=username))
+
+    def register_person(self, tenant: str, person: str, phone: str | None) -> None:
+        """A recipient and the phone number (E.164) the clinic had before; None removes the number."""
+        self._call("register_person", tenant=tenant, person=person, phone=phone)
+
+    def expire(self) -> dict[str, int]:
+        """Destroy the day keys whose day and grace have passed: ``day_keys``, ``shares``, ``sessions``."""
+        return cast("dict[str, int]", self._call("expire"))
+
+
+class WorkerClient(_LogReader):
+    """Deposits, epochs, snapshot, checkpoints, texts to send, and what an officer approved."""
+
+    def keys(self, node: str) -> dict[str, Any]:
+        """``tenants`` (id → directory, index, row_mac, log_value: base64 keys) and the keyholder's ``public_key``."""
+        return cast("dict[str, Any]", self._call("keys", node=node))
+
+    def node_keys(self, node: str) -> dict[str, Any]:
+        """Role → ``public``, ``signature`` over ("sealgate/node-key/v1", node, role, public)."""
+        return cast("dict[str, Any]", self._call("node_keys", node=node))
+
+    def settings(self, tenant: str) -> dict[str, Any]:
+        """``serial``, ``body``, ``signature`` over ("sealgate/settings/v1", tenant, serial, canonical(body))."""
+        return cast("dict[str, Any]", self._call("settings", tenant=tenant))
+
+    def epochs(self, node: str) -> list[dict[str, Any]]:
+        """All undestroyed epoch keys of that node, current and next included: epoch, public, private, signature.
+
+        The signature is over ("sealgate/epoch/v1", node, epoch, public).
+        """
+        return cast("list[dict[str, Any]]", self._call("epochs", node=node))
+
+    def epoch_done(self, node: str, epoch: int) -> None:
+        """Destroy an epoch's private key. Idempotent; Denied("not-over") while its hour runs."""
+        self._call("epoch_done", node=node, epoch=epoch)
+
+    def snapshot(self, node: str, extensions: Mapping[str, Any]) -> dict[str, str]:
+        """``payload`` (canonical JSON text) and ``signature`` over ("sealgate/snapshot/v1", payload)."""
+        return cast("dict[str, str]", self._call("snapshot", node=node, extensions=dict(extensions)))
+
+    def deposit(self, items: Sequence[Deposit]) -> dict[str, Receipt]:
+        """Deposit messages, one commit per batch; message → receipt. Safe to repeat while identical.
+
+        Denied("differs") when one was deposited with other contents, Denied("destroyed") after its destruction.
+        """
+        receipts: dict[str, Receipt] = {}
+        batch: list[dict[str, Any]] = []
+        room = _BATCH_BYTES
+        for params in (item.params() for item in items):
+            cost = 400 + 220 * len(params["grants"]) + 160 * len(params["objects"])
+            if batch and cost > room:
+                receipts.update(self._call("deposit", items=batch))
+                batch, room = [], _BATCH_BYTES
+            batch.append(params)
+            room -= cost
+        if batch:
+            receipts.update(self._call("deposit", items=batch))
+        return receipts
+
+    def narrow(
+        self, tenant: str, message: str, grant: str | None, change: Mapping[str, Any], actor: str, request: str
+    ) -> Receipt:
+        """Revoke (``{"revoke": True}``) or shorten (``{"expires_us": n}``) one grant, or all with the message."""
+        return cast(
+            "Receipt",
+            self._call(
+                "narrow", tenant=tenant, message=message, grant=grant, change=dict(change), actor=actor, request=request
+            ),
+        )
+
+    def grant_state(self, tenant: str, grants: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Grant → ``state``, ``expires_us``, ``revoked_us``, ``receipt`` (of the revocation, else None)."""
+        return cast("dict[str, dict[str, Any]]", self._call("grant_state", tenant=tenant, grants=list(grants)))
+
+    def messages(self, tenant: str, after: str, before_us: int, limit: int = 500) -> list[str]:
+        """Ids, in order and after `after`, of messages deposited before that time and not destroyed: for the sweep."""
+        return cast("list[str]", self._call("messages", tenant=tenant, after=after, before_us=before_us, limit=limit))
+
+    def take_texts(self, limit: int) -> list[dict[str, Any]]:
+        """Texts to send now: id, tenant, number, code, kind. Handed out again after a minute unless `text_done`."""
+        return cast("list[dict[str, Any]]", self._call("take_texts", limit=limit))
+
+    def text_done(self, id: str, ok: bool) -> None:
+        """Forget a text that was sent; with ok False it is handed out again, three times at most."""
+        self._call("text_done", id=id, ok=ok)
+
+    def sign_checkpoint(self, log: str, size: int, root: bytes, old_size: int, proof: Sequence[bytes]) -> str:
+        """The signed note of a tree that provably extends the last one signed. Denied("inconsistent") otherwise."""
+        return cast(
+            "str",
+            self._call(
+                "sign_checkpoint", log=log, size=size, root=b64(root), old_size=old_size, proof=[b64(h) for h in proof]
+            ),
+        )
+
+    def last_checkpoint(self, log: str) -> dict[str, Any] | None:
+        """``size``, ``root`` (base64), ``note`` of the last tree signed for that log; None before the first."""
+        return cast("dict[str, Any] | None", self._call("last_checkpoint", log=log))
+
+    def release_held(self, tenant: str, message: str, act: str) -> dict[str, Any]:
+        """``shares`` (object → S_o), ``secret`` (R) for an officer's recorded act; repeatable until `held_done`."""
+        return cast("dict[str, Any]", self._call("release_held", tenant=tenant, message=message, act=act))
+
+    def held_done(self, tenant: str, message: str) -> None:
+        """Destroy every R of a held message: its release is settled or it was dropped. Idempotent."""
+        self._call("held_done", tenant=tenant, message=message)
+
+
+class PortalClient(_Client):
+    """What the portal may ask, nearly all of it with a person's session."""
+
+    def keys(self) -> dict[str, Any]:
+        """As WorkerClient.keys."""
+        return cast("dict[str, Any]", self._call("keys"))
+
+    def settings(self, tenant: str) -> dict[str, Any]:
+        """As WorkerClient.settings."""
+        return cast("dict[str, Any]", self._call("settings", tenant=tenant))
+
+    def grant_info(self, grant: str) -> dict[str, Any]:
+        """``state`` (live revoked expired frozen destroyed unknown), tenant, message, person, floor, expires_us,
+        revoked_us, ``doors`` (of text staff totp remembered), tries_left, locked_until_us, phone_last (always None)."""
+        return cast("dict[str, Any]", self._call("grant_info", grant=grant))
+
+    def ask_text(self, grant: str, last4: str, visitor: str, network: str) -> dict[str, Any]:
+        """Queue a text code for this browser. Denied: last-four, too-many, too-soon, no-phone, or the grant's state."""
+        return cast(
+            "dict[str, Any]", self._call("ask_text", grant=grant, last4=last4, visitor=visitor, network=network)
+        )
+
+    def verify(self, grant: str, code: str, visitor: str, network: str) -> Session:
+        """A session for a text code, staff code or TOTP. Denied: wrong, used, expired, too-many, or the state."""
+        return cast("Session", self._call("verify", grant=grant, code=code, visitor=visitor, network=network))
+
+    def use_device(self, grant: str, device: bytes, visitor: str) -> Session:
+        """A session for a remembered device. Denied: unknown-device, too-new, or the grant's state."""
+        return cast("Session", self._call("use_device", grant=grant, device=b64(device), visitor=visitor))
+
+    def remember(self, session: str) -> dict[str, Any]:
+        """``device`` (32 bytes, base64, for the cookie) and ``expires_us``. Denied("not-allowed") where it is off."""
+        return cast("dict[str, Any]", self._call("remember", session=session))
+
+    def forget_devices(self, session: str) -> int:
+        """Forget every remembered device of the session's person; how many there were."""
+        return cast("int", self._call("forget_devices", session=session))
+
+    def session(self, handle: str) -> Session:
+        """The live session of that handle. Denied("no-session")."""
+        return cast("Session", self._call("session", handle=handle))
+
+    def end_session(self, handle: str) -> None:
+        """Sign out. Idempotent."""
+        self._call("end_session", handle=handle)
+
+    def totp_begin(self, session: str) -> dict[str, str]:
+        """``uri`` and ``secret`` (base32) of a new authenticator, not yet in force."""
+        return cast("dict[str, str]", self._call("totp_begin", session=session))
+
+    def totp_confirm(self, session: str, code: str) -> dict[str, str]:
+        """``factor``: id of the factor that this first code puts in force. Denied: wrong, none-begun, too-many."""
+        return cast("dict[str, str]", self._call("totp_confirm", session=session, code=code))
+
+    def release(self, session: str, grant: str, object: str, purpose: str, request: str) -> Released:
+        """One object's share and the receipt of its release. `purpose` is one lower-case word."""
+        return cast(
+            "Released",
+            self._call("release", session=session, grant=grant, object=object, purpose=purpose, request=request),
+        )
+
+    def release_meta(self, session: str, message: str) -> dict[str, Any]:
+        """``key`` (the message's meta key) and ``receipt``."""
+        return cast("dict[str, Any]", self._call("release_meta", session=session, message=message))
+
+    def release_metas(self, session: str, messages: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """As `release_meta` for up to 200 messages in one commit; those not allowed are missing from the answer."""
+        return cast("dict[str, dict[str, Any]]", self._call("release_metas", session=session, messages=list(messages)))
+
+    def staff_login(self, tenant: str, user: str, password: str, code: str, network: str) -> Session:
+        """A staff session for password and TOTP. Denied: wrong (whatever was), too-many, busy."""
+        return cast(
+            "Session",
+            self._call("staff_login", tenant=tenant, user=user, password=password, code=code, network=network),
+        )
+
+    def staff_code(self, session: str, grant: str, how_sure: str) -> dict[str, Any]:
+        """``code`` (eight digits) and ``expires_us``. `how_sure` is a fixed word such as ``called``."""
+        return cast("dict[str, Any]", self._call("staff_code", session=session, grant=grant, how_sure=how_sure))
+
+    def unfreeze(self, session: str, grant: str) -> Receipt:
+        """Thaw a frozen grant; its staff codes are void."""
+        return cast("Receipt", self._call("unfreeze", session=session, grant=grant))
+
+    def narrow(self, session: str, message: str, grant: str | None, change: Mapping[str, Any], request: str) -> Receipt:
+        """As WorkerClient.narrow, for the sender, the office or an officer."""
+        return cast(
+            "Receipt",
+            self._call(
+                "narrow_as", session=session, message=message, grant=grant, change=dict(change), request=request
+            ),
+        )
+
+    def officer_act(self, session: str, totp: str, act: str, tenant: str, message: str, reason: str) -> dict[str, Any]:
+        """``act``: id of a recorded decision (release or drop) on one held message, proved by a fresh TOTP."""
+        return cast(
+            "dict[str, Any]",
+            self._call(
+                "officer_act", session=session, totp=totp, act=act, tenant=tenant, message=message, reason=reason
+            ),
+        )
+
+    def raise_budget(self, session: str, totp: str) -> dict[str, int]:
+        """An officer lifts the tenant's hourly limit of releases for an hour: ``until_us``."""
+        return cast("dict[str, int]", self._call("raise_budget", session=session, totp=totp))

@@ -1,0 +1,82 @@
+"""Frames between the keyholder and its clients: u32 big-endian length, then canonical JSON of at most 1 MiB.
+
+Promises: a frame is read whole or not at all; what is not the canonical spelling of an object is refused; nothing is
+allocated for a length that is over the limit. Bytes travel as standard base64 (RFC 4648 4). RFC 8785.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import socket
+import struct
+from typing import Any
+
+from keys.encoding import canonical, parse_canonical
+from keys.errors import Unavailable
+
+MAX_FRAME_BYTES = 1 << 20
+_LENGTH = struct.Struct(">I")
+
+
+class BadFrame(Exception):
+    """The other side does not speak this protocol. The connection is closed; nothing of the frame is repeated."""
+
+
+def b64(data: bytes) -> str:
+    """Standard base64, padded."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def unb64(text: str) -> bytes:
+    """The bytes of standard base64. ValueError for any other spelling."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError("not base64") from error
+    if b64(data) != text:
+        raise ValueError("not canonical base64")
+    return data
+
+
+def send(peer: socket.socket, value: dict[str, Any]) -> None:
+    """Write one frame. Raises BadFrame when it would be over the limit, OSError when the peer has gone."""
+    body = canonical(value)
+    if len(body) > MAX_FRAME_BYTES:
+        raise BadFrame("a frame is over the limit")
+    peer.sendall(_LENGTH.pack(len(body)) + body)
+
+
+def receive(peer: socket.socket) -> dict[str, Any] | None:
+    """Read one frame; None when the peer closed between frames. Raises BadFrame, or OSError (time-outs included)."""
+    head = _exactly(peer, _LENGTH.size, at_start=True)
+    if head is None:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    if not 2 <= length <= MAX_FRAME_BYTES:
+        raise BadFrame("a frame's length is out of range")
+    body = _exactly(peer, length, at_start=False)
+    try:
+        value = parse_canonical(body or b"")
+    except ValueError as error:
+        raise BadFrame("a frame is not canonical JSON") from error
+    if not isinstance(value, dict):
+        raise BadFrame("a frame is not an object")
+    return value
+
+
+def _exactly(peer: socket.socket, count: int, *, at_start: bool) -> bytes | None:
+    chunks = bytearray()
+    while len(chunks) < count:
+        chunk = peer.recv(min(count - len(chunks), 65536))
+        if not chunk:
+            if at_start and not chunks:
+                return None
+            raise BadFrame("the connection ended inside a frame")
+        chunks += chunk
+    return bytes(chunks)
+
+
+def unavailable(error: Exception) -> Unavailable:
+    """What a client raises for trouble with the connection: the class of the trouble, none of its words."""
+    return Unavailable(f"the keyholder does not answer ({type(error).__name__})")
