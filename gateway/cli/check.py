@@ -1,0 +1,50 @@
+"""`sealgate check`: is the configuration right, and what is in force, value by value with where it came from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import fields
+
+from gateway.cli._options import add_config, add_json, settings_of
+from gateway.settings import SECTIONS, SecretFile, Settings, example, render_value
+
+NAME = "check"
+HELP = "validate the configuration and print what is in force"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config(parser)
+    add_json(parser)
+    parser.add_argument("--example", action="store_true", help="print an example file with every setting and exit")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.example:
+        print(example(), end="")
+        return 0
+    settings = settings_of(args)
+    for name, key in (("courier", "password_file"), ("notify", "sms_token_file")):
+        secret: SecretFile | None = getattr(getattr(settings, name), key)
+        if secret is not None:
+            secret.read()
+    rows = in_force(settings)
+    if args.json:
+        shown = {key: {"value": value, "from": origin} for key, value, origin in rows}
+        print(json.dumps({"ok": True, "settings": shown}, indent=2, ensure_ascii=False))
+        return 0
+    width = max(len(f"{key} = {value}") for key, value, _ in rows if len(value) < 60)
+    for key, value, origin in rows:
+        print(f"{f'{key} = {value}':<{width}}  # {origin}")
+    return 0
+
+
+def in_force(settings: Settings) -> list[tuple[str, str, str]]:
+    """(key, value as TOML, where from) of every setting; what may hold a password is shown as ***."""
+    rows = []
+    for name, section in SECTIONS.items():
+        for item in fields(section):
+            value = getattr(getattr(settings, name), item.name)
+            shown = '"***"' if item.metadata["secret"] and "@" in str(value) else render_value(value)
+            rows.append((f"{name}.{item.name}", shown, settings.origins.get(f"{name}.{item.name}", "default")))
+    return rows

@@ -1,0 +1,115 @@
+"""The command's frame: discovery, exit codes, and what an error may print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from gateway import cli
+from gateway.errors import TryLater
+from tests.unit.infra.test_settings import LEAST
+
+
+def give(monkeypatch: pytest.MonkeyPatch, run: object) -> None:
+    module = types.ModuleType("gateway.cli.sample")
+
+    def arguments(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--n", type=int)
+
+    vars(module).update(NAME="sample", HELP="a sample", add_arguments=arguments, run=run)
+    monkeypatch.setitem(sys.modules, "gateway.cli.sample", module)
+    monkeypatch.setattr(cli, "command_names", lambda: ["check", "sample"])
+
+
+def test_every_command_has_name_help_arguments_and_run() -> None:
+    for name in cli.command_names():
+        module = cli.command(name)
+        assert name == module.NAME
+        assert module.HELP
+        assert "\n" not in module.HELP
+        module.add_arguments(argparse.ArgumentParser())
+        assert callable(module.run)
+
+
+def test_one_command_imports_only_itself(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    give(monkeypatch, lambda args: 3)
+    monkeypatch.delitem(sys.modules, "gateway.cli.check", raising=False)
+    assert cli.main(["sample"]) == 3
+    assert "gateway.cli.check" not in sys.modules
+
+
+def test_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["chekc"]) == 64
+    assert "did you mean 'check'?" in capsys.readouterr().err
+
+
+def test_wrong_usage_is_64(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    give(monkeypatch, lambda args: 0)
+    assert cli.main([]) == 64
+    assert cli.main(["sample", "--n", "x"]) == 64
+    assert cli.main(["sample", "--what"]) == 64
+
+
+def test_help_and_version_end_well(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == 0
+    assert "check" in capsys.readouterr().out
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("sealgate ")
+
+
+def test_error_decides_the_exit_code_and_prints_its_public_text(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(args: object) -> int:
+        raise TryLater("marked-detail")
+
+    give(monkeypatch, run)
+    assert cli.main(["sample"]) == 75
+    shown = capsys.readouterr().err
+    assert "Nothing is lost" in shown
+    assert "marked-detail" not in shown
+
+
+def test_unforeseen_error_prints_no_text_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(args: object) -> int:
+        raise ValueError("Jane Roe <jane@example.org>")
+
+    give(monkeypatch, run)
+    assert cli.main(["sample"]) == 70
+    shown = capsys.readouterr().err
+    assert "ValueError at test_cli.py:" in shown
+    assert "Jane" not in shown
+
+
+def test_check_prints_values_with_their_origin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text(LEAST + '[store]\nurl = "postgresql+psycopg://u:hunter-two@db/s"\n')
+    assert cli.main(["check", "--config", str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert 'tenant.name = "riverside"' in shown
+    assert "# gateway.toml:2" in shown
+    assert 'store.url = "***"' in shown
+    assert "hunter" not in shown
+    assert cli.main(["check", "--json", "--config", str(file)]) == 0
+    assert json.loads(capsys.readouterr().out)["settings"]["policy.file"] == {"value": '"clinic"', "from": "default"}
+
+
+def test_check_of_a_wrong_file_is_78(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text(LEAST + 'passwort_file = "x"\n')
+    assert cli.main(["check", "--config", str(file)]) == 78
+    assert "did you mean 'password_file'?" in capsys.readouterr().err
+
+
+def test_check_reads_secret_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text(LEAST + 'username = "g"\npassword_file = "absent"\n')
+    assert cli.main(["check", "--config", str(file)]) == 78
+    assert "absent cannot be read" in capsys.readouterr().err
