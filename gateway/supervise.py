@@ -1,0 +1,170 @@
+"""The parent of the roles: starts them in order, restarts one that falls over, forwards signals, ends when told.
+
+Promises: the parent itself opens no mail, key or database; a role that dies is started again after a pause that grows to
+30 s, and nothing that it had promised is lost, because every promise is on disk; SIGTERM ends the doors first and the
+keyholder last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from gateway.errors import TryLater
+from gateway.logs import Log
+from gateway.roles import Identity, child_setup
+
+log = Log("gateway.supervise")
+READY_WITHIN_SECONDS = 60.0
+DRAIN_SECONDS = 40.0
+STEADY_SECONDS = 20.0  # a role that ran this long gets a short pause again
+
+
+@dataclass(slots=True)
+class Child:
+    """One role's process. `argv` writes `{"ready": true, …}` as its first line on standard output."""
+
+    role: str
+    argv: Sequence[str]
+    identity: Identity
+    environ: dict[str, str]
+    process: subprocess.Popen[bytes] | None = None
+    ready: dict[str, Any] = field(default_factory=dict)
+    failures: int = 0
+    started_at: float = 0.0
+    restart_at: float = 0.0
+
+    def start(self) -> None:
+        """Start it and wait for its ready line. Raises TryLater when it ends or says nothing in time."""
+        as_user: dict[str, Any] = {}
+        if self.identity.uid is not None:
+            as_user = {"user": self.identity.uid, "group": self.identity.gid, "extra_groups": list(self.identity.groups)}
+        self.started_at = time.monotonic()
+        self.process = subprocess.Popen(
+            list(self.argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=self.environ,
+            preexec_fn=child_setup(), close_fds=True, **as_user,
+        )  # fmt: skip
+        self.ready = self._await_ready()
+
+    def _await_ready(self) -> dict[str, Any]:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        descriptor = self.process.stdout.fileno()
+        text = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(descriptor, selectors.EVENT_READ)
+            while b"\n" not in text:
+                if not selector.select(max(0.0, self.started_at + READY_WITHIN_SECONDS - time.monotonic())):
+                    raise TryLater(f"{self.role} did not become ready")
+                piece = os.read(descriptor, 65536)
+                if not piece:
+                    raise ChildEnded(self.role, self.process.wait())
+                text += piece
+        answer: dict[str, Any] = json.loads(text.split(b"\n", 1)[0])
+        return answer
+
+    def ended(self) -> int | None:
+        """Its exit status when it has ended."""
+        return None if self.process is None else self.process.poll()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to it if it runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def stop(self, within_seconds: float) -> None:
+        """Ask it to end; kill it when it does not."""
+        self.signal(signal.SIGTERM)
+        if self.process is None:
+            return
+        try:
+            self.process.wait(timeout=within_seconds)
+        except subprocess.TimeoutExpired:
+            log.error("role:killed", role=self.role)
+            self.process.kill()
+            self.process.wait()
+
+
+class ChildEnded(TryLater):
+    """A part of the gateway stopped at its start."""
+
+    def __init__(self, role: str, status: int) -> None:
+        super().__init__(f"{role} ended at its start with status {status}")
+        self.status = status
+
+
+class Supervisor:
+    """Runs children until a signal. `children` start in order and stop in reverse; `on_start` runs once all are ready."""
+
+    def __init__(self) -> None:
+        self._children: list[Child] = []
+        self._stopping = False
+
+    def add(self, role: str, argv: Sequence[str], identity: Identity, environ: dict[str, str]) -> Child:
+        """Start one more child; what was started is stopped again when it fails."""
+        child = Child(role, argv, identity, environ)
+        self._children.append(child)
+        try:
+            child.start()
+        except BaseException:
+            self.stop()
+            raise
+        log.info("role:ready", role=role, pid=child.process.pid if child.process else 0)
+        return child
+
+    def run(self, on_start: Callable[[], None]) -> int:
+        """Watch them until SIGTERM or SIGINT. Returns the exit status."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._end)
+        signal.signal(signal.SIGHUP, self._forward)
+        on_start()
+        while not self._stopping:
+            for child in self._children:
+                self._look_after(child)
+            time.sleep(0.2)
+        self.stop()
+        return 0
+
+    def stop(self) -> None:
+        """End all of them, the doors first."""
+        self._stopping = True
+        for child in reversed(self._children):
+            child.stop(DRAIN_SECONDS)
+
+    def _look_after(self, child: Child) -> None:
+        now = time.monotonic()
+        status = child.ended()
+        if status is None or self._stopping:
+            return
+        if child.restart_at == 0.0:
+            child.failures = 0 if now - child.started_at > STEADY_SECONDS else child.failures + 1
+            child.restart_at = now + min(30.0, 0.3 * 2.0**child.failures)
+            log.error("role:ended", role=child.role, status=status)
+        elif now >= child.restart_at:
+            child.restart_at = 0.0
+            try:
+                child.start()
+                log.warning("role:restarted", role=child.role)
+            except (TryLater, OSError, ValueError):
+                log.exception("role:failed", role=child.role)
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        self._stopping = True
+
+    def _forward(self, number: int, frame: FrameType | None) -> None:
+        for child in self._children:
+            child.signal(number)
+
+
+def python(*arguments: str) -> list[str]:
+    """Command line of this very interpreter; isolated from the current folder and user site (-P -s)."""
+    return [sys.executable, "-P", "-s", *arguments]
