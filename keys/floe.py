@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hmac
 import os
+from collections.abc import Iterator
 
 from keys import floe_family
 from keys.errors import Tampered
-from keys.floe_family import HEADER_TAG_BYTES, SEGMENT_OVERHEAD, Parameters
+from keys.floe_family import HEADER_TAG_BYTES, SEGMENT_OVERHEAD, Buffer, Parameters
 
 SEGMENT_BYTES = 262_144
 PARAMETERS = Parameters(
@@ -45,7 +46,7 @@ class Sealer:
     ``writelines``. One thread at a time. ValueError after `finish`.
     """
 
-    __slots__ = ("_closed", "_filled", "_held", "_position", "_stream", "header", "header_tag")
+    __slots__ = ("_closed", "_filled", "_held", "_out", "_position", "_stream", "header", "header_tag")
 
     def __init__(self, key: bytes, aad: bytes) -> None:
         self._stream, self.header = floe_family.start_sealing(PARAMETERS, _key(key), aad, os.urandom)
@@ -53,35 +54,28 @@ class Sealer:
         self._position = 0
         self._held = bytearray()  # plaintext not yet sealed: a segment is sealed only when we know whether it is last
         self._filled = 0
+        self._out: memoryview | None = None
         self._closed = False
 
-    def update(self, data: bytes | bytearray | memoryview) -> bytes:
+    def update(self, data: Buffer) -> bytes:
         """Take more plaintext; the sealed segments that are complete by now, possibly none."""
-        return b"".join(self.update_pieces(data))
+        sealed: list[bytes] = []
+        for plain in self._full(data):
+            # One buffer for the life of the sealer: a fresh pair of these sizes per segment costs five times the AES.
+            out = self._out = self._out or memoryview(bytearray(SEGMENT_BYTES))
+            self._stream.seal_into(out, plain, self._next(), False, os.urandom)
+            sealed.append(bytes(out))
+        return sealed[0] if len(sealed) == 1 else b"".join(sealed)
 
     def finish(self) -> bytes:
         """The last sealed segment. Every stream has one, an empty stream too."""
         return b"".join(self.finish_pieces())
 
-    def update_pieces(self, data: bytes | bytearray | memoryview) -> list[bytes]:
+    def update_pieces(self, data: Buffer) -> list[bytes]:
         """`update` as pieces whose concatenation is the sealed segments."""
-        if self._closed:
-            raise ValueError("this stream is finished")
         pieces: list[bytes] = []
-        with memoryview(data) as whole, whole.cast("B") as view:
-            at, end = 0, len(view)
-            while self._filled + (end - at) > SEGMENT_PLAIN_BYTES:
-                if self._filled:
-                    take = SEGMENT_PLAIN_BYTES - self._filled
-                    self._hold(view[at : at + take])
-                    pieces += self._seal(self._held, final=False)
-                    self._filled = 0
-                else:
-                    take = SEGMENT_PLAIN_BYTES
-                    pieces += self._seal(view[at : at + take], final=False)
-                at += take
-            if at < end:
-                self._hold(view[at:])
+        for plain in self._full(data):
+            pieces += self._stream.seal(plain, self._next(), False, os.urandom)
         return pieces
 
     def finish_pieces(self) -> list[bytes]:
@@ -89,10 +83,28 @@ class Sealer:
         if self._closed:
             raise ValueError("this stream is finished")
         self._closed = True
-        with memoryview(self._held) as view:
-            pieces = self._seal(view[: self._filled], final=True)
-        self._held = bytearray()
+        with memoryview(self._held) as held:
+            pieces = self._stream.seal(held[: self._filled], self._next(), True, os.urandom)
+        self._held, self._out = bytearray(), None
         return pieces
+
+    def _full(self, data: Buffer) -> Iterator[Buffer]:
+        """The full segments that are now known not to be the last; the rest is held back."""
+        if self._closed:
+            raise ValueError("this stream is finished")
+        with memoryview(data) as whole, whole.cast("B") as view:
+            at, end = 0, len(view)
+            while self._filled + (end - at) > SEGMENT_PLAIN_BYTES:
+                take = SEGMENT_PLAIN_BYTES - self._filled
+                if self._filled:
+                    self._hold(view[at : at + take])
+                    yield self._held
+                    self._filled = 0
+                else:
+                    yield view[at : at + take]
+                at += take
+            if at < end:
+                self._hold(view[at:])
 
     def _hold(self, data: memoryview) -> None:
         """Keep a copy: the caller may reuse its buffer. The space is reused from segment to segment."""
@@ -105,10 +117,10 @@ class Sealer:
             self._held += data
         self._filled = end
 
-    def _seal(self, plain: bytearray | memoryview, *, final: bool) -> list[bytes]:
-        pieces = self._stream.seal(plain, self._position, final, os.urandom)
+    def _next(self) -> int:
+        """The position of the segment about to be sealed. No position is used twice, even after an error."""
         self._position += 1
-        return pieces
+        return self._position - 1
 
 
 class Opener:
@@ -123,7 +135,7 @@ class Opener:
             raise Tampered("a sealed stream's header tag is not the pinned one")
         self._stream = floe_family.start_opening(PARAMETERS, _key(key), aad, header)
 
-    def segment(self, index: int, sealed: bytes | bytearray | memoryview, *, final: bool) -> bytes:
+    def segment(self, index: int, sealed: Buffer, *, final: bool) -> bytes:
         """The plaintext of the segment at `index`, which the caller knows from the body's size to be final or not.
 
         Raises Tampered unless exactly this segment was sealed at this place of this stream.

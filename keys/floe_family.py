@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from keys.errors import Tampered
 
 Random = Callable[[int], bytes]
+Buffer = bytes | bytearray | memoryview
 
 AEAD_AES_256_GCM = 0
 KDF_EXPAND_SHA384 = 0
@@ -98,20 +99,23 @@ class Stream:
     def __repr__(self) -> str:
         return "<Stream>"
 
-    def seal(self, plain: bytes | bytearray | memoryview, position: int, final: bool, random: Random) -> list[bytes]:
+    def seal(self, plain: Buffer, position: int, final: bool, random: Random) -> list[bytes]:
         """encryptSegment, as the two pieces of the sealed segment: length and IV, then ciphertext and tag.
 
         Two pieces because joining them would copy every byte; a caller that writes can write both.
         """
-        size = len(plain) + SEGMENT_OVERHEAD
-        if size > self.parameters.segment_bytes or (not final and size != self.parameters.segment_bytes):
-            raise ValueError("a segment that is not the last one must be full, and none may be larger")
+        prefix = self._prefix(len(plain), final, random)
         cipher = self._cipher_at(position)
-        iv = random(GCM_IV_BYTES)
-        length = _LENGTH.pack(size) if final else NOT_FINAL
-        return [length + iv, cipher.encrypt(iv, plain, _POSITION_AND_END.pack(position, final))]
+        return [prefix, cipher.encrypt(prefix[LENGTH_BYTES:], plain, _POSITION_AND_END.pack(position, final))]
 
-    def open(self, sealed: bytes | bytearray | memoryview, position: int, final: bool) -> bytes:
+    def seal_into(self, out: memoryview, plain: Buffer, position: int, final: bool, random: Random) -> None:
+        """encryptSegment into `out`, which has exactly the sealed segment's size."""
+        prefix = self._prefix(len(plain), final, random)
+        cipher = self._cipher_at(position)
+        out[:_PREFIX_BYTES] = prefix
+        cipher.encrypt_into(prefix[LENGTH_BYTES:], plain, _POSITION_AND_END.pack(position, final), out[_PREFIX_BYTES:])
+
+    def open(self, sealed: Buffer, position: int, final: bool) -> bytes:
         """decryptSegment. Raises Tampered unless this very segment stood at this position with this finality."""
         size = len(sealed)
         if final:
@@ -128,6 +132,13 @@ class Stream:
             )
         except InvalidTag as error:
             raise Tampered("a segment does not open at its place") from error
+
+    def _prefix(self, plain_bytes: int, final: bool, random: Random) -> bytes:
+        """Length field and a fresh AES-GCM IV. ValueError for a segment that the format does not have."""
+        size = plain_bytes + SEGMENT_OVERHEAD
+        if size > self.parameters.segment_bytes or (not final and size != self.parameters.segment_bytes):
+            raise ValueError("a segment that is not the last one must be full, and none may be larger")
+        return (_LENGTH.pack(size) if final else NOT_FINAL) + random(GCM_IV_BYTES)
 
     def _cipher_at(self, position: int) -> AESGCM:
         """The AES context for that position: DERIVE_KEY, kept while positions share a key."""
