@@ -1,0 +1,65 @@
+"""The one door to the tests: `python -m tests fast|full|nightly [pytest arguments]`.
+
+Prints what ran, how long each room took, and what was skipped for want of what. `fast` leaves out what is marked `full`
+or `nightly`, `full` leaves out `nightly`. Properties get 50, 500 or 20,000 examples. The exit code is pytest's.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pytest
+
+TIERS = {"fast": "not full and not nightly", "full": "not nightly", "nightly": ""}
+
+
+class Ledger:
+    """Counts and seconds per room, and the reasons of skips."""
+
+    def __init__(self) -> None:
+        self.count: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.skipped: Counter[str] = Counter()
+        self.slowest: list[tuple[float, str]] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        parts = Path(report.nodeid.split("::")[0]).parts
+        room = "/".join(parts[1:3] if parts[1] == "unit" else parts[1:2])
+        self.seconds[room] += report.duration
+        if report.when == "call":
+            self.count[room] += 1
+            self.slowest.append((report.duration, report.nodeid))
+        if report.skipped and isinstance(report.longrepr, tuple):
+            self.skipped[str(report.longrepr[2]).removeprefix("Skipped: ")] += 1
+
+    def lines(self, tier: str, seconds: float) -> list[str]:
+        """The account, for people."""
+        found = [f"tests: tier {tier}, {sum(self.count.values())} ran in {seconds:.0f} s"]
+        found += [f"  {self.seconds[room]:7.1f} s  {self.count[room]:5d}  {room}" for room in sorted(self.seconds)]
+        found += [f"  slowest: {took:.1f} s {name}" for took, name in sorted(self.slowest, reverse=True)[:5]]
+        if self.skipped:
+            found += [f"  skipped {count}: {reason}" for reason, count in sorted(self.skipped.items())]
+        else:
+            found.append("  nothing was skipped")
+        return found
+
+
+def main(arguments: list[str]) -> int:
+    """Run one tier; extra arguments go to pytest."""
+    tier = arguments[0] if arguments else "fast"
+    if tier not in TIERS:
+        print(f"usage: python -m tests {'|'.join(TIERS)} [pytest arguments]", file=sys.stderr)
+        return 64
+    ledger, start = Ledger(), time.monotonic()
+    options = [f"--hypothesis-profile={tier}", *(["-m", TIERS[tier]] if TIERS[tier] else [])]
+    code = int(pytest.main([*options, *arguments[1:]], plugins=[ledger]))
+    sys.stdout.flush()
+    print("\n".join(ledger.lines(tier, time.monotonic() - start)), file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
