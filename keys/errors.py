@@ -32,6 +32,10 @@ class WrongKek(KeysError):
         self.found = found
 
 
+class Unusable(KeysError):
+    """A key file or provider is not as it must be. The message is for the operator and says what to write or run."""
+
+
 class Unavailable(KeysError):
     """The keyholder or a key provider cannot be reached, or does not answer as agreed. Safe to try again."""
 
