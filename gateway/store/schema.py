@@ -2,7 +2,8 @@
 
 Classes, in `Column.info["phi"]`: ``none`` (ids, states, numbers), ``sealed`` (ciphertext), ``keyed`` (an HMAC under the
 tenant's index key), ``public`` (words the tenant shows the world). There is no class for clear PHI.
-Rows that a role acts on end with `row_mac`: HMAC-SHA256 over all other columns under the tenant's row-MAC key (DESIGN §4a).
+Rows that a role acts on end with `row_mac`: HMAC-SHA256 over all other columns under the tenant's row-MAC key
+(DESIGN §4a).
 Times are microseconds since 1970 UTC in BIGINT. Rows of log tables are only ever inserted; triggers refuse the rest.
 """
 
@@ -36,70 +37,78 @@ def _mac() -> Column[bytes]:
 
 
 tenants = Table(
-    "tenants", metadata,
-    _id(primary_key=True),                      # tnt_…
-    _text("name", "public", unique=True),       # short name used by commands
-    _text("origin", "public", unique=True),     # origin of its log: <portal host>/log/<tenant id>
+    "tenants",
+    metadata,
+    _id(primary_key=True),  # tnt_…
+    _text("name", "public", unique=True),  # short name used by commands
+    _text("origin", "public", unique=True),  # origin of its log: <portal host>/log/<tenant id>
     _num("created_at"),
 )
 
 settings = Table(  # what the keyholder vouched for; the newest serial of a tenant is in force
-    "settings", metadata,
+    "settings",
+    metadata,
     _id("tenant", primary_key=True),
     Column("serial", Integer, primary_key=True, info={"phi": "none"}),
-    _text("body", "public"),                    # canonical JSON
-    _bytes("signature", "none"),                # the keyholder's
+    _text("body", "public"),  # canonical JSON
+    _bytes("signature", "none"),  # the keyholder's
     _num("accepted_at"),
 )
 
 users = Table(  # workforce members; passwords and factors live in the keyholder
-    "users", metadata,
-    _id(primary_key=True),                      # usr_…
+    "users",
+    metadata,
+    _id(primary_key=True),  # usr_…
     _id("tenant", nullable=False),
-    _bytes("address"),                          # sealed under the directory key
+    _bytes("address"),  # sealed under the directory key
     _bytes("address_index", "keyed"),
-    _bytes("name", nullable=True),              # sealed
-    _text("role"),                              # staff office officer admin auditor
-    _text("state"),                             # active disabled
+    _bytes("name", nullable=True),  # sealed
+    _text("role"),  # staff office officer admin auditor
+    _text("state"),  # active disabled
     _num("created_at"),
     _mac(),
     Index("users_address", "tenant", "address_index", unique=True),
 )
 
 people = Table(  # recipients; phone numbers live in the keyholder
-    "people", metadata,
-    _id(primary_key=True),                      # per_…
+    "people",
+    metadata,
+    _id(primary_key=True),  # per_…
     _id("tenant", nullable=False),
     _bytes("address"),
     _bytes("address_index", "keyed"),
     _bytes("name", nullable=True),
-    _text("language"),                          # BCP 47, "en" by default
+    _text("language"),  # BCP 47, "en" by default
     _num("created_at"),
     _mac(),
     Index("people_address", "tenant", "address_index", unique=True),
 )
 
 messages = Table(
-    "messages", metadata,
-    _id(primary_key=True),                      # msg_…
+    "messages",
+    metadata,
+    _id(primary_key=True),  # msg_…
     _id("tenant", nullable=False),
     _text("node"),
-    _id("queue", nullable=False),               # spool id it came from
-    _id("parent", nullable=True),               # the held message this one was released from
-    _id("user", nullable=True),                 # sender, when known as a workforce member
-    _bytes("sender"),                           # envelope sender, sealed under the directory key
+    _id("queue", nullable=False),  # spool id it came from
+    _id("parent", nullable=True),  # the held message this one was released from
+    _id("user", nullable=True),  # sender, when known as a workforce member
+    _bytes("sender"),  # envelope sender, sealed under the directory key
     _bytes("sender_index", "keyed"),
-    _text("identity"),                          # how the sender proved itself: app-password network device system
-    _bytes("retry_key", "keyed"),               # HMAC(index key; envelope, Message-ID, content hash)
+    _text("identity"),  # how the sender proved itself: app-password network device system
+    _bytes("retry_key", "keyed"),  # HMAC(index key; envelope, Message-ID, content hash)
     _bytes("message_id_index", "keyed", nullable=True),
-    _text("state"),                             # passed secured held released dropped returned system
-    _text("reference", nullable=True),          # six digits, no secret; secured messages only
-    _text("rule"), _text("policy"),             # why: rule id, policy name@version
-    _text("findings"),                          # canonical JSON: kinds, places, counts; never values
-    _bytes("meta", nullable=True),              # subject etc., sealed under the meta key; null when nothing is vaulted
+    _text("state"),  # passed secured held released dropped returned system
+    _text("reference", nullable=True),  # six digits, no secret; secured messages only
+    _text("rule"),
+    _text("policy"),  # why: rule id, policy name@version
+    _text("findings"),  # canonical JSON: kinds, places, counts; never values
+    _bytes("meta", nullable=True),  # subject etc., sealed under the meta key; null when nothing is vaulted
     Column("urgent", Integer, nullable=False, info={"phi": "none"}),
-    _num("size_bytes"), _num("received_at"), _num("created_at"),
-    _num("expires_at", nullable=True),          # of the vaulted part
+    _num("size_bytes"),
+    _num("received_at"),
+    _num("created_at"),
+    _num("expires_at", nullable=True),  # of the vaulted part
     _num("hold_until", nullable=True),
     _mac(),
     Index("messages_tenant_time", "tenant", "received_at"),
@@ -110,84 +119,96 @@ messages = Table(
 )
 
 objects = Table(
-    "objects", metadata,
-    _id(primary_key=True),                      # obj_…
+    "objects",
+    metadata,
+    _id(primary_key=True),  # obj_…
     _id("tenant", nullable=False),
     _id("message", ForeignKey("messages.id"), nullable=False),
-    _text("kind"),                              # body file original subject preview text zip
+    _text("kind"),  # body file original subject preview text zip
     Column("position", Integer, nullable=False, info={"phi": "none"}),
-    _text("blob"),                              # random path in the blob store
-    _bytes("header_tag", "none"),               # 32 bytes, pins key and context
+    _text("blob"),  # random path in the blob store
+    _bytes("header_tag", "none"),  # 32 bytes, pins key and context
     _num("sealed_bytes"),
-    _bytes("meta"),                             # for pages: sealed under the meta key
-    _bytes("inner_meta"),                       # for the recipient: sealed under the object key
+    _bytes("meta"),  # for pages: sealed under the meta key
+    _bytes("inner_meta"),  # for the recipient: sealed under the object key
     _num("created_at"),
     _mac(),
     Index("objects_message", "message"),
 )
 
 grants = Table(  # state, floor and expiry are read from the keyholder at each use; these are copies for lists
-    "grants", metadata,
-    _id(primary_key=True),                      # lnk_ and 12 base62
+    "grants",
+    metadata,
+    _id(primary_key=True),  # lnk_ and 12 base62
     _id("tenant", nullable=False),
     _id("message", ForeignKey("messages.id"), nullable=False),
     _id("person", nullable=True),
-    _text("kind"),                              # link review staff inbox recovery
+    _text("kind"),  # link review staff inbox recovery
     _bytes("wrap"),
-    _num("expires_at"), _num("created_at"),
+    _num("expires_at"),
+    _num("created_at"),
     _num("revoked_at", nullable=True),
     _mac(),
     Index("grants_message", "message"),
 )
 
 deliveries = Table(  # one row per recipient and per notice
-    "deliveries", metadata,
-    _id(primary_key=True),                      # dlv_…
+    "deliveries",
+    metadata,
+    _id(primary_key=True),  # dlv_…
     _id("tenant", nullable=False),
     _id("message", ForeignKey("messages.id"), nullable=False),
     _text("node"),
     _id("person", nullable=True),
     _id("grant", nullable=True),
-    _bytes("recipient"),                        # canonical JSON of address and ESMTP parameters, sealed
+    _bytes("recipient"),  # canonical JSON of address and ESMTP parameters, sealed
     _bytes("recipient_index", "keyed"),
-    _text("treatment"),                         # as-is attachments secure notice held dropped
-    _text("state"),                             # ready active deferred delivered bounced held dropped returned
-    _id("copy", nullable=True),                 # outbound spool item; null: the incoming item as it is
+    _text("treatment"),  # as-is attachments secure notice held dropped
+    _text("state"),  # ready active deferred delivered bounced held dropped returned
+    _id("copy", nullable=True),  # outbound spool item; null: the incoming item as it is
     Column("attempts", Integer, nullable=False, info={"phi": "none"}),
-    _num("next_at"), _num("created_at"),
+    _num("next_at"),
+    _num("created_at"),
     _num("settled_at", nullable=True),
-    _text("status", nullable=True),             # enhanced code of the last answer
+    _text("status", nullable=True),  # enhanced code of the last answer
     _mac(),
     Index("deliveries_message", "message"),
     Index("deliveries_due", "node", "state", "next_at"),
 )
 
 sealed_values = Table(  # what a log entry names by id and may one day be erased
-    "sealed_values", metadata,
-    _id(primary_key=True),                      # val_…
+    "sealed_values",
+    metadata,
+    _id(primary_key=True),  # val_…
     _id("tenant", nullable=False),
-    _text("kind"),                              # ip agent note
-    _bytes("sealed", nullable=True),            # null once erased
+    _text("kind"),  # ip agent note
+    _bytes("sealed", nullable=True),  # null once erased
     _num("created_at"),
 )
 
 outside_checkpoints = Table(  # checkpoints deposited in notices, with the salts that prove them
-    "outside_checkpoints", metadata,
-    _id(primary_key=True),                      # chk_…
+    "outside_checkpoints",
+    metadata,
+    _id(primary_key=True),  # chk_…
     _text("log"),
     _num("at"),
     _bytes("salt", "none"),
-    _text("checkpoint"),                        # the signed note
-    _text("header"),                            # value of Sealgate-Checkpoint as it was sent
+    _text("checkpoint"),  # the signed note
+    _text("header"),  # value of Sealgate-Checkpoint as it was sent
     Index("outside_checkpoints_log", "log", "at"),
 )
 
 log_leaves = Table(
-    "log_leaves", metadata,
-    _text("log", primary_key=True),             # tenant id, or "system"
+    "log_leaves",
+    metadata,
+    _text("log", primary_key=True),  # tenant id, or "system"
     Column("idx", BigInteger, primary_key=True, autoincrement=False, info={"phi": "none"}),
-    _num("ts"), _text("action"), _text("actor"), _text("object"), _text("outcome"),  # copies for search
-    _bytes("entry", "none"),                    # RFC 8785 JSON, ids only
+    _num("ts"),
+    _text("action"),
+    _text("actor"),
+    _text("object"),
+    _text("outcome"),  # copies for search
+    _bytes("entry", "none"),  # RFC 8785 JSON, ids only
     _bytes("leaf_hash", "none"),
     Index("log_leaves_object", "log", "object", "idx"),
     Index("log_leaves_action", "log", "action", "idx"),
@@ -196,20 +217,31 @@ log_leaves = Table(
 )
 
 log_nodes = Table(  # hashes of complete subtrees, level 0 excluded (it is leaf_hash)
-    "log_nodes", metadata,
+    "log_nodes",
+    metadata,
     _text("log", primary_key=True),
     Column("level", Integer, primary_key=True, autoincrement=False, info={"phi": "none"}),
     Column("idx", BigInteger, primary_key=True, autoincrement=False, info={"phi": "none"}),
     _bytes("hash", "none"),
+    sqlite_with_rowid=False,
 )
 
 log_checkpoints = Table(
-    "log_checkpoints", metadata,
+    "log_checkpoints",
+    metadata,
     _text("log", primary_key=True),
     Column("size", BigInteger, primary_key=True, autoincrement=False, info={"phi": "none"}),
-    _text("note"),                              # C2SP tlog-checkpoint, signed
+    _text("note"),  # C2SP tlog-checkpoint, signed
     _num("signed_at"),
+    sqlite_with_rowid=False,
 )
 
-LOG_TABLES = (log_leaves, log_nodes, log_checkpoints)
+store_probe = Table(  # one row, written about once a second: shows that commits reach the disk
+    "store_probe",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False, info={"phi": "none"}),
+    _num("at"),
+)
+
+LOG_TABLES = (log_leaves, log_nodes, log_checkpoints, outside_checkpoints)
 MACED_TABLES = (users, people, messages, objects, grants, deliveries)

@@ -1,0 +1,306 @@
+"""The database: any thread reads, one thread writes, and what it writes together is committed together.
+
+Promises: `submit` resolves after COMMIT and never before; a work that raises loses only itself; when the commit or a
+`before_commit` hook fails, every work of that batch fails with TryLater and nothing of it is kept; nobody waits longer
+than `ANSWER_FOR`; trouble turns `health` red within a second, idle or not, and a commit that works turns it green.
+A caller that hears TryLater after `ANSWER_FOR` may find its work done later: "done but reported failed".
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, update
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from gateway.clock import Clock, SystemClock
+from gateway.errors import GatewayError, TryLater
+from gateway.logs import Log
+from gateway.store import engines, migrations
+from gateway.store.schema import store_probe
+from gateway.store.stalls import Stalls
+
+T = TypeVar("T")
+ANSWER_FOR = timedelta(seconds=5)
+PROBE_EVERY = timedelta(milliseconds=700)
+STALLED_AFTER = timedelta(seconds=1)
+BATCH_WORKS = 512
+
+log = Log("sealgate.store")
+
+
+class Tx:
+    """One work's share of a transaction.
+
+    `conn` is the connection; touching it opens a savepoint, so that a work which only appends events pays for none.
+    `events` are handed to the `before_commit` hooks and dropped with the savepoint. `after_commit` functions run once
+    the batch is durable, in the writer thread, and must not raise. `now_us` is the time of the work.
+    """
+
+    __slots__ = ("_conn", "_raw", "_saved", "after_commit", "events", "now_us")
+
+    def __init__(self, conn: Connection, raw: Any, now_us: int, *, whole: bool = False) -> None:
+        self._conn = conn
+        self._raw = raw
+        self._saved = whole
+        self.events: list[Any] = []
+        self.after_commit: list[Callable[[], None]] = []
+        self.now_us = now_us
+
+    @property
+    def conn(self) -> Connection:
+        """The connection, inside this work's savepoint."""
+        if not self._saved:
+            self._raw.execute("SAVEPOINT work")
+            self._saved = True
+        return self._conn
+
+    def keep(self) -> None:
+        """The writer's: end the savepoint and keep what was written."""
+        if self._saved:
+            self._raw.execute("RELEASE SAVEPOINT work")
+
+    def drop(self) -> None:
+        """The writer's: undo what this work wrote. Raises when the transaction itself is gone."""
+        self.events.clear()
+        self.after_commit.clear()
+        if self._saved:
+            self._raw.execute("ROLLBACK TO SAVEPOINT work")
+            self._raw.execute("RELEASE SAVEPOINT work")
+
+
+_Job = tuple[Callable[[Tx], Any], "Future[Any]"]
+
+
+class Store:
+    """A database that is open. Made by `Store.open`; `close` waits for what is queued."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        parsed = engines.parse(url)
+        path = engines.path_of(parsed)
+        self.dialect = "sqlite" if path else "postgresql"
+        self.before_commit: list[Callable[[Tx], None]] = []
+        self.probes: list[Callable[[Connection], None]] = []
+        """Run about once a second inside a savepoint that is rolled back; raising turns `health` red."""
+        self._clock = clock
+        self._watch = engines.FileWatch(path) if path else None
+        self._readers: Engine = engines.reader_engine(parsed)
+        self._writers: Engine = engines.writer_engine(parsed)
+        self._stalls = Stalls(self._readers, self._writers, engines.STATEMENT_FOR) if path is None else None
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._conn: Connection | None = None
+        self._trouble = ""
+        self._busy_since: float | None = None
+        self._probed = time.monotonic()
+        self._closed = False
+        self._gate = threading.Lock()
+        self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def open(cls, url: str, *, create: bool = False, clock: Clock | None = None) -> Store:
+        """Open the database at `url`; with `create`, make its tables first.
+
+        Raises Misconfigured when it is missing, not ours, of another version, or (`create`) there already;
+        TryLater when a database server does not answer.
+        """
+        if create:
+            migrations.create(url)
+        migrations.check(url)
+        return cls(url, clock or SystemClock())
+
+    @staticmethod
+    def absent(url: str) -> bool:
+        """True when there is no file, or no table of ours. Raises TryLater when a server does not answer."""
+        return migrations.version(url) is None
+
+    @property
+    def health(self) -> bool:
+        """False when the last commit or probe failed, or the present one takes longer than a second."""
+        return not self.last_error
+
+    @property
+    def last_error(self) -> str:
+        """Why `health` is red, in a few fixed words; empty when it is green."""
+        since = self._busy_since
+        if since is not None and time.monotonic() - since > STALLED_AFTER.total_seconds():
+            return "the database does not answer"
+        return "the database writer has ended" if self._closed else self._trouble
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A consistent read-only view, for this thread. Raises TryLater when the database cannot be read."""
+        try:
+            self._check_file()
+            with self._readers.connect() as conn, conn.begin() as snapshot:
+                yield conn
+                snapshot.rollback()
+        except IntegrityError:
+            raise
+        except SQLAlchemyError as error:
+            raise TryLater(f"database read: {type(error).__name__}") from error
+
+    def submit(self, work: Callable[[Tx], T]) -> Future[T]:
+        """Queue a work for the writer. The future resolves after COMMIT, or fails with the work's error or TryLater."""
+        future: Future[T] = Future()
+        with self._gate:
+            if self._closed:
+                raise TryLater("the database is closed")
+            self._jobs.put((work, future))
+        return future
+
+    def run(self, work: Callable[[Tx], T]) -> T:
+        """`submit` and wait, at most `ANSWER_FOR`. Raises TryLater when there is no answer by then."""
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("a work cannot wait for another work")
+        future = self.submit(work)
+        try:
+            return future.result(ANSWER_FOR.total_seconds())
+        except FutureTimeout as error:
+            future.cancel()
+            raise TryLater("the database does not answer") from error
+
+    def close(self) -> None:
+        """Finish what is queued, then close. Safe to repeat."""
+        with self._gate:
+            already, self._closed = self._closed, True
+            if not already:
+                self._jobs.put(None)
+        self._thread.join(ANSWER_FOR.total_seconds() * 2)
+        if self._stalls:
+            self._stalls.close()
+        self._readers.dispose()
+
+    # the writer thread
+
+    def _serve(self) -> None:
+        open_for_work = True
+        while open_for_work:
+            jobs: list[_Job] = []
+            try:
+                job = self._jobs.get(timeout=max(0.0, self._probed + PROBE_EVERY.total_seconds() - time.monotonic()))
+                while job is not None:
+                    jobs.append(job)
+                    if len(jobs) == BATCH_WORKS:
+                        break
+                    job = self._jobs.get_nowait()
+                open_for_work = job is not None
+            except queue.Empty:
+                pass
+            self._busy_since = time.monotonic()
+            if jobs:
+                self._commit(jobs)
+            if time.monotonic() - self._probed >= PROBE_EVERY.total_seconds():
+                self._probe()
+            self._busy_since = None
+        self._disconnect()
+        self._writers.dispose()
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        kept: list[tuple[Future[Any], Any]] = []
+        lost: list[tuple[Future[Any], Exception]] = []
+        running = [(work, future) for work, future in jobs if future.set_running_or_notify_cancel()]
+        try:
+            with self._transaction() as (conn, raw):
+                whole = Tx(conn, raw, self._clock.now_us(), whole=True)
+                for work, future in running:
+                    tx = Tx(conn, raw, self._clock.now_us())
+                    try:
+                        kept.append((future, work(tx)))
+                        tx.keep()
+                    except Exception as error:
+                        if kept and kept[-1][0] is future:
+                            kept.pop()
+                        lost.append((future, _told(error)))
+                        tx.drop()
+                    whole.events += tx.events
+                    whole.after_commit += tx.after_commit
+                for hook in self.before_commit:
+                    hook(whole)
+        except BaseException as error:
+            self._failed(error)
+            heard = {future for future, _ in lost}
+            for _, future in running:
+                if future not in heard:
+                    failure = TryLater(f"commit: {type(error).__name__}")
+                    failure.__cause__ = error
+                    future.set_exception(failure)
+            for future, mine in lost:
+                future.set_exception(mine)
+            return
+        for done in whole.after_commit:
+            done()
+        for future, result in kept:
+            future.set_result(result)
+        for future, mine in lost:
+            future.set_exception(mine)
+
+    def _probe(self) -> None:
+        """One small commit, and each room's probe rolled back: a full disk and a refused insert are both seen."""
+        self._probed = time.monotonic()
+        try:
+            with self._transaction() as (conn, raw):
+                if self.probes:
+                    tx = Tx(conn, raw, 0)
+                    for probe in self.probes:
+                        probe(tx.conn)
+                    tx.drop()
+                conn.execute(update(store_probe).values(at=self._clock.now_us()))
+        except Exception as error:
+            self._failed(error)
+        else:
+            if self._trouble:
+                log.info("store:recovered")
+            self._trouble = ""
+
+    @contextmanager
+    def _transaction(self) -> Iterator[tuple[Connection, Any]]:
+        try:
+            self._check_file()
+            if self._conn is None:
+                if self._watch:
+                    self._watch.reopened()
+                self._conn = self._writers.connect()
+            raw = self._conn.connection.driver_connection
+            with self._conn.begin():
+                yield self._conn, raw
+                self._check_file()
+            if self._stalls:
+                self._stalls.answered(raw)
+        except BaseException:
+            self._disconnect()  # an unknown state is never built upon
+            raise
+
+    def _check_file(self) -> None:
+        if self._watch:
+            self._watch.check()
+
+    def _failed(self, error: BaseException) -> None:
+        self._trouble = error.detail if isinstance(error, GatewayError) and error.detail else type(error).__name__
+        log.error("store:commit-failed", error=type(error).__name__)
+
+    def _disconnect(self) -> None:
+        conn, self._conn = self._conn, None
+        if conn is not None:
+            try:
+                conn.invalidate()
+                conn.close()
+            except Exception as error:  # it is being thrown away
+                log.warning("store:disconnect", error=type(error).__name__)
+
+
+def _told(error: Exception) -> Exception:
+    """What the caller of a work hears: its own error, or TryLater for the database's trouble."""
+    if isinstance(error, SQLAlchemyError) and not isinstance(error, IntegrityError):
+        told = TryLater(f"database write: {type(error).__name__}")
+        told.__cause__ = error
+        return told
+    return error

@@ -1,0 +1,164 @@
+"""How a database is opened: SQLite with its write-ahead log, PostgreSQL by psycopg 3.
+
+Promises: a database is never created by opening it; SQLite commits are synchronous (FULL) or the start fails; a file
+that was renamed, deleted or replaced under us is noticed before anything is written to it; no statement of ours waits
+longer than `WAIT_FOR` for a lock; parameters never stand in an error's text.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import NullPool, QueuePool
+
+from gateway.errors import Misconfigured, TryLater
+
+WAIT_FOR = timedelta(milliseconds=800)
+"""Longest wait for another process's lock. Under a second, so that the health flag turns red within one."""
+
+STATEMENT_FOR = timedelta(seconds=4)
+"""Longest run of one statement on PostgreSQL."""
+
+READERS = 16
+"""Read connections kept and shared by threads."""
+
+
+def parse(url: str) -> URL:
+    """The database URL. Raises Misconfigured for a driver or a form that we do not run on."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise Misconfigured(
+            "[store] url is not a database URL; write sqlite:////var/lib/sealgate/gateway.db"
+        ) from error
+    if parsed.drivername == "sqlite":
+        if not parsed.database or parsed.database == ":memory:":
+            raise Misconfigured("[store] url names no file; write sqlite:////var/lib/sealgate/gateway.db")
+    elif parsed.drivername != "postgresql+psycopg":
+        raise Misconfigured(f"[store] url: '{parsed.drivername}' is not supported; known: sqlite, postgresql+psycopg")
+    return parsed
+
+
+def path_of(url: URL) -> Path | None:
+    """The file of a SQLite database; None for a server."""
+    return Path(url.database or "").absolute() if url.drivername == "sqlite" else None
+
+
+class FileWatch:
+    """Notices that the database file is no longer the one that was opened.
+
+    SQLite goes on writing to a file that was renamed or unlinked: every commit would succeed and be lost.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._files = [str(path), str(path) + "-wal"]
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    def reopened(self) -> None:
+        """The write-ahead log goes away with the last connection; a new connection makes a new one."""
+        self._seen.pop(self._files[1], None)
+
+    def check(self) -> None:
+        """Raises TryLater when the file or its write-ahead log is missing, replaced or read-only."""
+        for name in self._files:
+            try:
+                found = os.stat(name)
+            except OSError as error:
+                if name not in self._seen and name is not self._files[0]:
+                    continue  # the write-ahead log appears with the first transaction
+                raise TryLater("the database file is missing") from error
+            if self._seen.setdefault(name, (found.st_dev, found.st_ino)) != (found.st_dev, found.st_ino):
+                raise TryLater("the database file was replaced while it was open")
+
+
+def writer_engine(url: URL) -> Engine:
+    """One connection, for the writer thread alone."""
+    if url.drivername == "sqlite":
+        engine = _sqlite(url, poolclass=NullPool)
+        _on_begin(engine, "BEGIN IMMEDIATE")
+        return engine
+    return _postgres(url, poolclass=NullPool)
+
+
+def reader_engine(url: URL) -> Engine:
+    """Read-only connections, for any thread."""
+    if url.drivername == "sqlite":
+        engine = _sqlite(url, pragmas=("query_only=ON",), poolclass=QueuePool, **_pool(READERS))
+        _on_begin(engine, "BEGIN")
+        return engine
+    engine = _postgres(url, isolation_level="REPEATABLE READ", **_pool(READERS))
+
+    @event.listens_for(engine, "connect")
+    def read_only(connection: Any, _record: Any) -> None:
+        connection.read_only = True
+
+    return engine
+
+
+def _pool(size: int) -> dict[str, Any]:
+    return {"pool_size": size, "max_overflow": 16, "pool_timeout": STATEMENT_FOR.total_seconds()}
+
+
+def _sqlite(url: URL, pragmas: tuple[str, ...] = (), **pool: Any) -> Engine:
+    path = path_of(url)
+
+    def connect() -> sqlite3.Connection:
+        # mode=rw: a missing file is an error, never a fresh and empty database.
+        connection = sqlite3.connect(
+            f"file:{quote(str(path))}?mode=rw",
+            uri=True,
+            timeout=WAIT_FOR.total_seconds(),
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=512,
+        )
+        try:
+            for pragma in ("synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY", "trusted_schema=OFF", *pragmas):
+                connection.execute("PRAGMA " + pragma)
+            mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+            synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
+            if mode != "wal" or synchronous != 2:
+                raise Misconfigured(
+                    f"[store] url: SQLite runs with journal {mode}, synchronous {synchronous}, not WAL and FULL"
+                )
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    return create_engine("sqlite://", creator=connect, hide_parameters=True, **pool)
+
+
+def _on_begin(engine: Engine, statement: str) -> None:
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql(statement)
+
+
+def _postgres(url: URL, **pool: Any) -> Engine:
+    milliseconds: Callable[[timedelta], int] = lambda span: int(span.total_seconds() * 1000)  # noqa: E731
+    options = (
+        f"-c lock_timeout={milliseconds(WAIT_FOR)} -c statement_timeout={milliseconds(STATEMENT_FOR)} "
+        f"-c idle_in_transaction_session_timeout=30000 -c synchronous_commit=on -c timezone=UTC"
+    )
+    return create_engine(
+        url,
+        hide_parameters=True,
+        connect_args={
+            "connect_timeout": 2,
+            "options": options,
+            "tcp_user_timeout": milliseconds(STATEMENT_FOR),
+            "keepalives_idle": 5,
+            "application_name": "sealgate",
+        },
+        **pool,
+    )

@@ -1,0 +1,149 @@
+"""Rows under a MAC: what somebody changed, swapped or invented in the database is refused and named.
+
+Promises: a row read here was written here, under its tenant's row-MAC key, for this table, with exactly these values;
+otherwise Tampered names table and id. A MAC does not show age: an old row put back in its own place passes, so what
+may end (revoked, expiry, floor) is asked of the keyholder. Clauses: DESIGN §4a, 45 CFR 164.312(c)(1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, Table, insert, select, update
+
+from gateway.errors import NotFound, Tampered
+from gateway.logs import Log
+from gateway.store.database import Tx
+from gateway.store.schema import MACED_TABLES
+from keys.datakey import ValueKey
+from keys.encoding import lp
+
+_FIXED = ("id", "tenant")
+_MACED = frozenset(MACED_TABLES)
+
+log = Log("sealgate.store")
+
+
+class Row(Mapping[str, Any]):
+    """One verified row, read by column name. Its repr names table and id only."""
+
+    __slots__ = ("_values", "table")
+
+    def __init__(self, table: str, values: dict[str, Any]) -> None:
+        self.table = table
+        self._values = values
+
+    def __getitem__(self, column: str) -> Any:
+        return self._values[column]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Row({self.table}, {self._values.get('id')})"
+
+
+class Rows:
+    """Reads and writes rows with `row_mac`. `mac_key` gives a tenant's row-MAC key; it may raise Tampered."""
+
+    def __init__(self, mac_key: Callable[[str], ValueKey]) -> None:
+        self._mac_key = mac_key
+
+    def insert(self, tx: Tx, table: Table, **values: Any) -> Row:
+        """Write a new row; columns not named are NULL. Raises IntegrityError for a taken id."""
+        full = {column.name: values.pop(column.name, None) for column in _columns(table)}
+        if values:
+            raise ValueError(f"{table.name} has no column {', '.join(sorted(values))}")
+        tx.conn.execute(insert(table).values(**full, row_mac=self._mac(table, full)))
+        return Row(table.name, full)
+
+    def get(self, conn: Connection, table: Table, id: str) -> Row | None:
+        """The row of that id, or None. Raises Tampered when its MAC does not hold."""
+        found = conn.execute(select(table).where(table.c.id == id)).mappings().one_or_none()
+        return None if found is None else self._verified(table, found)
+
+    def find(self, conn: Connection, statement: Select[Any]) -> list[Row]:
+        """The rows of a statement that selects every column of one table. Raises Tampered when one MAC does not hold.
+
+        A MAC proves each row given, not that none is missing: an empty answer is no proof of absence.
+        """
+        tables = {column.table for column in statement.selected_columns}
+        table = tables.pop()
+        if tables or not isinstance(table, Table) or len(statement.selected_columns) != len(table.c):
+            raise ValueError("a statement for rows selects the whole of one table")
+        return [self._verified(table, found) for found in conn.execute(statement).mappings()]
+
+    def update(self, tx: Tx, table: Table, id: str, **values: Any) -> Row:
+        """Verify the row as it is, change these columns, write it with a new MAC.
+
+        Raises NotFound for no such row, Tampered when the old MAC does not hold.
+        """
+        if any(name in values for name in _FIXED):
+            raise ValueError("id and tenant of a row never change")
+        statement = select(table).where(table.c.id == id).with_for_update()
+        found = tx.conn.execute(statement).mappings().one_or_none()
+        if found is None:
+            raise NotFound(f"no row in {table.name}")
+        full = {**self._verified(table, found), **values}
+        if len(full) != len(table.c) - 1:
+            raise ValueError(f"{table.name} has no such column")
+        tx.conn.execute(update(table).where(table.c.id == id).values(**values, row_mac=self._mac(table, full)))
+        return Row(table.name, full)
+
+    def _verified(self, table: Table, found: RowMapping) -> Row:
+        values = {column.name: found[column.name] for column in _columns(table)}
+        mac = found["row_mac"]
+        try:
+            key = self._mac_key(values["tenant"])
+        except KeyError as error:
+            raise self._alarm(table, values) from error
+        if not isinstance(mac, bytes) or not key.check(_context(table), encode(values), mac):
+            raise self._alarm(table, values)
+        return Row(table.name, values)
+
+    @staticmethod
+    def _alarm(table: Table, values: Mapping[str, Any]) -> Tampered:
+        log.error("store:row-tampered", kind=table.name, tenant=values["tenant"])
+        return Tampered(f"row of {table.name}, id {values['id']}: its MAC does not hold")
+
+    def _mac(self, table: Table, values: Mapping[str, Any]) -> bytes:
+        return self._mac_key(values["tenant"]).mac(_context(table), encode(values))
+
+
+def encode(values: Mapping[str, Any]) -> bytes:
+    """The bytes under a MAC: name, type and value of every column that is not NULL, by name.
+
+    NULL is left out, so that a column added later keeps old rows valid; setting a value to NULL still changes the
+    bytes. Raises ValueError for a type that no column has.
+    """
+    parts: list[bytes] = []
+    for name in sorted(values):
+        value = values[name]
+        if value is None:
+            continue
+        if isinstance(value, bool):
+            raise ValueError("a row holds no truth values")
+        if isinstance(value, int):
+            kind, raw = b"i", value.to_bytes(8, "big", signed=True)
+        elif isinstance(value, str):
+            kind, raw = b"s", value.encode("utf-8")
+        elif isinstance(value, bytes | memoryview):
+            kind, raw = b"b", bytes(value)
+        else:
+            raise ValueError(f"a row holds no {type(value).__name__}")
+        parts += [name.encode("ascii"), kind, raw]
+    return lp(*parts)
+
+
+def _context(table: Table) -> bytes:
+    return lp("sealgate/row/v1", table.name)
+
+
+def _columns(table: Table) -> list[Any]:
+    if table not in _MACED:
+        raise ValueError(f"{table.name} carries no row MAC")
+    return [column for column in table.c if column.name != "row_mac"]
