@@ -1,8 +1,8 @@
 """The link secret L as people and mail programs carry it: the token in the address and the printed code.
 
-Promises: a token has 34 characters of one alphabet and survives a leading ``#`` and what mail programs append; a printed
-code shows a typing mistake. Neither is stored, and nothing shorter than L stands for it. Clauses: DESIGN §4 (The link);
-Crockford base32.
+Promises: a token has 34 characters of one alphabet and survives a leading ``#`` and what mail programs append; a
+printed code shows a typing mistake. Neither is stored, and nothing shorter than L stands for it. Clauses: DESIGN §4
+(The link); Crockford base32.
 """
 
 from __future__ import annotations

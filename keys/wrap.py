@@ -49,8 +49,8 @@ class WrapContext:
 def wrap(secret: bytes, payload: bytes, context: WrapContext) -> bytes:
     """`payload` under `secret` (16 bytes or more, full entropy) for `context`: 82 bytes longer.
 
-    There is no salt argument: the zero nonce is safe only because every call draws a fresh salt, so that K is used once.
-    ValueError for a shorter secret.
+    There is no salt argument: the zero nonce is safe only because every call draws a fresh salt, so that K is used
+    once. ValueError for a shorter secret.
     """
     head = bytes((VERSION, SUITE_AES_256_GCM))
     salt = os.urandom(32)

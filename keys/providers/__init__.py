@@ -19,8 +19,8 @@ T = TypeVar("T")
 class KeyProvider(Protocol):
     """The root key, wherever it lies.
 
-    Adapters do not retry; trouble that may pass is `Unavailable`, wrong input of the operator `Unusable`. Calls may come
-    from several threads at once. A return from `wrap` means nothing is durable: the caller stores the result.
+    Adapters do not retry; trouble that may pass is `Unavailable`, wrong input of the operator `Unusable`. Calls may
+    come from several threads at once. `wrap` stores nothing: the caller keeps what it returns.
     """
 
     @property
