@@ -1,0 +1,1 @@
+"""Blob stores: one file each, registered by the scheme of its URL."""
