@@ -26,6 +26,7 @@ MAGIC = "sealgate-kek-v1"
 MODE = 0o400
 
 _LONGEST = 200
+_TOLERATED = 0o600  # an owner who may write could change the mode anyway
 _OVERHEAD = 1 + 12 + 16
 
 
@@ -103,16 +104,18 @@ def _read(path: str | os.PathLike[str]) -> bytes:
         raise Unusable(f"{where}: the root key is missing; put the file back from its safe place") from error
     except OSError as error:
         raise Unusable(f"{where}: the root key cannot be read: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(descriptor)
+        mode = stat.S_IMODE(status.st_mode)
         if not stat.S_ISREG(status.st_mode):
             raise Unusable(f"{where}: the root key must be a regular file")
-        if stat.S_IMODE(status.st_mode) & 0o377 & ~stat.S_IWUSR:
-            found = stat.S_IMODE(status.st_mode)
-            raise Unusable(f"{where}: the root key has mode {found:04o}, others may reach it; run: chmod 0400 {where}")
+        if mode & ~_TOLERATED:
+            raise Unusable(f"{where}: the root key has mode {mode:04o}, others may reach it; run: chmod 0400 {where}")
         if status.st_uid not in (0, os.geteuid()):
             raise Unusable(f"{where}: the root key belongs to user {status.st_uid}, it must be the keyholder's own")
-        line = file.read(_LONGEST)
+        line = os.read(descriptor, _LONGEST)
+    finally:
+        os.close(descriptor)
     word, _, digits = line.decode("ascii", "replace").rstrip("\n").partition(" ")
     if word != MAGIC or len(digits) != 64 or digits.strip("0123456789abcdef"):
         raise Unusable(f"{where}: this is no root key; its one line reads '{MAGIC}' and 64 hexadecimal digits")
