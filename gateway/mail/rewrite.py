@@ -1,0 +1,233 @@
+"""What leaves instead of the original: the same bytes, the same mail without its sealed files, or a notice.
+
+Promises: rewriting copies ranges and replaces only those of sealed parts, of the fields that would tell what was
+sealed, and of the visible body's beginning; nothing inside multipart/signed or multipart/encrypted is edited; mail
+that can be read in two ways is not edited at all. Bcc never travels on in what we rewrite.
+RFC 2046 5.1, RFC 1847 2.1, RFC 5322 3.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gateway.mail import compose, fields
+from gateway.mail.insert import NoticeBlock, inserted
+from gateway.mail.model import Header, Message, Part
+from gateway.mail.notices import NoticeWords
+from gateway.mail.pieces import Edit, Literal, Piece, Pieces, Range, apply, render, total
+from gateway.mail.source import Source
+from gateway.mail.trace import TRACE
+
+__all__ = [
+    "Edit",
+    "Literal",
+    "NoticeBlock",
+    "NoticeWords",
+    "Piece",
+    "Pieces",
+    "Range",
+    "Unrewritable",
+    "as_is",
+    "render",
+    "seal_attachments",
+    "secure_notice",
+    "total",
+]
+
+_Path = tuple[int, ...]
+_CLOSED = frozenset({"multipart/signed", "multipart/encrypted"})
+_HIDDEN = frozenset({"bcc", "resent-bcc", "content-length", "lines", "x-mozilla-keys", "content-md5"})
+#: Fields in which mail programs repeat the subject.
+_SUBJECT_COPIES = frozenset({"subject", "thread-topic", "keywords", "comments", "x-original-subject", "x-topic"})
+_KEPT = ("from", "sender", "reply-to", "to", "cc", "date", "message-id", "in-reply-to", "references")
+_KEPT_ALL = (TRACE.lower(), "auto-submitted")
+_REPLACED = "This part was sealed. The link at the top of the mail opens it.\n"
+_SHORTEST_SECRET = 4
+
+
+class Unrewritable(ValueError):
+    """The message cannot be edited safely; seal it as a whole or hold it."""
+
+
+def as_is(message: Message, top: bytes) -> Pieces:
+    """The original as an exact suffix, with `top` (whole header lines) before it."""
+    return apply(message.size, (), _checked(top))
+
+
+def seal_attachments(
+    message: Message,
+    source: Source,
+    removed: Iterable[_Path],
+    block: NoticeBlock,
+    top: bytes,
+    subject: str | None = None,
+) -> Pieces:
+    """The message without the parts at `removed`, with `block` first in every alternative of its visible body.
+
+    `subject` replaces the subject and every field that repeats it. Raises `Unrewritable` for an unknown path, a part
+    inside a signed or encrypted one, and mail that is ambiguous.
+    """
+    if message.ambiguous:
+        raise Unrewritable("ambiguous")
+    gone = _whole_removals(message, frozenset(removed))
+    edits: list[Edit] = []
+    secrets = {part.filename for path in gone for part in _at(message, path).walk() if part.filename}
+    if subject is not None:
+        edits += _subject_edits(message, subject)
+        secrets.add(message.subject)
+    edits += _header_edits(message, secrets, subject is not None)
+    for path in sorted(gone):
+        edits += _removal(message, path, gone)
+    if () in gone:
+        edits += _new_body(message, block)
+        return apply(message.size, edits, _checked(top))
+    bodies = message.visible(gone)
+    for part in bodies:
+        edits += inserted(source, part, block, message.newline)
+        edits += [Edit(one.raw_start, one.raw_stop) for one in part.headers if one.name.lower() == "content-md5"]
+    if not bodies:
+        edits.append(_first_child(message, message.root, block.text))
+    return apply(message.size, edits, _checked(top))
+
+
+def secure_notice(message: Message, words: NoticeWords, top: bytes, subject: str | None = None) -> Pieces:
+    """A notice in place of the whole message: the fields that make a thread, and fixed words.
+
+    From, Sender, Reply-To, To, Cc, Date, Message-ID, In-Reply-To, References and our own trace are copied; `subject`
+    replaces the subject, None keeps it. No byte of the body and no other field travels.
+    """
+    pieces: list[Piece] = [Literal(_checked(top))] if top else []
+    seen: set[str] = set()
+    for one in message.headers:
+        name = one.name.lower()
+        if name in _KEPT_ALL or (name not in seen and (name in _KEPT or (name == "subject" and subject is None))):
+            seen.add(name)
+            pieces.append(_copied(message, one))
+    newline = message.newline
+    own = b"" if subject is None else compose.header("Subject", subject, newline)
+    own += b"MIME-Version: 1.0" + newline + compose.alternative(words.text, words.html, newline)
+    pieces.append(Literal(own))
+    return tuple(pieces)
+
+
+def _checked(top: bytes) -> bytes:
+    if top and not top.endswith(b"\n"):
+        raise ValueError("the lines on top must be whole lines")
+    return top
+
+
+def _copied(message: Message, one: Header) -> Piece:
+    offset = message.root.start
+    raw = message.root.header_block[one.raw_start - offset : one.raw_stop - offset]
+    whole = raw.endswith(message.newline) and b"\r" not in raw.replace(b"\r\n", b"") and b"\0" not in raw
+    if whole:
+        return Range(one.raw_start, one.raw_stop)
+    return Literal(compose.structured(one.name, compose.one_line(one.value, 900), message.newline))
+
+
+def _at(message: Message, path: _Path) -> Part:
+    part = message.part(path)
+    if part is None:
+        raise Unrewritable("no such part")
+    return part
+
+
+def _whole_removals(message: Message, removed: frozenset[_Path]) -> frozenset[_Path]:
+    """The removals with those below another left out, and a multipart that would be left empty removed itself."""
+    if not removed:
+        raise Unrewritable("nothing to seal")
+    gone = set(removed)
+    for path in removed:
+        _at(message, path)
+        for length in range(len(path)):
+            if _at(message, path[:length]).content_type in _CLOSED:
+                raise Unrewritable("inside a signed or encrypted part")
+    for path in sorted(removed, key=len, reverse=True):
+        while path:
+            parent = _at(message, path[:-1])
+            inside = len(path) > 1 and _at(message, path[:-2]).kind == "multipart"
+            if parent.kind != "multipart" or not inside or any(c.path not in gone for c in parent.children):
+                break
+            gone.add(parent.path)
+            path = parent.path
+    return frozenset(path for path in gone if not any(path[:length] in gone for length in range(len(path))))
+
+
+def _removal(message: Message, path: _Path, gone: frozenset[_Path]) -> list[Edit]:
+    part = _at(message, path)
+    if not path:
+        return []
+    parent = _at(message, path[:-1])
+    if parent.kind == "message":
+        return _emptied(message, part)
+    following = next((child for child in parent.children if child.path > path), None)
+    edits = [Edit(part.delimiter_start, following.delimiter_start if following else parent.close_start)]
+    first = parent.children[0].path == path
+    if first and len(path) > 1 and all(child.path in gone for child in parent.children):
+        # Only the multipart of an attached message comes here whole: it must not be left without a part.
+        edits.append(_first_child(message, parent, _REPLACED))
+    return edits
+
+
+def _emptied(message: Message, part: Part) -> list[Edit]:
+    """An attached message that is a single file: its fields stay, its contents become a line of our words."""
+    return [*_content_fields(part), _body_edit(message, part, compose.text_part("text/plain", _REPLACED, b"\n"))]
+
+
+def _new_body(message: Message, block: NoticeBlock) -> list[Edit]:
+    """The message as a whole is one file: its body becomes the block, as text and as HTML."""
+    page = f"<!DOCTYPE html>\n<html><body>\n{block.html}\n</body></html>\n"
+    return [
+        *_content_fields(message.root),
+        _body_edit(message, message.root, compose.alternative(block.text, page, b"\n")),
+    ]
+
+
+def _content_fields(part: Part) -> list[Edit]:
+    return [Edit(one.raw_start, one.raw_stop) for one in part.headers if one.name.lower().startswith("content-")]
+
+
+def _body_edit(message: Message, part: Part, written: bytes) -> Edit:
+    newline = message.newline
+    lead = b"" if part.header("mime-version") else b"MIME-Version: 1.0\n"
+    # A header that the message ends in may lack its own line end.
+    unended = bool(part.header_block) and not part.header_block.endswith(b"\n")
+    data = (b"\n" if unended else b"") + lead + written
+    tail = data if part.body_stop == message.size else data.rstrip(b"\n")
+    return Edit(part.header_stop, part.body_stop, tail.replace(b"\n", newline))
+
+
+def _first_child(message: Message, part: Part, text: str) -> Edit:
+    """A text part of ours before every other part of that multipart."""
+    if part.kind != "multipart" or part.content_type in _CLOSED or not part.children:
+        raise Unrewritable("no place for the link")
+    at = part.children[0].delimiter_start
+    newline = message.newline
+    return Edit(at, at, b"--" + part.boundary + newline + compose.text_part("text/plain", text, newline))
+
+
+def _subject_edits(message: Message, subject: str) -> list[Edit]:
+    written = compose.header("Subject", subject, message.newline)
+    found = [one for one in message.headers if one.name.lower() == "subject"]
+    if not found:
+        return [Edit(message.root.start, message.root.start, written)]
+    return [Edit(one.raw_start, one.raw_stop, written if one is found[0] else b"") for one in found]
+
+
+def _header_edits(message: Message, secrets: set[str], new_subject: bool) -> list[Edit]:
+    """Take out Bcc, and every field of the message's header that repeats what is no longer to be said."""
+    sought = [secret.strip().lower() for secret in secrets if len(secret.strip()) >= _SHORTEST_SECRET]
+    edits: list[Edit] = []
+    for one in message.headers:
+        name = one.name.lower()
+        if name in _HIDDEN:
+            edits.append(Edit(one.raw_start, one.raw_stop))
+        elif name in _KEPT or name == "subject" or name.startswith("content-"):
+            continue
+        elif new_subject and name in _SUBJECT_COPIES:
+            edits.append(Edit(one.raw_start, one.raw_stop))
+        else:
+            told = fields.decode_words(one.value).lower()
+            if any(secret in told for secret in sought):
+                edits.append(Edit(one.raw_start, one.raw_stop))
+    return edits

@@ -1,0 +1,44 @@
+"""The lines we put on top of what we relay, and how loops are seen. RFC 5321 4.4, 6.3."""
+
+from __future__ import annotations
+
+import re
+
+from gateway.mail.model import Message
+
+TRACE = "Sealgate-Trace"
+CHECKPOINT = "Sealgate-Checkpoint"
+
+_WORD = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}\Z")
+
+
+def loop_count(message: Message) -> int:
+    """How many hosts the message has passed: its Received fields."""
+    return len(message.all("received"))
+
+
+def own_hops(message: Message) -> tuple[str, ...]:
+    """The nodes of ours that the message has passed, the latest first."""
+    return tuple(value.split(";")[0].strip() for value in message.all(TRACE))
+
+
+def trace(node: str, queue: str, newline: bytes = b"\r\n") -> bytes:
+    """Our own trace line: node and queue id, nothing about people."""
+    return f"{TRACE}: {_word(node)}; {_word(queue)}".encode() + newline
+
+
+def received(helo: str, client_ip: str, by: str, protocol: str, queue: str, date: str) -> bytes:
+    """A Received field. `date` is an RFC 5322 date-time; no recipient is named, so that no Bcc shows."""
+    literal = f"IPv6:{client_ip}" if ":" in client_ip else client_ip
+    lines = [
+        f"Received: from {_word(helo)} ([{_word(literal)}])",
+        f"\tby {_word(by)} with {_word(protocol)} id {_word(queue)};",
+        f"\t{' '.join(date.split())}",
+        "",
+    ]
+    return "\r\n".join(lines).encode("ascii", "replace")
+
+
+def _word(text: str) -> str:
+    """What a client may have made up, as one harmless word."""
+    return text if _WORD.match(text) else "unknown"
