@@ -8,17 +8,12 @@ Which role may call what is decided by the keyholder from socket and peer uid, n
 
 from __future__ import annotations
 
-import contextlib
-import select
-import socket
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast
 
-from keys.errors import Denied, Unavailable
-from keys.keyholder import wire
+from keys.keyholder.connection import Connection
 from keys.keyholder.wire import b64, unb64
 
 __all__ = [
@@ -112,78 +107,6 @@ class Deposit:
         }  # fmt: skip
 
 
-class Connection:
-    """A small pool of connections to one socket; any thread may call. At most `size` idle ones are kept."""
-
-    def __init__(self, path: str | Path, *, timeout_seconds: float = 5.0, size: int = 8) -> None:
-        self._path = str(path)
-        self._timeout = timeout_seconds
-        self._size = size
-        self._lock = threading.Lock()
-        self._idle: list[socket.socket] = []
-        self._next = 0
-
-    def call(self, method: str, params: Mapping[str, Any]) -> Any:
-        """The answer. Raises Denied with the keyholder's reason, Unavailable for everything else that went wrong."""
-        with self._lock:
-            self._next += 1
-            number = self._next
-        try:
-            peer = self._take()
-        except OSError as error:
-            raise wire.unavailable(error) from error
-        try:
-            wire.send(peer, {"id": number, "method": method, "params": dict(params)})
-            answer = wire.receive(peer)
-        except (OSError, wire.BadFrame, ValueError) as error:
-            peer.close()
-            raise wire.unavailable(error) from error
-        if answer is None or answer.get("id") != number:
-            peer.close()
-            raise Unavailable("the keyholder closed the connection or answered another question")
-        self._give(peer)
-        if "ok" in answer:
-            return answer["ok"]
-        denied = answer.get("denied")
-        if isinstance(denied, dict):
-            raise Denied(str(denied.get("reason", "")), {k: v for k, v in denied.items() if k != "reason"})
-        raise Unavailable(f"the keyholder refused the call: {answer.get('error', 'unknown')}")
-
-    def close(self) -> None:
-        """Close the idle connections; a later call opens a new one."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for peer in idle:
-            peer.close()
-
-    def _take(self) -> socket.socket:
-        while True:
-            with self._lock:
-                peer = self._idle.pop() if self._idle else None
-            if peer is None:
-                break
-            # Readable while idle means closed by the other side (a restart): asking over it would be a lost question.
-            if not select.select([peer], [], [], 0)[0]:
-                return peer
-            peer.close()
-        peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            peer.settimeout(self._timeout)
-            peer.connect(self._path)
-        except BaseException:
-            peer.close()
-            raise
-        return peer
-
-    def _give(self, peer: socket.socket) -> None:
-        with self._lock:
-            if len(self._idle) < self._size:
-                self._idle.append(peer)
-                return
-        with contextlib.suppress(OSError):
-            peer.close()
-
-
 class _Client:
     def __init__(self, connection: Connection | str | Path) -> None:
         self.connection = connection if isinstance(connection, Connection) else Connection(connection)
@@ -257,7 +180,7 @@ class OperatorClient(_LogReader):
         return cast("dict[str, str]", self._call("app_password", tenant=tenant, user=user, username=username))
 
     def register_person(self, tenant: str, person: str, phone: str | None) -> None:
-        """A recipient and the phone number (E.164) the clinic had before; None removes the number."""
+        """A recipient and the phone number (E.164) the clinic had before; None leaves it as it is, "" removes it."""
         self._call("register_person", tenant=tenant, person=person, phone=phone)
 
     def expire(self) -> dict[str, int]:

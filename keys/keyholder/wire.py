@@ -39,12 +39,12 @@ def unb64(text: str) -> bytes:
     return data
 
 
-def send(peer: socket.socket, value: dict[str, Any]) -> None:
-    """Write one frame. Raises BadFrame when it would be over the limit, OSError when the peer has gone."""
+def encode(value: dict[str, Any]) -> bytes:
+    """One frame. Raises BadFrame when it would be over the limit, ValueError for what JSON cannot hold."""
     body = canonical(value)
     if len(body) > MAX_FRAME_BYTES:
         raise BadFrame("a frame is over the limit")
-    peer.sendall(_LENGTH.pack(len(body)) + body)
+    return _LENGTH.pack(len(body)) + body
 
 
 def receive(peer: socket.socket) -> dict[str, Any] | None:

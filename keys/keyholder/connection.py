@@ -1,0 +1,98 @@
+"""The client's end of a role's socket: a small pool, one question and one answer at a time on each connection.
+
+Promises: nothing is asked twice by itself; a connection that the keyholder closed while idle is not used again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from keys.errors import Denied, Tampered, Unavailable
+from keys.keyholder import wire
+
+
+class Connection:
+    """A small pool of connections to one socket; any thread may call. At most `size` idle ones are kept."""
+
+    def __init__(self, path: str | Path, *, timeout_seconds: float = 5.0, size: int = 8) -> None:
+        self._path = str(path)
+        self._timeout = timeout_seconds
+        self._size = size
+        self._lock = threading.Lock()
+        self._idle: list[socket.socket] = []
+        self._next = 0
+
+    def call(self, method: str, params: Mapping[str, Any]) -> Any:
+        """The answer.
+
+        Raises Denied with the keyholder's reason (also for a method this role does not have), Tampered when the
+        keyholder found its own store changed, Unavailable for everything else that went wrong.
+        """
+        with self._lock:
+            self._next += 1
+            number = self._next
+        try:
+            peer = self._take()
+        except OSError as error:
+            raise wire.unavailable(error) from error
+        try:
+            peer.sendall(wire.encode({"id": number, "method": method, "params": dict(params)}))
+            answer = wire.receive(peer)
+        except (OSError, wire.BadFrame, ValueError) as error:
+            peer.close()
+            raise wire.unavailable(error) from error
+        if answer is None or answer.get("id") != number:
+            peer.close()
+            raise Unavailable("the keyholder closed the connection or answered another question")
+        self._give(peer)
+        if "ok" in answer:
+            return answer["ok"]
+        denied = answer.get("denied")
+        if isinstance(denied, dict):
+            raise Denied(str(denied.get("reason", "")), {k: v for k, v in denied.items() if k != "reason"})
+        word = answer.get("error")
+        if word == "tampered":
+            raise Tampered("the keyholder found one of its own records changed")
+        if word in ("not-allowed", "bad-call"):
+            raise Denied(str(word))
+        raise Unavailable("the keyholder could not do this")
+
+    def close(self) -> None:
+        """Close the idle connections; a later call opens a new one."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for peer in idle:
+            peer.close()
+
+    def _take(self) -> socket.socket:
+        while True:
+            with self._lock:
+                peer = self._idle.pop() if self._idle else None
+            if peer is None:
+                break
+            # Readable while idle means closed by the other side (a restart): asking over it would be a lost question.
+            if not select.select([peer], [], [], 0)[0]:
+                return peer
+            peer.close()
+        peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            peer.settimeout(self._timeout)
+            peer.connect(self._path)
+        except BaseException:
+            peer.close()
+            raise
+        return peer
+
+    def _give(self, peer: socket.socket) -> None:
+        with self._lock:
+            if len(self._idle) < self._size:
+                self._idle.append(peer)
+                return
+        with contextlib.suppress(OSError):
+            peer.close()

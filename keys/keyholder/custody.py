@@ -1,0 +1,155 @@
+"""Keys at rest: what lies wrapped by the root KEK, and the check that it is the right KEK.
+
+Promises: a wrong KEK is refused by name before anything is read or written; a wrapped key opens only for the use it
+was wrapped for; unwrapped keys are remembered by their wrapped bytes, so a rolled-back or destroyed row is never
+served from memory. DESIGN §4a (root KEK, day keys), §4 (tenant keys).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from keys.datakey import ValueKey
+from keys.encoding import lp
+from keys.errors import Denied, Tampered, WrongKek
+from keys.providers import KeyProvider
+from keys.signing import SigningKey
+
+if TYPE_CHECKING:
+    from keys.keyholder.database import Tx
+
+DAY_US = 86_400_000_000
+SYSTEM = "system"
+
+HANDED_OUT = ("directory", "index", "row_mac", "log_value")
+"""Tenant keys that worker and portal keep in memory (DESIGN §4)."""
+_TENANT_KEYS = (*HANDED_OUT, "factors", "log_sign", "release_sign")
+_SYSTEM_KEYS = ("log_sign", "release_sign")
+
+
+@dataclass(frozen=True, slots=True)
+class Custody:
+    """The opened root of the store. `root` signs settings, epochs and snapshots; its public half is pinned elsewhere.
+
+    `hashing` keys every stored HMAC: handles, codes, devices, requests, row MACs, password pepper.
+    """
+
+    provider: KeyProvider
+    root: SigningKey
+    hashing: ValueKey
+    _known: dict[bytes, bytes] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def create(cls, conn: sqlite3.Connection, provider: KeyProvider) -> Custody:
+        """Make the root keys of a new store and wrap them."""
+        root, hashing = SigningKey.generate(), ValueKey.random()
+        rows = {
+            "kek_provider": provider.name.encode("utf-8"),
+            "kek_check": provider.check_value.encode("ascii"),
+            "root_public": root.public,
+            "root_seed": provider.wrap(root.seed(), _context("root")),
+            "hashing": provider.wrap(hashing.raw(), _context("hashing")),
+        }
+        conn.execute("BEGIN IMMEDIATE")
+        conn.executemany("INSERT INTO meta (name, value) VALUES (?, ?)", list(rows.items()))
+        conn.execute("COMMIT")
+        return cls.open(conn, provider)
+
+    @classmethod
+    def open(cls, conn: sqlite3.Connection, provider: KeyProvider) -> Custody:
+        """The keys of an existing store. Raises WrongKek naming both check values, Tampered for a changed row."""
+        rows = {name: bytes(value) for name, value in conn.execute("SELECT name, value FROM meta")}
+        try:
+            expected = rows["kek_check"].decode("ascii")
+            if expected != provider.check_value:
+                raise WrongKek(provider.name, expected=expected, found=provider.check_value)
+            root = SigningKey.from_bytes(provider.unwrap(rows["root_seed"], _context("root")))
+            hashing = ValueKey(provider.unwrap(rows["hashing"], _context("hashing")))
+        except KeyError as error:
+            raise Tampered("the keyholder's store lacks its root keys") from error
+        if root.public != rows["root_public"]:
+            raise Tampered("the keyholder's store names another root public key")
+        return cls(provider, root, hashing)
+
+    @property
+    def system_origin(self) -> str:
+        """Origin of the system log: named after the root public key, so two installations never share it."""
+        return "sealgate.system/" + hashlib.sha256(self.root.public).hexdigest()[:16]
+
+    def mac(self, label: str, *parts: str | bytes | int) -> bytes:
+        """HMAC of these parts under the hashing key; labels keep the uses apart."""
+        return self.hashing.mac(lp(label), lp(*parts))
+
+    def check(self, mac: bytes, label: str, *parts: str | bytes | int) -> bool:
+        """Whether `mac` is that of these parts, in constant time."""
+        return self.hashing.check(lp(label), lp(*parts), mac)
+
+    def wrap(self, key: bytes, *use: str | int) -> bytes:
+        """`key` wrapped by the KEK for one named use."""
+        return self.provider.wrap(key, _context(*use))
+
+    def unwrap(self, wrapped: bytes, *use: str | int) -> bytes:
+        """The key. Raises Tampered when it was changed or wrapped for another use."""
+        address = lp(*use) + wrapped
+        if address not in self._known:
+            self._known[address] = self.provider.unwrap(wrapped, _context(*use))
+        return self._known[address]
+
+    def forget(self, wrapped: bytes, *use: str | int) -> None:
+        """Drop a destroyed key from memory."""
+        self._known.pop(lp(*use) + wrapped, None)
+
+
+def make_keys(tx: Tx, tenant: str) -> None:
+    """Fresh keys for a tenant (or for the system logs)."""
+    for purpose in _SYSTEM_KEYS if tenant == SYSTEM else _TENANT_KEYS:
+        key = SigningKey.generate().seed() if purpose.endswith("_sign") else ValueKey.random().raw()
+        wrapped = tx.custody.wrap(key, "tenant", tenant, purpose)
+        tx.run("INSERT INTO tenant_keys (tenant, purpose, wrapped) VALUES (?, ?, ?)", tenant, purpose, wrapped)
+
+
+def tenant_key(tx: Tx, tenant: str, purpose: str) -> bytes:
+    """A tenant's key. Raises Denied("no-tenant") when there is none."""
+    row = tx.one("SELECT wrapped FROM tenant_keys WHERE tenant = ? AND purpose = ?", tenant, purpose)
+    if row is None:
+        raise Denied("no-tenant")
+    return tx.custody.unwrap(row["wrapped"], "tenant", tenant, purpose)
+
+
+def values(tx: Tx, tenant: str) -> ValueKey:
+    """The key that seals a tenant's factors at rest: numbers, TOTP secrets, user names, reasons."""
+    return ValueKey(tenant_key(tx, tenant, "factors"))
+
+
+def signer(tx: Tx, tenant: str, purpose: str) -> SigningKey:
+    """The signing key of a tenant's log (`log_sign`) or release log (`release_sign`)."""
+    return SigningKey.from_bytes(tenant_key(tx, tenant, purpose))
+
+
+def day_key(tx: Tx, tenant: str, day: int, *, make: bool = False) -> ValueKey:
+    """The key under which shares that expire on `day` (days since 1970) rest. Raises Denied("destroyed") when gone."""
+    row = tx.one("SELECT wrapped, destroyed_us FROM day_keys WHERE tenant = ? AND day = ?", tenant, day)
+    if row is None and make:
+        key = ValueKey.random()
+        wrapped = tx.custody.wrap(key.raw(), "day", tenant, day)
+        tx.run("INSERT INTO day_keys (tenant, day, wrapped) VALUES (?, ?, ?)", tenant, day, wrapped)
+        return key
+    if row is None or row["wrapped"] is None:
+        raise Denied("destroyed")
+    return ValueKey(tx.custody.unwrap(row["wrapped"], "day", tenant, day))
+
+
+def destroy_day(tx: Tx, tenant: str, day: int) -> None:
+    """Overwrite a day key; every share that lay under it is gone with it."""
+    row = tx.one("SELECT wrapped FROM day_keys WHERE tenant = ? AND day = ?", tenant, day)
+    if row is not None and row["wrapped"] is not None:
+        tx.custody.forget(row["wrapped"], "day", tenant, day)
+    tx.run("UPDATE day_keys SET wrapped = NULL, destroyed_us = ? WHERE tenant = ? AND day = ?", tx.now_us, tenant, day)
+    tx.destroyed = True
+
+
+def _context(*use: str | int) -> bytes:
+    return lp("sealgate/keyholder/v1", *use)

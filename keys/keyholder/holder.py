@@ -1,0 +1,144 @@
+"""The keyholder without its sockets: the store, the keys, and one door `call(role, method, params)`.
+
+Promises: what `call` returns is committed; a method that the role does not have is refused and recorded; nothing of a
+request appears in an exception. One process holds a store at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from keys.errors import KeysError
+from keys.keyholder import database, deposits, tenants
+from keys.keyholder.calls import BadCall, is_id
+from keys.keyholder.config import KeyholderConfig
+from keys.keyholder.custody import SYSTEM, Custody
+from keys.keyholder.database import Database, Tx
+from keys.keyholder.releaselog import record
+from keys.keyholder.roles import METHODS, Method
+from keys.keyholder.staff import Hasher
+from keys.providers.file import FileProvider
+
+
+class NotAllowed(KeysError):
+    """This role has no such method."""
+
+
+class StoreInUse(KeysError):
+    """Another keyholder holds this store."""
+
+
+def system_now_us() -> int:
+    """Microseconds since 1970 UTC."""
+    return time.time_ns() // 1000
+
+
+class Holder:
+    """An opened keyholder. `now_us` is its clock."""
+
+    def __init__(
+        self, config: KeyholderConfig, custody: Custody, base: Database, lock: int, now_us: Callable[[], int]
+    ) -> None:
+        self.config = config
+        self.custody = custody
+        self.database = base
+        self.now_us = now_us
+        self.hasher = Hasher(config.limits)
+        self.methods: Mapping[str, Mapping[str, Method]] = MappingProxyType(dict(METHODS))
+        self._lock = lock
+
+    @classmethod
+    def open(cls, config: KeyholderConfig, *, now_us: Callable[[], int] = system_now_us) -> Holder:
+        """Open the store; with `config.create` make it first if there is none, and only then a missing KEK file.
+
+        Raises NoStore, StoreInUse, WrongKek (naming both check values), Unusable (the KEK file), Tampered.
+        """
+        if config.create:
+            config.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        elif not config.database.exists():
+            raise database.NoStore(
+                f"{config.database}: the keyholder's store is missing; an existing installation never gets an empty one"
+            )
+        lock = _take(config)
+        conn = None
+        try:
+            fresh = config.create and not config.database.exists()
+            provider = FileProvider.open(config.kek_file, create=fresh)
+            if fresh:
+                _make(config, provider, now_us)
+            conn = database.open_store(config.database)
+            custody = Custody.open(conn, provider)
+            return cls(config, custody, Database(conn, custody, config.limits, now_us), lock, now_us)
+        except BaseException:
+            if conn is not None:
+                with contextlib.suppress(Exception):
+                    conn.close()
+            os.close(lock)
+            raise
+
+    def call(self, role: str, method: str, params: Any) -> Any:
+        """What the handler answers. Raises Denied, NotAllowed, BadCall, Tampered, Unavailable."""
+        known = self.methods.get(role, {}).get(method)
+        if known is None:
+            self.refuse_call(role, method)
+            raise NotAllowed
+        arguments = known.signature.bind(params)
+        if not known.inside:
+            return known.handler(self, **arguments)
+        return self.database.run(lambda tx: known.handler(tx, **arguments))
+
+    def refuse_call(self, role: str, what: str) -> None:
+        """Record a call or a connection that the role has no right to."""
+        name = what if is_id(what) and len(what) <= 40 else "unreadable"
+
+        def work(tx: Tx) -> None:
+            record(
+                tx, SYSTEM, "call:refused", object=name, actor=("role", role), outcome="refused", reason="not-allowed"
+            )
+
+        self.database.run(work)
+
+    def keep_house(self) -> dict[str, int]:
+        """Destroy what is over. Called at start and every few minutes."""
+        return self.database.run(deposits.expire)
+
+    def close(self) -> None:
+        """Finish what was begun and let go of the store."""
+        self.database.close()
+        os.close(self._lock)
+
+
+def _take(config: KeyholderConfig) -> int:
+    path = config.directory / "keyholder.lock"
+    handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise StoreInUse(f"{config.database}: another keyholder is running on this store") from error
+    return handle
+
+
+def _make(config: KeyholderConfig, provider: FileProvider, now_us: Callable[[], int]) -> None:
+    """Make a store beside its name and move it there when whole: a crash leaves none, never half of one."""
+    beside = config.directory / "keyholder.db.making"
+    for name in config.directory.glob(beside.name + "*"):
+        name.unlink()
+    conn = database.open_store(beside, create=True)
+    custody = Custody.create(conn, provider)
+    base = Database(conn, custody, config.limits, now_us)
+    try:
+        base.run(tenants.create_system)
+    finally:
+        base.close()  # copies the write-ahead log into the file
+    beside.rename(config.database)
+    database.sync_directory(config.directory)
+
+
+__all__ = ["BadCall", "Holder", "NotAllowed", "StoreInUse", "system_now_us"]

@@ -1,0 +1,110 @@
+"""Which role may call what: the whole of it, in one table.
+
+Promises: a method not listed for a role does not exist for it; smtp has no role here at all. DESIGN §2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from keys.keyholder import (
+    deposits,
+    epochs,
+    factors,
+    grants,
+    held,
+    proofs,
+    releaselog,
+    releases,
+    sessions,
+    staff,
+    tenants,
+    texts,
+)
+from keys.keyholder.calls import Signature
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A handler. `inside`: it runs within one transaction; otherwise it opens its own around slow work."""
+
+    handler: Callable[..., Any]
+    signature: Signature
+    inside: bool
+
+
+def _table(inside: Mapping[str, Callable[..., Any]], outside: Mapping[str, Callable[..., Any]]) -> Mapping[str, Method]:
+    table = {name: Method(handler, Signature(handler), True) for name, handler in inside.items()}
+    table |= {name: Method(handler, Signature(handler), False) for name, handler in outside.items()}
+    return table
+
+
+METHODS: Mapping[str, Mapping[str, Method]] = {
+    "worker": _table(
+        {
+            "keys": tenants.node_keys_for,
+            "node_keys": tenants.node_keys,
+            "settings": tenants.settings,
+            "vkeys": tenants.vkeys,
+            "epochs": epochs.epochs,
+            "epoch_done": epochs.epoch_done,
+            "snapshot": epochs.snapshot,
+            "sign_checkpoint": epochs.sign_checkpoint,
+            "last_checkpoint": epochs.last_checkpoint,
+            "deposit": deposits.deposit,
+            "messages": deposits.messages,
+            "destroy_message": deposits.destroy_by_worker,
+            "narrow": grants.narrow,
+            "grant_state": grants.grant_state,
+            "take_texts": texts.take_texts,
+            "text_done": texts.text_done,
+            "release_held": held.release_held,
+            "held_done": held.held_done,
+            "release_log": releaselog.page,
+        },
+        {},
+    ),
+    "portal": _table(
+        {
+            "keys": tenants.keys,
+            "settings": tenants.settings,
+            "grant_info": proofs.grant_info,
+            "ask_text": texts.ask_text,
+            "verify": proofs.verify,
+            "use_device": factors.use_device,
+            "remember": factors.remember,
+            "forget_devices": factors.forget_devices,
+            "session": sessions.session,
+            "end_session": sessions.end_session,
+            "totp_begin": factors.totp_begin,
+            "totp_confirm": factors.totp_confirm,
+            "release": releases.release,
+            "release_meta": releases.release_meta,
+            "release_metas": releases.release_metas,
+            "staff_code": proofs.staff_code,
+            "unfreeze": grants.unfreeze,
+            "narrow_as": grants.narrow_as,
+            "officer_act": held.officer_act,
+            "raise_budget": held.raise_budget,
+        },
+        {"staff_login": staff.staff_login},
+    ),
+    "operator": _table(
+        {
+            "status": tenants.status,
+            "create_tenant": tenants.create_tenant,
+            "register_node": tenants.register_node,
+            "put_settings": tenants.put_settings,
+            "vkeys": tenants.vkeys,
+            "disable_user": staff.disable_user,
+            "app_password": staff.app_password,
+            "register_person": texts.register_person,
+            "release_log": releaselog.page,
+            "destroy_message": deposits.destroy_by_operator,
+            "expire": deposits.expire,
+        },
+        {"add_user": staff.add_user, "set_password": staff.set_password},
+    ),
+}

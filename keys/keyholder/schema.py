@@ -1,0 +1,140 @@
+"""The keyholder's own tables. All content here is a key wrapped by the root KEK, a value sealed or keyed under such a
+key, or an id, state, time or number. Times are microseconds since 1970 UTC. DESIGN §4a, §4b.
+"""
+
+from __future__ import annotations
+
+VERSION = 1
+
+TABLES = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tenants (
+  id TEXT PRIMARY KEY, name TEXT NOT NULL, origin TEXT NOT NULL UNIQUE,
+  created_us INTEGER NOT NULL, officer_seen_us INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tenant_keys (
+  tenant TEXT NOT NULL, purpose TEXT NOT NULL, wrapped BLOB NOT NULL, PRIMARY KEY (tenant, purpose)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE day_keys (  -- wrapped is NULL once destroyed
+  tenant TEXT NOT NULL, day INTEGER NOT NULL, wrapped BLOB, destroyed_us INTEGER, PRIMARY KEY (tenant, day)
+) STRICT;
+CREATE TABLE settings (
+  tenant TEXT NOT NULL, serial INTEGER NOT NULL, body TEXT NOT NULL, signed_us INTEGER NOT NULL,
+  PRIMARY KEY (tenant, serial)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE waiting_settings (
+  tenant TEXT PRIMARY KEY, body TEXT NOT NULL, since_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE nodes (
+  node TEXT NOT NULL, role TEXT NOT NULL, public BLOB NOT NULL, PRIMARY KEY (node, role)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE epochs (  -- private is NULL once destroyed
+  node TEXT NOT NULL, epoch INTEGER NOT NULL, public BLOB NOT NULL, private BLOB, destroyed_us INTEGER,
+  PRIMARY KEY (node, epoch)
+) STRICT;
+CREATE TABLE snapshots (node TEXT PRIMARY KEY, serial INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE users (
+  tenant TEXT NOT NULL, id TEXT NOT NULL, role TEXT NOT NULL, state TEXT NOT NULL, password TEXT NOT NULL,
+  totp BLOB NOT NULL, last_step INTEGER NOT NULL, created_us INTEGER NOT NULL, PRIMARY KEY (tenant, id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE app_passwords (
+  id TEXT PRIMARY KEY, tenant TEXT NOT NULL, user TEXT NOT NULL, username BLOB NOT NULL,
+  salt BLOB NOT NULL, verifier BLOB NOT NULL, created_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE people (
+  tenant TEXT NOT NULL, id TEXT NOT NULL, phone BLOB, failures INTEGER NOT NULL, PRIMARY KEY (tenant, id)
+) STRICT;
+
+CREATE TABLE messages (  -- share is NULL once destroyed
+  id TEXT PRIMARY KEY, tenant TEXT NOT NULL, sender_user TEXT, expires_us INTEGER NOT NULL, day INTEGER NOT NULL,
+  last_day INTEGER NOT NULL, share BLOB, hold_until_us INTEGER, deposited_us INTEGER NOT NULL, destroyed_us INTEGER,
+  deposit_mac BLOB NOT NULL, deposit_index INTEGER NOT NULL, mac BLOB NOT NULL
+) STRICT;
+CREATE INDEX messages_day ON messages (tenant, day);
+CREATE TABLE grants (
+  id TEXT PRIMARY KEY, tenant TEXT NOT NULL, message TEXT NOT NULL, person TEXT, kind TEXT NOT NULL,
+  floor INTEGER NOT NULL, expires_us INTEGER NOT NULL, secret BLOB, revoked_us INTEGER, revoked_index INTEGER,
+  frozen_us INTEGER, mac BLOB NOT NULL
+) STRICT;
+CREATE INDEX grants_message ON grants (message);
+CREATE TABLE objects (
+  id TEXT PRIMARY KEY, message TEXT NOT NULL, kind TEXT NOT NULL, header_tag BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX objects_message ON objects (message);
+
+CREATE TABLE sessions (
+  mac BLOB PRIMARY KEY, tenant TEXT NOT NULL, person TEXT, user TEXT, role TEXT, proof INTEGER NOT NULL,
+  method TEXT NOT NULL, message TEXT, grant_id TEXT, first_proof_us INTEGER NOT NULL, made_us INTEGER NOT NULL,
+  last_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, wide_from_us INTEGER NOT NULL
+) STRICT;
+CREATE INDEX sessions_grant ON sessions (grant_id);
+CREATE TABLE codes (
+  id TEXT PRIMARY KEY, tenant TEXT NOT NULL, grant_id TEXT NOT NULL, person TEXT NOT NULL, kind TEXT NOT NULL,
+  mac BLOB NOT NULL, visitor_mac BLOB, made_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, used_us INTEGER,
+  dead_us INTEGER, failures INTEGER NOT NULL, made_by TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX codes_grant ON codes (grant_id, kind);
+CREATE TABLE texts (
+  id TEXT PRIMARY KEY, tenant TEXT NOT NULL, person TEXT NOT NULL, sealed BLOB NOT NULL, queued_us INTEGER NOT NULL,
+  taken_us INTEGER, attempts INTEGER NOT NULL, expires_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE marks (  -- failures and asks, counted in sliding windows
+  id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, at_us INTEGER NOT NULL
+) STRICT;
+CREATE INDEX marks_subject ON marks (tenant, kind, subject, at_us);
+CREATE TABLE totps (
+  id TEXT PRIMARY KEY, tenant TEXT NOT NULL, person TEXT NOT NULL, secret BLOB NOT NULL, state TEXT NOT NULL,
+  begun_us INTEGER NOT NULL, session BLOB NOT NULL, message TEXT NOT NULL, wide_from_us INTEGER NOT NULL,
+  last_step INTEGER NOT NULL, failures INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX totps_person ON totps (tenant, person);
+CREATE TABLE devices (
+  mac BLOB PRIMARY KEY, tenant TEXT NOT NULL, person TEXT NOT NULL, made_us INTEGER NOT NULL,
+  expires_us INTEGER NOT NULL, first_method TEXT NOT NULL, first_proof_us INTEGER NOT NULL, message TEXT NOT NULL,
+  wide_from_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX devices_person ON devices (tenant, person);
+
+CREATE TABLE releases (  -- one line per (session, grant, object, purpose): where its receipt lies
+  session BLOB NOT NULL, grant_id TEXT NOT NULL, object TEXT NOT NULL, purpose TEXT NOT NULL,
+  tenant TEXT NOT NULL, log_index INTEGER NOT NULL, PRIMARY KEY (session, grant_id, object, purpose)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE requests (
+  mac BLOB PRIMARY KEY, key_mac BLOB NOT NULL, at_us INTEGER NOT NULL, tenant TEXT NOT NULL,
+  log_index INTEGER NOT NULL, resumed INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE opened (
+  tenant TEXT NOT NULL, person TEXT NOT NULL, object TEXT NOT NULL, at_us INTEGER NOT NULL,
+  PRIMARY KEY (tenant, person, object)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX opened_person ON opened (tenant, person, at_us);
+CREATE INDEX opened_tenant ON opened (tenant, at_us);
+CREATE TABLE hours (
+  tenant TEXT NOT NULL, hour INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (tenant, hour)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE raised (tenant TEXT PRIMARY KEY, until_us INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE acts (
+  id TEXT PRIMARY KEY, tenant TEXT NOT NULL, message TEXT NOT NULL, act TEXT NOT NULL, user TEXT NOT NULL,
+  reason BLOB NOT NULL, made_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, done_us INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE witness (
+  log TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, note TEXT NOT NULL, at_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE log_heads (tenant TEXT PRIMARY KEY, size INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE log_entries (
+  tenant TEXT NOT NULL, log_index INTEGER NOT NULL, entry BLOB NOT NULL, PRIMARY KEY (tenant, log_index)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE log_nodes (
+  tenant TEXT NOT NULL, level INTEGER NOT NULL, position INTEGER NOT NULL, hash BLOB NOT NULL,
+  PRIMARY KEY (tenant, level, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER log_entries_stay BEFORE UPDATE ON log_entries BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+CREATE TRIGGER log_entries_last BEFORE DELETE ON log_entries BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+CREATE TRIGGER log_nodes_stay BEFORE UPDATE ON log_nodes BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+CREATE TRIGGER log_nodes_last BEFORE DELETE ON log_nodes BEGIN SELECT RAISE(ABORT, 'append-only'); END;
+"""

@@ -1,0 +1,210 @@
+"""Workforce members: their records, app passwords and sign-in by password and TOTP.
+
+Promises: an unknown user costs the same work and gets the same answer as a wrong password; failures are counted before
+hashing, so that parallel tries gain nothing; hashing is bounded and never holds the store; a password rests as
+Argon2id (19 MiB, t=2, p=1) over an HMAC under a key the KEK wraps. RFC 9106, NIST SP 800-63B-4 3.1.1; DESIGN §4a.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import threading
+from typing import Any, Protocol
+
+import argon2
+import pyotp
+
+from keys.errors import Denied
+from keys.keyholder import custody, factors, sessions, tries
+from keys.keyholder.config import KeyholderConfig, Limits
+from keys.keyholder.custody import SYSTEM, Custody
+from keys.keyholder.database import Database, Tx
+from keys.keyholder.releaselog import Actor, record, refused
+from keys.keyholder.sessions import SECOND_US
+from keys.keyholder.tenants import body_of
+
+ROLES = frozenset({"staff", "office", "officer", "admin", "auditor"})
+NEEDS_APPROVAL = frozenset({"officer", "admin"})
+_OPERATOR: Actor = ("operator", "operator")
+_ALPHABET = "abcdefghjkmnpqrstvwxyz23456789"
+
+
+class Hasher:
+    """Argon2id with a bounded number of workers and waiting callers."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._argon = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+        self._admitted = threading.BoundedSemaphore(limits.hashers + limits.hash_queue)
+        self._working = threading.BoundedSemaphore(limits.hashers)
+        self.dummy = self._argon.hash(os.urandom(16))
+
+    def hash(self, peppered: bytes) -> str:
+        """The PHC string to keep. Denied("busy") when too many wait."""
+        with self._slot():
+            return self._argon.hash(peppered)
+
+    def holds(self, kept: str, peppered: bytes) -> bool:
+        """Whether it is the password. Denied("busy") when too many wait."""
+        with self._slot():
+            try:
+                return self._argon.verify(kept, peppered)
+            except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+                return False
+
+    def _slot(self) -> _Slot:
+        return _Slot(self._admitted, self._working)
+
+
+class _Slot:
+    def __init__(self, admitted: threading.BoundedSemaphore, working: threading.BoundedSemaphore) -> None:
+        self._admitted, self._working = admitted, working
+
+    def __enter__(self) -> None:
+        if not self._admitted.acquire(blocking=False):
+            raise Denied("busy")
+        self._working.acquire()
+
+    def __exit__(self, *exception: object) -> None:
+        self._working.release()
+        self._admitted.release()
+
+
+class House(Protocol):
+    """What the handlers here need of the keyholder around them: they hash outside any transaction."""
+
+    config: KeyholderConfig
+    custody: Custody
+    database: Database
+    hasher: Hasher
+
+
+def add_user(holder: House, *, tenant: str, user: str, role: str, password: str, name: str) -> dict[str, str]:
+    """A new workforce member; the TOTP secret leaves once, in ``totp_uri``.
+
+    Denied: role, password (too short), taken, no-tenant, needs-approval.
+    """
+    if role not in ROLES:
+        raise Denied("role")
+    kept = _new_password(holder, tenant, user, password)
+    secret = pyotp.random_base32()
+
+    def work(tx: Tx) -> dict[str, str]:
+        row = tx.one("SELECT name, officer_seen_us FROM tenants WHERE id = ?", tenant)
+        if row is None:
+            raise Denied("no-tenant")
+        if row["officer_seen_us"] is not None and role in NEEDS_APPROVAL:
+            raise refused(tx, tenant, "user:refused", "needs-approval", object=user, actor=_OPERATOR)
+        if tx.one("SELECT 1 FROM users WHERE tenant = ? AND id = ?", tenant, user) is not None:
+            raise Denied("taken")
+        sealed = custody.values(tx, tenant).seal(_totp_context(user), secret.encode("ascii"))
+        tx.run("INSERT INTO users VALUES (?, ?, ?, 'active', ?, ?, 0, ?)", tenant, user, role, kept, sealed, tx.now_us)
+        record(tx, tenant, "user:added", object=user, actor=_OPERATOR, reason=role)
+        issuer = str(body_of(tx, tenant).get("display_name") or row["name"])
+        return {"totp_uri": pyotp.TOTP(secret).provisioning_uri(name=name or user, issuer_name=issuer)}
+
+    return holder.database.run(work)
+
+
+def set_password(holder: House, *, tenant: str, user: str, password: str) -> None:
+    """Replace the password; sessions end. The second factor stays as it is."""
+    kept = _new_password(holder, tenant, user, password)
+
+    def work(tx: Tx) -> None:
+        if not tx.run("UPDATE users SET password = ? WHERE tenant = ? AND id = ?", kept, tenant, user):
+            raise Denied("no-user")
+        sessions.end_of_user(tx, tenant, user)
+        record(tx, tenant, "user:password", object=user, actor=_OPERATOR)
+
+    holder.database.run(work)
+
+
+def disable_user(tx: Tx, *, tenant: str, user: str) -> None:
+    """End sessions, app passwords and sign-in. Idempotent."""
+    row = tx.one("SELECT state FROM users WHERE tenant = ? AND id = ?", tenant, user)
+    if row is None:
+        raise Denied("no-user")
+    if row["state"] == "disabled":
+        return
+    tx.run("UPDATE users SET state = 'disabled' WHERE tenant = ? AND id = ?", tenant, user)
+    tx.run("DELETE FROM app_passwords WHERE tenant = ? AND user = ?", tenant, user)
+    sessions.end_of_user(tx, tenant, user)
+    record(tx, tenant, "user:disabled", object=user, actor=_OPERATOR)
+
+
+def app_password(tx: Tx, *, tenant: str, user: str, username: str) -> dict[str, str]:
+    """A generated submission password. 98 bits, so a salted SHA-256 is enough for smtp to check it quickly."""
+    row = tx.one("SELECT state FROM users WHERE tenant = ? AND id = ?", tenant, user)
+    if row is None or row["state"] != "active" or not username:
+        raise Denied("no-user")
+    password = "-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(5))
+    salt = os.urandom(16)
+    verifier = hashlib.sha256(salt + password.encode("ascii")).digest()
+    sealed = custody.values(tx, tenant).seal(b"username", username.encode("utf-8"))
+    name = "app_" + secrets.token_hex(12)
+    tx.run(
+        "INSERT INTO app_passwords VALUES (?, ?, ?, ?, ?, ?, ?)", name, tenant, user, sealed, salt, verifier, tx.now_us
+    )
+    record(tx, tenant, "user:app-password", object=user, actor=_OPERATOR)
+    return {"password": password}
+
+
+def staff_login(holder: House, *, tenant: str, user: str, password: str, code: str, network: str) -> dict[str, Any]:
+    """A staff session. Denied: wrong, used (right but spent TOTP), too-many, busy."""
+    kept = holder.database.run(lambda tx: _admit(tx, holder, tenant, user, network))
+    right = holder.hasher.holds(kept, _pepper(holder, tenant, user, password))
+    return holder.database.run(lambda tx: _finish(tx, tenant, user, code, network, right))
+
+
+def _admit(tx: Tx, holder: House, tenant: str, user: str, network: str) -> str:
+    """Count this try as failed before any hashing; the hash to compare with, a dummy for nobody."""
+    where = _where(tx, tenant)
+    since = tx.now_us - tx.limits.tries_window_seconds * SECOND_US
+    crowd = tries.count(tx, where, tries.FAILED, "net:" + network, since) >= tx.limits.login_network_tries
+    if tries.left(tx, where, "user:" + user) == 0 or crowd:
+        raise refused(
+            tx, where, "session:refused", "too-many", data={"tries_left": 0}, object=user, actor=("user", user)
+        )
+    tries.failed(tx, where, "user:" + user)
+    tries.mark(tx, where, tries.FAILED, "net:" + network)
+    row = tx.one("SELECT password FROM users WHERE tenant = ? AND id = ? AND state = 'active'", tenant, user)
+    return holder.hasher.dummy if row is None else str(row["password"])
+
+
+def _finish(tx: Tx, tenant: str, user: str, code: str, network: str, right: bool) -> dict[str, Any]:
+    row = tx.one("SELECT * FROM users WHERE tenant = ? AND id = ? AND state = 'active'", tenant, user)
+    outcome: int | str = "wrong"
+    if row is not None and right:
+        secret = custody.values(tx, tenant).open(_totp_context(user), bytes(row["totp"])).decode("ascii")
+        outcome = factors.accept(secret, factors.digits(code), row["last_step"], tx.now_us)
+    if row is None or isinstance(outcome, str):
+        left = tries.left(tx, _where(tx, tenant), "user:" + user)
+        raise refused(
+            tx, tenant, "session:refused", str(outcome), data={"tries_left": left}, object=user, actor=("user", user)
+        )
+    tx.run("UPDATE users SET last_step = ? WHERE tenant = ? AND id = ?", outcome, tenant, user)
+    tries.clear(tx, tenant, "user:" + user)
+    tries.clear(tx, tenant, "net:" + network)
+    if row["role"] == "officer":
+        tx.run("UPDATE tenants SET officer_seen_us = ? WHERE id = ? AND officer_seen_us IS NULL", tx.now_us, tenant)
+    return sessions.make(tx, tenant=tenant, proof=2, method="password+totp", user=user, role=row["role"])
+
+
+def _where(tx: Tx, tenant: str) -> str:
+    """Whose counters and log take a try: the tenant's, or the system's when nobody knows that tenant."""
+    return tenant if tx.one("SELECT 1 FROM tenants WHERE id = ?", tenant) is not None else SYSTEM
+
+
+def _new_password(holder: House, tenant: str, user: str, password: str) -> str:
+    if len(password) < holder.config.limits.password_min:
+        raise Denied("password")
+    return holder.hasher.hash(_pepper(holder, tenant, user, password))
+
+
+def _pepper(holder: House, tenant: str, user: str, password: str) -> bytes:
+    return holder.custody.mac("password", tenant, user, password.encode("utf-8"))
+
+
+def _totp_context(user: str) -> bytes:
+    return b"user-totp:" + user.encode("ascii")

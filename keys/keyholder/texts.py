@@ -1,0 +1,131 @@
+"""Text codes on their way: asked for by the recipient's browser, made here, sent by the worker.
+
+Promises: a text is queued only after the number's last four digits were typed; the portal never sees a code it was not
+typed; number and code rest sealed and are forgotten once sent; a new code replaces the old one; the code is bound to
+the browser that asked. DESIGN §4 (doors, c).
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+import secrets
+from typing import Any
+
+from keys import access
+from keys.encoding import canonical
+from keys.errors import Denied
+from keys.keyholder import custody, grants, tries
+from keys.keyholder.database import Tx
+from keys.keyholder.releaselog import record, refused
+from keys.keyholder.sessions import SECOND_US
+
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_RETRY_US = 60 * SECOND_US
+
+
+def register_person(tx: Tx, *, tenant: str, person: str, phone: str | None) -> None:
+    """Keep a person's number as a factor; None says nothing about a number, an empty one removes it.
+
+    Denied("phone") unless it is E.164; Denied("no-tenant").
+    """
+    if phone and not _E164.fullmatch(phone):
+        raise Denied("phone")
+    values = custody.values(tx, tenant)
+    tx.run("INSERT OR IGNORE INTO people VALUES (?, ?, NULL, 0)", tenant, person)
+    before = number_of(tx, tenant, person, alive=False)
+    if phone is None or (before or "") == phone:
+        return
+    sealed = values.seal(_number_context(person), phone.encode("ascii")) if phone else None
+    tx.run("UPDATE people SET phone = ?, failures = 0 WHERE tenant = ? AND id = ?", sealed, tenant, person)
+    tx.run("DELETE FROM texts WHERE tenant = ? AND person = ?", tenant, person)
+    record(
+        tx, tenant, "factor:registered" if phone else "factor:killed", object=person, actor=("operator", "operator"),
+        reason="phone",
+    )  # fmt: skip
+
+
+def number_of(tx: Tx, tenant: str, person: str, *, alive: bool = True) -> str | None:
+    """The person's number; None without one, or (with `alive`) after 100 failures in a row."""
+    row = tx.one("SELECT phone, failures FROM people WHERE tenant = ? AND id = ?", tenant, person)
+    if row is None or row["phone"] is None or (alive and row["failures"] >= tx.limits.factor_failures):
+        return None
+    return custody.values(tx, tenant).open(_number_context(person), bytes(row["phone"])).decode("ascii")
+
+
+def ask_text(tx: Tx, *, grant: str, last4: str, visitor: str, network: str) -> dict[str, Any]:
+    """Make a code and queue its text. Denied: the state, too-many, no-phone, last-four, too-soon."""
+    found = grants.facts(tx, grant)
+    if found is None or found.kind != "link" or found.person is None:
+        raise refused(tx, None, "code:refused", "unknown", object=grant)
+    tenant, person = found.tenant, found.person
+    subject = "person:" + person
+
+    def no(reason: str, **data: Any) -> Denied:
+        return refused(tx, tenant, "code:refused", reason, data=data, object=grant, actor=("person", person))
+
+    state = access.grant_state(found, tx.now_us)
+    if state != "live":
+        raise no(state)
+    if tries.left(tx, tenant, subject) == 0:
+        raise no("too-many", tries_left=0, locked_until_us=tries.locked_until(tx, tenant, subject))
+    number = number_of(tx, tenant, person)
+    if number is None:
+        raise no("no-phone")
+    typed = "".join(c for c in last4 if c in "0123456789")
+    if not hmac.compare_digest(typed.encode("ascii"), number[-4:].encode("ascii")):
+        raise no("last-four", tries_left=tries.failed(tx, tenant, subject))
+    resend_us = tx.limits.text_resend_seconds * SECOND_US
+    last = tx.number("SELECT MAX(made_us) FROM codes WHERE grant_id = ? AND kind = 'text'", grant)
+    if last and tx.now_us < last + resend_us:
+        raise no("too-soon", resend_after_us=last + resend_us)
+    if tries.count(tx, tenant, tries.ASKED, subject, tx.now_us - 3600 * SECOND_US) >= tx.limits.texts_per_hour:
+        raise no("too-many", tries_left=tries.left(tx, tenant, subject), locked_until_us=None)
+    tries.mark(tx, tenant, tries.ASKED, subject)
+    _queue(tx, tenant, grant, person, number, visitor)
+    record(tx, tenant, "code:queued", object=grant, actor=("person", person), reason="text")
+    return {"sent": True, "resend_after_us": tx.now_us + resend_us}
+
+
+def _queue(tx: Tx, tenant: str, grant: str, person: str, number: str, visitor: str) -> None:
+    code = f"{secrets.randbelow(1_000_000):06d}"
+    expires_us = tx.now_us + tx.limits.text_code_seconds * SECOND_US
+    tx.run("DELETE FROM texts WHERE tenant = ? AND person = ?", tenant, person)
+    tx.run("UPDATE codes SET dead_us = ? WHERE grant_id = ? AND kind = 'text' AND dead_us IS NULL", tx.now_us, grant)
+    tx.run(
+        "INSERT INTO codes VALUES (?, ?, ?, ?, 'text', ?, ?, ?, ?, NULL, NULL, 0, ?)",
+        "cod_" + secrets.token_hex(12), tenant, grant, person, tx.custody.mac("text-code", grant, code),
+        tx.custody.mac("visitor", visitor), tx.now_us, expires_us, person,
+    )  # fmt: skip
+    name = "txt_" + secrets.token_hex(12)
+    sealed = custody.values(tx, tenant).seal(name.encode(), canonical({"number": number, "code": code}))
+    tx.run("INSERT INTO texts VALUES (?, ?, ?, ?, ?, NULL, 0, ?)", name, tenant, person, sealed, tx.now_us, expires_us)
+
+
+def take_texts(tx: Tx, *, limit: int) -> list[dict[str, Any]]:
+    """The oldest texts not yet handed out, or handed out a minute ago and not reported done."""
+    rows = tx.all(
+        "SELECT * FROM texts WHERE (taken_us IS NULL OR taken_us <= ?) AND expires_us > ? AND attempts < ? "
+        "ORDER BY queued_us, id LIMIT ?",
+        tx.now_us - _RETRY_US, tx.now_us, tx.limits.text_attempts, max(1, min(limit, 100)),
+    )  # fmt: skip
+    answer = []
+    for row in rows:
+        tx.run("UPDATE texts SET taken_us = ?, attempts = attempts + 1 WHERE id = ?", tx.now_us, row["id"])
+        opened = json.loads(custody.values(tx, row["tenant"]).open(row["id"].encode(), bytes(row["sealed"])))
+        answer.append({"id": row["id"], "tenant": row["tenant"], "kind": "text"} | opened)
+    return answer
+
+
+def text_done(tx: Tx, *, id: str, ok: bool) -> None:
+    """Forget a text that was sent, or that failed often enough; else hand it out again."""
+    if ok:
+        tx.run("DELETE FROM texts WHERE id = ?", id)
+    else:
+        tx.run("UPDATE texts SET taken_us = NULL WHERE id = ?", id)
+        tx.run("DELETE FROM texts WHERE id = ? AND attempts >= ?", id, tx.limits.text_attempts)
+
+
+def _number_context(person: str) -> bytes:
+    return b"phone:" + person.encode("ascii")
