@@ -134,6 +134,11 @@ class SpoolReader:
                 self._tidied = True
                 self._compact()
 
+    def entry(self, item_id: str) -> Entry | None:
+        """The item of that id if it was found and not erased."""
+        with self._lock:
+            return self._entries.get(item_id)
+
     def waiting(self) -> list[Entry]:
         """Every item found and not erased, oldest first."""
         with self._lock:

@@ -1,0 +1,60 @@
+"""`sealgate serve`: all roles on this machine, or one of them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from gateway.cli._options import add_config, settings_of
+from gateway.errors import Misconfigured
+from gateway.registry import nearest
+
+NAME = "serve"
+HELP = "run the gateway"
+ROLES = ("smtp", "gateway", "worker", "portal", "keyholder")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config(parser)
+    parser.add_argument("--role", metavar="ROLE", help="run one role alone: smtp, gateway or keyholder")
+    parser.add_argument(
+        "--single-user", action="store_true",
+        help="run all roles as the present user; the boundary between the roles is then not enforced",
+    )  # fmt: skip
+    parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
+
+
+def run(args: argparse.Namespace) -> int:
+    from gateway import logs
+
+    logs.set_up(args.log_level)
+    if args.role is not None and args.role not in ROLES:
+        raise Misconfigured(f"unknown role '{args.role}': {nearest(args.role, list(ROLES))}")
+    settings = settings_of(args)
+    if args.role in ("worker", "portal"):
+        raise Misconfigured(
+            f"--role {args.role} alone needs PostgreSQL, because several processes writing one SQLite file wait on each other "
+            "for seconds; on SQLite run --role gateway, which is both. Separate worker and portal processes are not in "
+            "this release"
+        )
+    if args.role == "smtp":
+        from gateway.bootstrap import run_smtp
+
+        return run_smtp(settings)
+    if args.role == "gateway":
+        from gateway.bootstrap import run_gateway
+
+        return run_gateway(settings)
+    if args.role == "keyholder":
+        command = [sys.executable, "-P", "-s", "-m", "keys.keyholder", "--config", str(keyholder_file(settings.keys.directory))]
+        os.execv(command[0], command)  # noqa: S606 - the keyholder is its own program
+    from gateway.launch import launch
+
+    return launch(settings, args.config, single_user=args.single_user, log_level=args.log_level)
+
+
+def keyholder_file(directory: Path) -> Path:
+    """Where `serve` leaves the keyholder's configuration."""
+    return directory / "keyholder.json"

@@ -1,0 +1,56 @@
+"""What policy is told about a mail: facts, never words of it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from gateway.detect.model import Assessment
+from gateway.flow.reading import Reading
+from gateway.actions.tenants import TenantView
+from gateway.mail.model import Message
+from gateway.policy import MailFacts, RecipientFacts
+from gateway.spool.envelope import Envelope
+from keys.encoding import canonical
+
+TAG = re.compile(r"\[(secure|plain|urgent)\]", re.IGNORECASE)
+
+
+def mail_facts(message: Message, envelope: Envelope, reading: Reading, assessment: Assessment) -> MailFacts:
+    """Facts of the message itself."""
+    return MailFacts(
+        assessment=assessment,
+        null_sender=not envelope.mail_from,
+        auto_submitted=message.auto_submitted,
+        subject_tags=frozenset(word.lower() for word in TAG.findall(message.subject)),
+        sensitivity=(message.header("sensitivity") or "").strip().lower(),
+        signed=message.signed,
+        encrypted=message.encrypted,
+        malformed=message.malformed,
+        attachments=tuple(attachment.id for attachment in reading.attachments),
+        decorations=reading.decorations,
+    )
+
+
+def recipient_facts(view: TenantView, address: str) -> RecipientFacts:
+    """Facts of one recipient."""
+    domain = address.rpartition("@")[2].rstrip(".").lower()
+    return RecipientFacts(internal=domain in view.domains, partner=False, domain=domain)
+
+
+def urgent(message: Message) -> bool:
+    """Whether the sender's word asks for the shorter waits."""
+    return "[urgent]" in message.subject.lower()
+
+
+def summary(assessment: Assessment | None) -> str:
+    """Kinds and places found and what was not read, as canonical JSON; no values."""
+    if assessment is None:
+        return canonical({"found": [], "unread": [["the message", "cannot be processed"]], "score": 0}).decode()
+    found = Counter((finding.kind, finding.place) for part in assessment.parts for finding in part.findings)
+    return canonical({
+        "found": [[kind, place, count] for (kind, place), count in sorted(found.items())[:60]],
+        "unread": [[one.place, one.reason] for one in assessment.unread[:60]],
+        "score": round(assessment.score * 1000),
+        "detector": assessment.detector,
+    }).decode()  # fmt: skip

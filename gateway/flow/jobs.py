@@ -1,0 +1,35 @@
+"""One attempt to deliver: a queued copy (or the original) and the recipients it is for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gateway.spool.envelope import Params, Recipient
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One delivery row and the recipient it stands for."""
+
+    delivery: str
+    recipient: Recipient = field(repr=False)
+    treatment: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Deliver one spooled item to these recipients in one SMTP transaction.
+
+    `direction` says which spool holds `item`: ``in`` for an original that goes as it is, ``out`` for a copy of ours.
+    `accepted_us` is when the message was accepted; its age decides when to give up.
+    """
+
+    tenant: str
+    message: str
+    item: str
+    direction: str
+    mail_from: str = field(repr=False)
+    mail_params: Params = field(repr=False)
+    targets: tuple[Target, ...]
+    accepted_us: int

@@ -1,0 +1,238 @@
+"""The life of an outgoing message, steps 3 to 8: lease, parse, assess, decide, act, commit. Steps 1 and 2 are the smtp
+process's, 9 and 10 the deliverer's.
+
+Promises: an item is erased from the spool only after what became of it was committed; whatever is in doubt is held or
+tried again, never passed; a message that cannot be processed at all is held whole for an officer after three tries; a
+sender's retry of the same message makes no second set of links. DESIGN §1, §3, §3a; 45 CFR 164.312(e).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from gateway.accounts.users import Users
+from gateway.audit.event import GATEWAY, Action, Actor, Event
+from gateway.clock import Clock
+from gateway.detect.model import Assessment
+from gateway.errors import NotFound, Tampered, TryLater
+from gateway.flow import facts as factual
+from gateway.flow.delivery import Deliverer
+from gateway.flow.isolate import Isolated
+from gateway.flow.reading import read
+from gateway.flow.records import Prepared, Records
+from gateway.actions.tenants import TenantView
+from gateway.flow.treat import Piece, Treatment
+from gateway.logs import Log
+from gateway.mail.model import Message
+from gateway.mail.scan import Scanner
+from gateway.mail.source import Source
+from gateway.policy import Decision, decide
+from gateway.share import Directory
+from gateway.spool.envelope import Envelope
+from gateway.spool.item import Entry
+from gateway.spool.reader import SpoolReader
+from gateway.steps import reached
+from gateway.store import schema
+from gateway.store.database import Store, Tx
+
+log = Log("gateway.outbound")
+RETRY_WINDOW_US = 5 * 86_400 * 1_000_000  # as long as a sending MTA keeps trying (RFC 5321 4.5.4.1)
+TRIES_BEFORE_HOLD = 3
+UNPROCESSABLE = Decision(treatment="hold", sealed_parts=frozenset(), neutral_subject=True, rule="cannot-be-processed",
+                         policy="built-in", reasons=("it could not be processed",))  # fmt: skip
+
+
+class Outbound:
+    """Takes spooled items through to their transaction. Thread-safe."""
+
+    def __init__(
+        self, *, store: Store, records: Records, users: Users, directory: Directory, spool: SpoolReader, isolated: Isolated,
+        treatment: Treatment, deliverer: Deliverer, tenants: Callable[[str], TenantView], clock: Clock,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._records = records
+        self._users = users
+        self._directory = directory
+        self._spool = spool
+        self._isolated = isolated
+        self._treatment = treatment
+        self._deliverer = deliverer
+        self._tenants = tenants
+        self._clock = clock
+        self._failures: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def replayed(self, entry: Entry) -> bool:
+        """After a restart: whether this item was committed before. What is left of it is then the deliverer's."""
+        with self._store.reading() as conn:
+            messages = self._records.of_queue(conn, entry.id)
+            waiting = any(
+                row["copy"] is None and row["state"] in ("ready", "deferred")
+                for message in messages
+                for row in self._records.deliveries(conn, message["id"])
+            )
+        if messages and not waiting:
+            self._spool.erase(entry.id)
+        return bool(messages)
+
+    def process(self, entry: Entry) -> None:
+        """One item, steps 3 to 8. Raises TryLater when it must be tried again; everything else is settled here."""
+        reached(3)
+        try:
+            with self._spool.open(entry) as item:
+                self._through(entry, item.envelope, item.source)
+        except Tampered:
+            self._store.run(lambda tx: self._alarm(tx, entry))
+            log.error("outbound:tampered", queue=entry.id)
+            return
+        with self._lock:
+            self._failures.pop(entry.id, None)
+
+    def _through(self, entry: Entry, envelope: Envelope, source: Source) -> None:
+        try:
+            view = self._tenants(envelope.tenant)
+        except NotFound as error:
+            raise TryLater("tenant unknown") from error
+        message = self.parse(source)
+        retry = self._retry_key(envelope, message, source)
+        if self._repeated(envelope.tenant, retry):
+            self._duplicate(entry, envelope)
+            return
+        try:
+            piece = self.piece(view, envelope, source, message, retry, forced=self._hopeless(entry))
+        except TryLater:
+            raise
+        except Tampered:
+            raise
+        except Exception as error:
+            with self._lock:
+                self._failures[entry.id] = self._failures.get(entry.id, 0) + 1
+            log.exception("outbound:failed", queue=entry.id, attempt=self._failures[entry.id])
+            raise TryLater("processing failed") from error
+        self.commit(piece)
+        if not any(job.direction == "in" for job in piece.jobs):
+            reached(10)
+            self._spool.erase(entry.id)
+
+    def _hopeless(self, entry: Entry) -> Decision | None:
+        with self._lock:
+            return UNPROCESSABLE if self._failures.get(entry.id, 0) >= TRIES_BEFORE_HOLD else None
+
+    @staticmethod
+    def parse(source: Source) -> Message:
+        """Step 4, the byte ranges. Raises Tampered."""
+        scanner = Scanner()
+        for chunk in source.chunks(0, source.size):
+            scanner.feed(chunk)
+        return scanner.close()
+
+    def piece(
+        self, view: TenantView, envelope: Envelope, source: Source, message: Message, retry: bytes, *,
+        forced: Decision | None = None, parent: str | None = None, spooled: bool = True,
+        adjust: Callable[[Decision], Decision] = lambda decision: decision,
+    ) -> Piece:  # fmt: skip
+        """Steps 4 to 7 of one message: everything durable that its transaction will name.
+
+        `forced` decides for every recipient without reading; `adjust` is what an officer's release changes.
+        """
+        reading = read(message, source)
+        reached(4)
+        assessment = self._isolated.assess(reading.inputs, reading.unread) if forced is None else None
+        reached(5)
+        decisions: dict[int, Decision] = {}
+        if forced is not None or assessment is None:
+            decisions = dict.fromkeys(range(len(envelope.recipients)), forced or UNPROCESSABLE)
+        else:
+            mail = factual.mail_facts(message, envelope, reading, assessment)
+            for number, recipient in enumerate(envelope.recipients):
+                decisions[number] = adjust(decide(view.policy, mail, factual.recipient_facts(view, recipient.address)))
+        reached(6)
+        row = self._row(view, envelope, message, source, retry, decisions, assessment, parent)
+        piece = Piece(view, envelope, source, message, reading, decisions, Prepared(row), assessment=assessment, parent=parent,
+                      spooled=spooled)  # fmt: skip
+        actor = Actor("user", row["user"]) if row["user"] else Actor("sender", "")
+        piece.prepared.event(
+            Action.MESSAGE_ACCEPTED, row["id"], actor, request=envelope.queue, reason=envelope.identity.kind, bytes=source.size)
+        self._treatment.treat(piece)
+        reached(7)
+        return piece
+
+    def commit(self, piece: Piece, more: Callable[[Tx], None] = lambda tx: None) -> None:
+        """Step 8: one transaction, then the jobs. Raises TryLater; then nothing of it was written."""
+
+        def work(tx: Tx) -> None:
+            self._records.write(tx, piece.prepared)
+            more(tx)
+
+        self._store.run(work)
+        reached(8)
+        self._deliverer.submit(piece.jobs)
+
+    def _row(
+        self, view: TenantView, envelope: Envelope, message: Message, source: Source, retry: bytes,
+        decisions: Mapping[int, Decision], assessment: Assessment | None, parent: str | None,
+    ) -> dict[str, Any]:  # fmt: skip
+        id = self._clock.new_id("msg")
+        with self._store.reading() as conn:
+            user = self._user(conn, envelope)
+        first = decisions[0] if decisions else UNPROCESSABLE
+        return {
+            "id": id, "tenant": view.id, "node": envelope.node, "queue": envelope.queue, "parent": parent, "user": user,
+            "sender": self._directory.seal(view.id, "messages", id, envelope.mail_from),
+            "sender_index": self._directory.index(view.id, envelope.mail_from), "identity": envelope.identity.kind,
+            "retry_key": retry, "message_id_index": self._directory.keyed(view.id, "message-id", message.message_id or ""),
+            "state": _state(decisions.values()), "reference": None, "rule": first.rule, "policy": first.policy,
+            "findings": factual.summary(assessment), "meta": None,
+            "urgent": int(factual.urgent(message)), "size_bytes": source.size, "received_at": envelope.arrived_us,
+            "created_at": self._clock.now_us(), "expires_at": None, "hold_until": None,
+        }  # fmt: skip
+
+    def _user(self, conn: Connection, envelope: Envelope) -> str | None:
+        if envelope.identity.user:
+            return envelope.identity.user
+        if not envelope.mail_from:
+            return None
+        found = self._users.find(conn, envelope.tenant, envelope.mail_from)
+        return None if found is None else str(found["id"])
+
+    def _retry_key(self, envelope: Envelope, message: Message, source: Source) -> bytes:
+        digest = hashlib.sha256()
+        for chunk in source.chunks(0, source.size):
+            digest.update(chunk)
+        value = [envelope.mail_from, sorted(one.address for one in envelope.recipients), message.message_id or envelope.queue,
+                 digest.hexdigest()]  # fmt: skip
+        return self._directory.keyed(envelope.tenant, "retry", value)
+
+    def _repeated(self, tenant: str, retry: bytes) -> bool:
+        table = schema.messages
+        with self._store.reading() as conn:
+            found = conn.execute(
+                select(table.c.id).where(
+                    table.c.tenant == tenant, table.c.retry_key == retry,
+                    table.c.received_at > self._clock.now_us() - RETRY_WINDOW_US,
+                )
+            ).first()  # fmt: skip
+        return found is not None
+
+    def _duplicate(self, entry: Entry, envelope: Envelope) -> None:
+        event = Event(action=Action.MESSAGE_DUPLICATE, tenant=envelope.tenant, object=entry.id, actor=Actor("sender", ""))
+        self._store.run(lambda tx: self._records.log.append(tx, event))
+        self._spool.erase(entry.id)
+
+    def _alarm(self, tx: Tx, entry: Entry) -> None:
+        self._records.log.append(tx, Event(
+            action=Action.TAMPER_FOUND, tenant=entry.tenant, object=entry.id, actor=GATEWAY, outcome="refused", reason="spool item",
+        ))  # fmt: skip
+
+
+def _state(decisions: Iterable[Decision]) -> str:
+    treatments = {decision.treatment for decision in decisions}
+    for treatment, state in (("hold", "held"), ("secure", "secured"), ("attachments", "secured"), ("as-is", "passed")):
+        if treatment in treatments:
+            return state
+    return "returned"

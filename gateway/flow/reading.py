@@ -1,0 +1,199 @@
+"""Step 4 of an outgoing message: from byte ranges to what the detector reads, what a person would call each part, and
+what nobody can read.
+
+Promises: every leaf of the message is either an input for the detector, named as unread with a reason, or inert (a
+detached signature); bytes are decoded only up to `PART_LIMIT_BYTES` and `MESSAGE_LIMIT_BYTES`, beyond is "unread".
+Places are words for people ("attachment 2 (PDF)") and never file names.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gateway.detect.model import PartInput, Unread
+from gateway.mail.decode import decoded
+from gateway.mail.image import DECORATION_BYTES, is_decoration
+from gateway.mail.model import Message, Part
+from gateway.mail.source import Source
+
+PART_LIMIT_BYTES = 32 * 1024 * 1024
+MESSAGE_LIMIT_BYTES = 64 * 1024 * 1024
+BODY, SUBJECT = "body", "subject"
+SIGNATURE_LIMIT_BYTES = 65_536
+_KINDS = {
+    "pdf": "PDF", "docx": "Word document", "doc": "Word document", "xlsx": "spreadsheet", "xls": "spreadsheet",
+    "csv": "table", "zip": "ZIP archive", "jpg": "picture", "jpeg": "picture", "png": "picture", "gif": "picture",
+    "tif": "picture", "tiff": "picture", "heic": "picture", "dcm": "DICOM image", "hl7": "HL7 message", "txt": "text",
+    "htm": "web page", "html": "web page", "eml": "message", "xml": "XML document", "ics": "calendar invite",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """One thing a mail program would list: its part, its number from 1, and what people call it."""
+
+    part: Part
+    number: int
+    place: str
+
+    @property
+    def id(self) -> str:
+        """The detector's name for it: the MIME path."""
+        return self.part.id
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What there is to judge in a message."""
+
+    inputs: tuple[PartInput, ...]
+    unread: tuple[Unread, ...]
+    attachments: tuple[Attachment, ...]
+    body: tuple[Part, ...]
+    decorations: frozenset[str]
+
+
+def kind_words(content_type: str, filename: str | None) -> str:
+    """What people call such a file: "PDF", "picture", else its media type's second half, else "file"."""
+    extension = posixpath.splitext(filename or "")[1].lstrip(".").lower()
+    if extension in _KINDS:
+        return _KINDS[extension]
+    if content_type == "message/rfc822":
+        return "message"
+    main, _, sub = content_type.partition("/")
+    if sub in _KINDS:
+        return _KINDS[sub]
+    if main == "image":
+        return "picture"
+    return sub.upper() if re.fullmatch(r"[a-z]{2,5}", sub) else "file"
+
+
+def read(message: Message, source: Source) -> Reading:
+    """Raises Tampered when the spooled bytes do not verify."""
+    reader = _Reader(source)
+    if message.subject:
+        reader.give(PartInput(SUBJECT, "the subject", "text/plain", None, "utf-8", message.subject.encode("utf-8", "replace")))
+    attachments: list[Attachment] = []
+    body: list[Part] = []
+    listed = {part.path for part in message.attachments()}
+    referenced = _referenced(message, source)
+    decorations: set[str] = set()
+    skipped: tuple[int, ...] | None = None
+    for part in message.parts():
+        if skipped is not None and part.path[: len(skipped)] == skipped:
+            continue
+        skipped = None
+        if part.kind == "multipart":
+            continue
+        inline = part.kind == "inline"
+        if part.path in listed or inline:
+            attachment = Attachment(part, len(attachments) + 1, "")
+            place = f"attachment {attachment.number} ({kind_words(part.content_type, part.filename)})"
+            attachment = Attachment(part, attachment.number, place)
+            attachments.append(attachment)
+            if inline and part.content_id in referenced and reader.is_logo(part):
+                decorations.add(part.id)
+            reader.attachment(attachment)
+            if part.children:
+                skipped = part.path
+        elif part.kind in ("text", "html", "calendar", "report"):
+            if part.kind in ("text", "html"):
+                body.append(part)
+            words = {"calendar": "the calendar invite", "report": "the report"}.get(part.kind, "the message text")
+            reader.leaf(part, BODY, words)
+        elif part.kind != "signature" or part.body_stop - part.body_start > SIGNATURE_LIMIT_BYTES:
+            reader.unread.append(Unread(BODY, "the message", f"cannot be read: {part.kind}"))
+    if message.ambiguous:
+        reader.unread.append(Unread(BODY, "the message", "can be read in more than one way"))
+    return Reading(tuple(reader.inputs), tuple(reader.unread), tuple(attachments), tuple(body), frozenset(decorations))
+
+
+class _Reader:
+    """Collects inputs within the limits."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.inputs: list[PartInput] = []
+        self.unread: list[Unread] = []
+        self._left = MESSAGE_LIMIT_BYTES
+
+    def give(self, item: PartInput) -> None:
+        self.inputs.append(item)
+
+    def attachment(self, attachment: Attachment) -> None:
+        """The attachment itself, or, of an attached message, everything in it."""
+        part = attachment.part
+        if part.kind != "message" or not part.children:
+            self.leaf(part, attachment.id, attachment.place)
+            return
+        inner = part.children[0]
+        subject = inner.header("subject")
+        if subject:
+            self.give(PartInput(f"{attachment.id}/subject", f"{attachment.place}, its subject", "text/plain", None, "utf-8",
+                                subject.encode("utf-8", "replace")))  # fmt: skip
+        number = 0
+        for leaf in part.walk():
+            if leaf is part or leaf.children or leaf.kind == "multipart":
+                continue
+            if leaf.kind in ("text", "html", "calendar", "report"):
+                words = "its text"
+            elif leaf.kind == "signature" and leaf.body_stop - leaf.body_start <= SIGNATURE_LIMIT_BYTES:
+                continue
+            else:
+                number += 1
+                words = f"its attachment {number} ({kind_words(leaf.content_type, leaf.filename)})"
+            self.leaf(leaf, f"{attachment.id}/{leaf.id}", f"{attachment.place}, {words}")
+
+    def leaf(self, part: Part, name: str, place: str) -> None:
+        """One leaf, decoded; named as unread when it is too large or encrypted."""
+        if part.kind in ("encrypted", "opaque", "partial"):
+            self.unread.append(Unread(name, place, "cannot be opened"))
+            return
+        data = self.bytes_of(part, min(PART_LIMIT_BYTES, self._left))
+        if data is None:
+            self.unread.append(Unread(name, place, "over limits"))
+            return
+        self._left -= len(data)
+        content_type = "text/plain" if part.kind == "report" else part.content_type
+        self.give(PartInput(name, place, content_type, part.filename, part.charset, data))
+
+    def bytes_of(self, part: Part, limit_bytes: int) -> bytes | None:
+        """The decoded content, or None when it is longer than the limit."""
+        pieces: list[bytes] = []
+        total = 0
+        for piece in decoded(self.source, part):
+            total += len(piece)
+            if total > limit_bytes:
+                return None
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def is_logo(self, part: Part) -> bool:
+        data = self.bytes_of(part, DECORATION_BYTES)
+        return data is not None and is_decoration(data)
+
+
+def _referenced(message: Message, source: Source) -> frozenset[str]:
+    """Content-IDs that an HTML text of the message shows."""
+    found: set[str] = set()
+    if any(part.kind == "inline" for part in message.parts()):
+        for part in message.parts():
+            if part.kind == "html":
+                for cid in _cids(part, source):
+                    found.add(cid)
+    return frozenset(found)
+
+
+def _cids(part: Part, source: Source) -> Iterator[str]:
+    pieces: list[bytes] = []
+    total = 0
+    for piece in decoded(source, part):
+        total += len(piece)
+        if total > PART_LIMIT_BYTES:
+            return
+        pieces.append(piece)
+    for match in re.finditer(rb"""cid:([^"'\s>)]{1,200})""", b"".join(pieces), re.IGNORECASE):
+        yield match[1].decode("ascii", "replace")

@@ -1,0 +1,111 @@
+"""Step 8: what one processed message writes, all in one transaction.
+
+Promises: message, objects, grants, deliveries and events are committed together or not at all; ids only in events.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from gateway.accounts.ports import Directory
+from gateway.audit.event import Action, Actor, Event
+from gateway.audit.log import AuditLog
+from gateway.flow.jobs import Target
+from gateway.spool.envelope import Params, Recipient
+from gateway.store import schema
+from gateway.store.database import Tx
+from gateway.store.rows import Row, Rows
+from keys.encoding import canonical, parse_canonical
+
+
+@dataclass(slots=True)
+class Prepared:
+    """Rows and events of one message, ready for its transaction."""
+
+    message: dict[str, Any] = field(repr=False)
+    objects: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    grants: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    deliveries: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    events: list[Event] = field(default_factory=list)
+
+    def event(self, action: Action, object_id: str, actor: Actor, **more: Any) -> None:
+        """Note an event of this message."""
+        self.events.append(Event(action=action, tenant=self.message["tenant"], object=object_id, actor=actor, **more))
+
+
+class Records:
+    """Writes and reads the rows of messages and deliveries."""
+
+    def __init__(self, rows: Rows, directory: Directory, log: AuditLog, node: str) -> None:
+        self.rows = rows
+        self.directory = directory
+        self.log = log
+        self.node = node
+
+    def write(self, tx: Tx, prepared: Prepared) -> None:
+        """Everything of one message."""
+        self.rows.insert(tx, schema.messages, **prepared.message)
+        for row in prepared.objects:
+            self.rows.insert(tx, schema.objects, **row)
+        for row in prepared.grants:
+            self.rows.insert(tx, schema.grants, **row)
+        for row in prepared.deliveries:
+            self.rows.insert(tx, schema.deliveries, **row)
+        for event in prepared.events:
+            self.log.append(tx, event)
+
+    def delivery(
+        self, *, id: str, tenant: str, message: str, recipient: Recipient, mail_params: Params, treatment: str, state: str,
+        copy: str | None, now_us: int, person: str | None = None, grant: str | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """A row for `deliveries`; address and parameters sealed for it."""
+        value = canonical({"address": recipient.address, "params": recipient.params, "mail_params": mail_params})
+        return {
+            "id": id, "tenant": tenant, "message": message, "node": self.node, "person": person, "grant": grant,
+            "recipient": self.directory.seal(tenant, "deliveries", id, value.decode()),
+            "recipient_index": self.directory.index(tenant, recipient.address),
+            "treatment": treatment, "state": state, "copy": copy, "attempts": 0, "next_at": now_us, "created_at": now_us,
+            "settled_at": now_us if state in ("held", "returned") else None, "status": None,
+        }  # fmt: skip
+
+    def opened(self, row: Row) -> tuple[Recipient, Params]:
+        """The recipient of a delivery row and the parameters of its MAIL FROM."""
+        text = self.directory.open(row["tenant"], "deliveries", row["id"], row["recipient"])
+        value: Any = parse_canonical(text.encode())
+        params = tuple((name, text) for name, text in value["params"])
+        return Recipient(value["address"], params), tuple((name, text) for name, text in value["mail_params"])
+
+    def target(self, row: Row) -> Target:
+        """What the deliverer needs of a delivery row."""
+        return Target(row["id"], self.opened(row)[0], row["treatment"], row["attempts"])
+
+    def sender(self, row: Row) -> str:
+        """The envelope sender of a message row; empty for the null sender."""
+        return self.directory.open(row["tenant"], "messages", row["id"], row["sender"])
+
+    def message(self, conn: Connection, message: str) -> Row | None:
+        """A message row, verified."""
+        return self.rows.get(conn, schema.messages, message)
+
+    def of_queue(self, conn: Connection, queue: str) -> list[Row]:
+        """The messages that came from one spool item."""
+        return self.rows.find(conn, select(schema.messages).where(schema.messages.c.queue == queue))
+
+    def deliveries(self, conn: Connection, message: str) -> list[Row]:
+        """All deliveries of a message, oldest first."""
+        statement = select(schema.deliveries).where(schema.deliveries.c.message == message)
+        return self.rows.find(conn, statement.order_by(schema.deliveries.c.created_at, schema.deliveries.c.id))
+
+    def unsettled(self, conn: Connection, before_us: int) -> list[Row]:
+        """Deliveries of this node that are due."""
+        table = schema.deliveries
+        statement = (
+            select(table)
+            .where(table.c.node == self.node, table.c.state.in_(("ready", "deferred")), table.c.next_at <= before_us)
+            .order_by(table.c.next_at)
+            .limit(500)
+        )
+        return self.rows.find(conn, statement)
