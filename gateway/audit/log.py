@@ -1,0 +1,192 @@
+"""The append-only logs: events become numbered, hashed entries in the transaction of the change they record.
+
+Promises: an entry is durable when and only when its change is; when an entry cannot be written the whole transaction
+fails. Entries of one node carry consecutive numbers per log (`nseq`, from 1), so an entry left out shows. The first
+entry of a log is `log:opened`. Several processes may write on PostgreSQL: an advisory lock, held from hashing to COMMIT
+and once per batch, puts them in order. Clauses: RFC 6962 2.1; 45 CFR 164.312(b), 164.312(c)(1); DESIGN §5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select
+
+from gateway.audit.event import GATEWAY, SYSTEM, Action, Event, check
+from gateway.clock import Clock
+from gateway.errors import Misconfigured, Tampered
+from gateway.store.database import Store, Tx
+from gateway.store.schema import log_leaves, log_nodes, tenants
+from keys.merkle import Frontier, Get, leaf_hash, root
+
+LOCK = 0x5EA1_6A7E
+"""Key of PostgreSQL's advisory lock around appending."""
+
+_LEAF = "INSERT INTO log_leaves (log, idx, ts, action, actor, object, outcome, entry, leaf_hash) VALUES "
+_NODE = "INSERT INTO log_nodes (log, level, idx, hash) VALUES "
+_PAGE = 1000
+
+
+@dataclass(slots=True)
+class _Head:
+    """Where a log ends: its tree, and the last number of this node's entries in it."""
+
+    tree: Frontier
+    nseq: int
+
+
+class AuditLog:
+    """Appends to every tenant's log and the system log. `node` is this process's name in them."""
+
+    def __init__(self, store: Store, node: str, clock: Clock) -> None:
+        self.store = store
+        self.node = node
+        self.clock = clock
+        self._heads: dict[str, _Head] = {}
+        mark = "?" if store.dialect == "sqlite" else "%s"
+        self._leaf = f"{_LEAF} ({', '.join([mark] * 9)})"
+        self._node = f"{_NODE} ({', '.join([mark] * 4)})"
+
+    def attach(self) -> None:
+        """From now on every batch of the store writes its events before it commits, or fails."""
+        self.store.before_commit.append(self._write)
+        self.store.probes.append(self._probe)
+
+    def append(self, tx: Tx, event: Event) -> None:
+        """Record an event with this transaction. Raises ValueError for an event that no entry may hold,
+        Misconfigured for a log that was never opened.
+        """
+        check(event)
+        if event.tenant not in self._heads and event.action is not Action.LOG_OPENED:
+            opened = any(e.tenant == event.tenant and e.action is Action.LOG_OPENED for e in tx.events)
+            if not opened and _size(tx.conn, event.tenant) == 0:
+                raise Misconfigured(f"the log of '{event.tenant}' was never opened")
+        tx.events.append(event)
+
+    def open_log(self, tx: Tx, name: str, *, origin: str, release_vkey: str, system_vkey: str) -> bool:
+        """Write a log's first entry: its origin and the vkeys of its release log and of the system log.
+
+        Safe to repeat; False when the log is open already.
+        """
+        if _size(tx.conn, name):
+            return False
+        vkeys = f"{release_vkey} {system_vkey}"
+        self.append(tx, Event(Action.LOG_OPENED, name, origin, GATEWAY, reason=vkeys))
+        return True
+
+    def names(self, conn: Connection) -> list[str]:
+        """Every log: the tenants' and the system's."""
+        return [*conn.execute(select(tenants.c.id).order_by(tenants.c.id)).scalars(), SYSTEM]
+
+    def size(self, conn: Connection, name: str) -> int:
+        """How many entries a log has."""
+        return _size(conn, name)
+
+    def head(self, name: str) -> tuple[int, bytes]:
+        """Size and root of a log as committed. Raises TryLater, Tampered when a hash is missing."""
+        with self.store.reading() as conn:
+            size = _size(conn, name)
+            return size, root(size, hashes(conn, name))
+
+    def entries(self, conn: Connection, name: str, start: int, stop: int) -> Iterator[bytes]:
+        """The entries from `start` up to `stop`, in order. Raises Tampered when one is missing."""
+        while start < stop:
+            statement = (
+                select(log_leaves.c.idx, log_leaves.c.entry)
+                .where(log_leaves.c.log == name, log_leaves.c.idx >= start, log_leaves.c.idx < stop)
+                .order_by(log_leaves.c.idx)
+                .limit(_PAGE)
+            )
+            page = conn.execute(statement).all()
+            if not page or [index for index, _ in page] != list(range(start, start + len(page))):
+                raise Tampered(f"log {name}: entries {start} to {min(stop, start + _PAGE) - 1} are not all there")
+            for _, entry in page:
+                yield bytes(entry)
+            start += len(page)
+
+    # in the writer thread
+
+    def _write(self, tx: Tx) -> None:
+        if not tx.events:
+            return
+        conn = tx.conn
+        if self.store.dialect == "postgresql":
+            conn.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+        by_log: dict[str, list[Event]] = {}
+        for event in tx.events:
+            by_log.setdefault(event.tenant, []).append(event)
+        after: dict[str, _Head] = {}
+        leaves: list[tuple[Any, ...]] = []
+        nodes: list[tuple[Any, ...]] = []
+        for name, events in by_log.items():
+            head = self._head(conn, name)
+            tree, nseq = head.tree.copy(), head.nseq
+            if tree.size == 0 and events[0].action is not Action.LOG_OPENED:
+                raise Misconfigured(f"the log of '{name}' was never opened")
+            for event in events:
+                nseq += 1
+                entry = event.entry(tx.now_us, self.node, nseq)
+                made = tree.append(leaf_hash(entry))
+                _, index, hashed = made[0]
+                actor = event.actor.id or event.actor.kind
+                leaves.append((name, index, tx.now_us, event.action, actor, event.object, event.outcome, entry, hashed))
+                nodes += [(name, *node) for node in made[1:]]
+            after[name] = _Head(tree, nseq)
+        conn.exec_driver_sql(self._leaf, leaves)
+        if nodes:
+            conn.exec_driver_sql(self._node, nodes)
+        tx.after_commit.append(lambda: self._heads.update(after))
+
+    def _head(self, conn: Connection, name: str) -> _Head:
+        """What is remembered, unless another process has written since."""
+        size = _size(conn, name)
+        head = self._heads.get(name)
+        if head is None or head.tree.size != size:
+            head = _Head(Frontier.load(size, hashes(conn, name)), self._last_nseq(conn, name, size))
+        return head
+
+    def _last_nseq(self, conn: Connection, name: str, size: int) -> int:
+        """The number of this node's latest entry, found from the end: nearly always within a page."""
+        mine = f'"node":"{self.node}","nseq":'.encode()
+        for stop in range(size, 0, -_PAGE):
+            statement = (
+                select(log_leaves.c.entry)
+                .where(log_leaves.c.log == name, log_leaves.c.idx >= stop - _PAGE, log_leaves.c.idx < stop)
+                .order_by(log_leaves.c.idx.desc())
+            )
+            for entry in conn.execute(statement).scalars():
+                found = bytes(entry).partition(mine)[2]
+                if found:
+                    return int(found.partition(b",")[0])
+        return 0
+
+    def _probe(self, conn: Connection) -> None:
+        """An insert that the store rolls back: a log that cannot be written turns an idle store red."""
+        row = ("~probe", 0, 0, "", "", "", "", b"", b"")
+        conn.exec_driver_sql(self._leaf, [row])
+        conn.execute(insert(log_nodes).values(log="~probe", level=1, idx=0, hash=b""))
+
+
+def hashes(conn: Connection, name: str) -> Get:
+    """A log's stored hashes, as the arithmetic asks for them. Raises Tampered for one that is missing."""
+
+    def get(level: int, index: int) -> bytes:
+        if level == 0:
+            statement = select(log_leaves.c.leaf_hash).where(log_leaves.c.log == name, log_leaves.c.idx == index)
+        else:
+            statement = select(log_nodes.c.hash).where(
+                log_nodes.c.log == name, log_nodes.c.level == level, log_nodes.c.idx == index
+            )
+        found = conn.execute(statement).scalar_one_or_none()
+        if found is None:
+            raise Tampered(f"log {name}: hash {index} of level {level} is missing")
+        return bytes(found)
+
+    return get
+
+
+def _size(conn: Connection, name: str) -> int:
+    last = conn.execute(select(func.max(log_leaves.c.idx)).where(log_leaves.c.log == name)).scalar()
+    return 0 if last is None else int(last) + 1
