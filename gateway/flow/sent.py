@@ -1,0 +1,289 @@
+"""What was sent and what truly became of it, per person, as staff see it.
+
+Promises: a state says what is known ("handed to the mail server", never "delivered"; a visit is never an opening);
+whether a grant lives is the keyholder's word, not a row's; subjects and file names are opened by the keyholder's word
+alone, each recorded. 45 CFR 164.312(a)(1), 164.312(b).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from gateway.audit.event import Action, Actor, parse, receipt_text
+from gateway.clock import from_us
+from gateway.errors import NotFound
+from gateway.flow.trail import Happened, Origin, Trail
+from gateway.share import Directory, answering
+from gateway.share.opening import details_of, subject_of
+from gateway.share.portal import Denied, PortalClient, Session
+from gateway.store import schema
+from gateway.store.database import Store
+from gateway.store.rows import Row, Rows
+
+PAGE = 20
+ALL_MAIL = frozenset({"office", "officer", "admin", "auditor"})
+"""Roles that see the sent mail of the whole tenant; a `staff` member sees their own."""
+PROTECTED = ("attachments", "secure")
+FILES = ("file", "original")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is known of one recipient's copy: `kind` is a key under `staff.state`, `proof` one under `staff.proof`."""
+
+    kind: str
+    at: datetime | None = None
+    proof: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One person of a message. `grant` is empty for somebody whose copy went as it was."""
+
+    grant: str
+    address: str
+    state: State
+    live: bool
+    opened_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One protected message as staff see it."""
+
+    id: str
+    reference: str
+    sender: str
+    received_at: datetime
+    expires_at: datetime | None
+    rule: str
+    policy: str
+    user: str
+    people: tuple[Recipient, ...]
+    more: int = 0
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of a timeline."""
+
+    action: str
+    at: datetime
+    outcome: str
+    reason: str
+    proof: int | None
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """A message with what the keyholder let this session see."""
+
+    message: Sent
+    subject: str
+    files: tuple[Mapping[str, Any], ...]
+    timeline: tuple[Step, ...]
+
+
+class SentMail:
+    """Reads messages for staff. Thread-safe; everything is handed in."""
+
+    def __init__(self, store: Store, rows: Rows, keys: PortalClient, trail: Trail, directory: Directory) -> None:
+        self._store = store
+        self._rows = rows
+        self._keys = keys
+        self._trail = trail
+        self._directory = directory
+
+    def sent(self, origin: Origin, session: Session, before_us: int | None) -> tuple[list[Sent], int | None]:
+        """A page of protected messages, newest first, and where the next page begins (microseconds)."""
+        columns = schema.messages.c
+        statement = select(schema.messages).where(columns.tenant == origin.tenant, columns.reference.is_not(None))
+        if session["role"] not in ALL_MAIL:
+            statement = statement.where(columns.user == session["user"])
+        if before_us is not None:
+            statement = statement.where(columns.received_at < before_us)
+        with self._store.reading() as conn:
+            rows = self._rows.find(conn, statement.order_by(columns.received_at.desc()).limit(PAGE + 1))
+            shown = [self.read(conn, row, people=5) for row in rows[:PAGE]]
+        older = rows[PAGE - 1]["received_at"] if len(rows) > PAGE else None
+        return self._subjects(origin, session, rows[:PAGE], shown), older
+
+    def message(self, origin: Origin, session: Session, message_id: str) -> Details:
+        """One message with its timeline. Raises NotFound for one this person may not see."""
+        with self._store.reading() as conn:
+            row = self.own(conn, origin, session, message_id)
+            message = self.read(conn, row)
+            objects = self._rows.find(
+                conn, select(schema.objects).where(schema.objects.c.message == message_id).order_by("position")
+            )
+            timeline = self._timeline(conn, row, objects)
+        try:
+            with answering():
+                meta = self._keys.release_meta(session["handle"], message_id)
+        except Denied as denied:
+            self._trail.record(origin, refusal(session, Action.META_REFUSED, message_id, denied))
+            return Details(message, "", (), timeline)
+        self._trail.record(
+            origin,
+            Happened(
+                Action.META_OPENED, message_id, user_of(session), proof=session["proof"],
+                receipt=receipt_text(meta["receipt"]),
+            ),
+        )  # fmt: skip
+        subject = subject_of(meta["key"], row)["subject"] if row["meta"] is not None else ""
+        files = tuple(details_of(meta["key"], one) for one in objects if one["kind"] in FILES)
+        return Details(message, subject, files, timeline)
+
+    def own(self, conn: Connection, origin: Origin, session: Session, message_id: str) -> Row:
+        """The message's row if this person may see it. Raises NotFound."""
+        row = self._rows.get(conn, schema.messages, message_id)
+        if row is None or row["tenant"] != origin.tenant or row["reference"] is None:
+            raise NotFound("no such message")
+        if row["user"] != session["user"] and session["role"] not in ALL_MAIL:
+            raise NotFound("another's message")
+        return row
+
+    def _subjects(self, origin: Origin, session: Session, rows: Sequence[Row], shown: list[Sent]) -> list[Sent]:
+        """The same list with the subjects this session may read: one call and one transaction for the page."""
+        asked = [row["id"] for row in rows if row["meta"] is not None]
+        if not asked:
+            return shown
+        with answering():
+            metas = self._keys.release_metas(session["handle"], asked)
+        if metas:
+            self._trail.record(
+                origin,
+                *(
+                    Happened(
+                        Action.META_OPENED, message, user_of(session), reason="list", proof=session["proof"],
+                        receipt=receipt_text(meta["receipt"]),
+                    )
+                    for message, meta in metas.items()
+                ),
+            )  # fmt: skip
+        subjects = {
+            row["id"]: subject_of(metas[row["id"]]["key"], row)["subject"] for row in rows if row["id"] in metas
+        }
+        return [replace(one, subject=subjects.get(one.id, "")) for one in shown]
+
+    def read(self, conn: Connection, row: Row, people: int | None = None) -> Sent:
+        """The message with the state of each of its people, at most `people` of them."""
+        deliveries = self._rows.find(
+            conn,
+            select(schema.deliveries).where(
+                schema.deliveries.c.message == row["id"],
+                schema.deliveries.c.treatment.in_(PROTECTED),
+            ).order_by(schema.deliveries.c.created_at, schema.deliveries.c.id),
+        )  # fmt: skip
+        grants = {
+            one["id"]: one
+            for one in self._rows.find(
+                conn, select(schema.grants).where(schema.grants.c.message == row["id"], schema.grants.c.kind == "link")
+            )
+        }
+        proofs = self._openings(conn, row)
+        recipients = [self._recipient(conn, one, grants.get(one["grant"] or ""), proofs) for one in deliveries]
+        shown = recipients if people is None else recipients[:people]
+        return Sent(
+            id=row["id"], reference=row["reference"] or "",
+            sender=self._directory.open(row["tenant"], "messages", row["id"], row["sender"]),
+            received_at=from_us(row["received_at"]),
+            expires_at=from_us(row["expires_at"]) if row["expires_at"] else None,
+            rule=row["rule"], policy=row["policy"], user=row["user"] or "", people=tuple(shown), more=len(recipients) - len(shown),
+        )  # fmt: skip
+
+    def _recipient(
+        self, conn: Connection, delivery: Row, grant: Row | None, proofs: Mapping[str, tuple[datetime, str]]
+    ) -> Recipient:
+        person = self._rows.get(conn, schema.people, delivery["person"]) if delivery["person"] else None
+        address = self._directory.open(person["tenant"], "people", person["id"], person["address"]) if person else ""
+        if grant is None:
+            return Recipient("", address, State(delivery["state"]), False, None)
+        with answering():
+            info = self._keys.grant_info(grant["id"])
+        opened = proofs.get(delivery["person"] or "")
+        state = self._state(conn, delivery, grant, info, opened)
+        return Recipient(grant["id"], address, state, info["state"] == "live", opened[0] if opened else None)
+
+    def _state(
+        self, conn: Connection, delivery: Row, grant: Row, info: Mapping[str, Any], opened: tuple[datetime, str] | None
+    ) -> State:
+        """The one thing to say first: ended ways, then openings, then what the link met, then delivery."""
+        ended = info["state"]
+        if ended == "revoked":
+            at = info.get("revoked_us") or grant["revoked_at"]
+            return State("recalled_opened" if opened else "recalled", from_us(int(at)) if at else None)
+        if ended == "frozen":
+            return State("frozen")
+        if ended != "live":
+            return State("expired_opened" if opened else "expired", from_us(int(grant["expires_at"])))
+        if opened:
+            return State("opened", opened[0], opened[1])
+        if delivery["state"] != "delivered":
+            return State(delivery["state"])
+        visits = self._leaves(conn, delivery["tenant"], [grant["id"]], (Action.CODE_ASKED, Action.LINK_VISITED))
+        if any(one["action"] == Action.CODE_ASKED for one in visits):
+            return State("asked")
+        if any(one["reason"] != "scanner-likely" for one in visits):
+            return State("visited")
+        return State("scanned") if visits else State("delivered")
+
+    def _openings(self, conn: Connection, row: Row) -> dict[str, tuple[datetime, str]]:
+        """When each person first opened anything of this message, and after which proof."""
+        ids = conn.execute(select(schema.objects.c.id).where(schema.objects.c.message == row["id"])).scalars().all()
+        found: dict[str, tuple[datetime, str]] = {}
+        for entry in self._leaves(conn, row["tenant"], ids, (Action.OBJECT_OPENED,)):
+            if entry["actor"]["kind"] == "person":
+                found.setdefault(entry["actor"]["id"], (from_us(entry["ts"]), _proof_word(entry)))
+        return found
+
+    def _timeline(self, conn: Connection, row: Row, objects: Sequence[Row]) -> tuple[Step, ...]:
+        grants = conn.execute(select(schema.grants.c.id).where(schema.grants.c.message == row["id"])).scalars().all()
+        about = [row["id"], *grants, *(one["id"] for one in objects)]
+        deliveries = select(schema.deliveries.c.id).where(schema.deliveries.c.message == row["id"])
+        about += conn.execute(deliveries).scalars().all()
+        addresses: dict[str, str] = {}
+        steps = []
+        for entry in self._leaves(conn, row["tenant"], about, None):
+            who = entry["actor"]["id"] if entry["actor"]["kind"] == "person" else ""
+            if who and who not in addresses:
+                person = self._rows.get(conn, schema.people, who)
+                addresses[who] = self._directory.open(row["tenant"], "people", who, person["address"]) if person else ""
+            steps.append(
+                Step(entry["action"], from_us(entry["ts"]), entry["outcome"], entry["reason"], entry["proof"],
+                     addresses.get(who, ""))
+            )  # fmt: skip
+        return tuple(steps)
+
+    @staticmethod
+    def _leaves(
+        conn: Connection, tenant: str, about: Iterable[str], actions: Sequence[Action] | None
+    ) -> list[dict[str, Any]]:
+        """Entries of the tenant's log about these ids, oldest first."""
+        columns = schema.log_leaves.c
+        statement = select(columns.entry).where(columns.log == tenant, columns.object.in_(list(about)))
+        if actions is not None:
+            statement = statement.where(columns.action.in_([str(action) for action in actions]))
+        return [parse(entry) for entry in conn.execute(statement.order_by(columns.idx).limit(2000)).scalars()]
+
+
+def _proof_word(entry: Mapping[str, Any]) -> str:
+    """The key under `staff.proof`: the method where it is known, else the level."""
+    return entry["reason"] if entry["reason"] in ("text", "staff", "totp", "device") else str(entry["proof"] or 0)
+
+
+def user_of(session: Session) -> Actor:
+    """The workforce member of a staff session."""
+    return Actor("user", session["user"] or "")
+
+
+def refusal(session: Session, action: Action, what: str, denied: Denied) -> Happened:
+    """The event for what the keyholder refused a workforce member."""
+    return Happened(action, what, user_of(session), outcome="refused", reason=denied.reason, proof=session["proof"])

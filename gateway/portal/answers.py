@@ -1,0 +1,153 @@
+"""Answers that are more than a page: a file streamed with ranges, a redirect that keeps its tongue.
+
+Promises: bytes are decrypted in a small thread pool with one segment of read-ahead, so one download never makes another
+client wait (DESIGN §4a); when a segment does not hold, the connection is cut before the promised length, so a part never
+looks like the whole; a browser that goes away stops the decryption.
+Clauses: RFC 9110 13 and 14 (conditions, ranges), RFC 6266 with RFC 8187 (file names).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import unicodedata
+from collections.abc import Generator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from starlette.responses import RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from gateway.errors import GatewayError
+from gateway.logs import Log
+
+log = Log("sealgate.portal")
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which bytes go out: `[start, stop)`; `partial` when it is an answer to Range."""
+
+    start: int
+    stop: int
+    partial: bool
+
+
+def span_of(size: int, etag: str, range_field: str, if_range: str) -> Span | None:
+    """What to send for these fields; None when the range cannot be satisfied (416).
+
+    Several ranges at once and units we do not know are answered with the whole (RFC 9110 14.2).
+    """
+    whole = Span(0, size, False)
+    found = _RANGE.fullmatch(range_field.replace(" ", "")) if range_field else None
+    if found is None or (if_range and if_range.strip() != etag):
+        return whole
+    first, last = found.groups()
+    if not first and not last:
+        return whole
+    if max(len(first), len(last)) > 18:
+        return None
+    if not first:
+        count = min(int(last), size)
+        return Span(size - count, size, True) if count else None
+    start = int(first)
+    stop = min(int(last) + 1, size) if last else size
+    if last and int(last) < start:
+        return whole
+    return Span(start, stop, True) if start < size else None
+
+
+def disposition(name: str, *, inline: bool = False) -> str:
+    """Content-Disposition with the true name: a plain ASCII form, and the exact one as `filename*` (RFC 8187 3.2).
+
+    Control characters, direction marks, quotes and path separators never reach a browser.
+    """
+    shown = "".join(
+        "_" if character in '/\\"%' or unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs") else character
+        for character in name.strip()
+    ).strip(". ")[-150:]
+    shown = shown or "file"
+    plain = unicodedata.normalize("NFKD", shown).encode("ascii", "ignore").decode()
+    plain = re.sub(r"[^A-Za-z0-9 ._()+=@,-]", "_", plain).strip(". ") or "file"
+    kind = "inline" if inline else "attachment"
+    exact = "" if plain == shown else f"; filename*=UTF-8''{quote(shown, safe='')}"
+    return f'{kind}; filename="{plain}"{exact}'
+
+
+class Away(RedirectResponse):
+    """To a page of our own after a form (303: the browser asks with GET)."""
+
+    def __init__(self, path: str) -> None:
+        if not path.startswith("/") or path.startswith("//"):
+            raise ValueError("redirects stay on this host")
+        super().__init__(path, status_code=303)
+
+
+class FileAnswer(Response):
+    """A stream of verified bytes with a known length.
+
+    The first piece is read when the answer is made, in the page's own thread: what fails there is an honest 503.
+    """
+
+    def __init__(
+        self, chunks: Generator[bytes, None, None], length: int, pool: Executor, *, status: int, headers: dict[str, str]
+    ) -> None:
+        self._first = next(chunks, None)
+        super().__init__(status_code=status, headers=headers)
+        self.headers["content-length"] = str(length)
+        self._chunks = chunks
+        self._left = length
+        self._pool = pool
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gone = asyncio.ensure_future(_gone(receive))
+        pending: asyncio.Future[bytes | None] | None = None
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            chunk = self._first
+            while chunk is not None:
+                pending = asyncio.get_running_loop().run_in_executor(self._pool, next, self._chunks, None)
+                self._left -= len(chunk)
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await asyncio.wait({pending, gone}, return_when=asyncio.FIRST_COMPLETED)
+                if gone.done():
+                    return
+                chunk = await pending
+            if self._left == 0:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except GatewayError as error:
+            # Returning without a last body message makes the server close the connection short of its length.
+            log.warning("portal:download-cut", error=type(error).__name__)
+        finally:
+            gone.cancel()
+            self._finish(pending)
+
+    def _finish(self, pending: asyncio.Future[bytes | None] | None) -> None:
+        """Close the generator, in the pool and never while it runs: closing commits the outcome."""
+
+        def close(done: asyncio.Future[bytes | None] | None = None) -> None:
+            if done is not None and not done.cancelled():
+                done.exception()  # heard already, or the browser is gone
+            with contextlib.suppress(RuntimeError):  # the pool is closing down
+                self._pool.submit(_close, self._chunks)
+
+        if pending is None or pending.done():
+            close(pending)
+        else:
+            pending.add_done_callback(close)
+
+
+async def _gone(receive: Receive) -> None:
+    """Done when the browser has gone away."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _close(chunks: Generator[bytes, None, None]) -> None:
+    try:
+        chunks.close()
+    except Exception as error:  # the log is down: start-up reconciles openings without an outcome
+        log.warning("portal:outcome-lost", error=type(error).__name__)

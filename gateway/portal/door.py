@@ -1,0 +1,236 @@
+"""Enforces the guards: every request passes here before a handler runs, and every error leaves here as a calm page.
+
+Promises: what the guard asks for is there before the handler runs; forms are ours (Fetch Metadata, Origin, a token bound
+to browser and session); whoever shows no valid link secret gets one and the same page; what must be logged and cannot be
+gives 503; no traceback, id or reason reaches a page. 45 CFR 164.312(a)(1), DESIGN §4 "The link".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway import words
+from gateway.errors import GatewayError, NotFound, Refused, Tampered, TryLater
+from gateway.flow.visit import Stranger
+from gateway.logs import Log
+from gateway.portal import cookies
+from gateway.portal.answers import Away
+from gateway.portal.call import Call
+from gateway.portal.guards import Guard, Page, Permission
+from gateway.portal.headers import REQUEST, ROUTE
+
+log = Log("sealgate.portal")
+FORM_BYTES = 16_384
+FORM_FIELDS = 20
+ENDED = {"revoked": "recalled", "frozen": "frozen"}
+
+
+class TooLarge(Refused):
+    """The text you sent is too long for this page."""
+
+    http_status = 413
+
+
+class Endpoint:
+    """One route as Starlette calls it. `make` builds the Call; `pool` runs the handler, so the loop never waits."""
+
+    def __init__(self, page: Page, make: Callable[[Request, dict[str, str]], Call], pool: Executor) -> None:
+        self.page = page
+        self._make = make
+        self._pool = pool
+
+    async def answer(self, request: Request) -> Response:
+        """Read the form, then do everything else in the pool."""
+        request.scope[ROUTE] = self.page.path
+        too_large = False
+        form: dict[str, str] = {}
+        try:
+            form = await _form(request) if request.method == "POST" else {}
+        except TooLarge:
+            too_large = True
+        call = self._make(request, form)
+        call.area = "staff" if self.page.path.startswith("/staff") else "portal"
+        request.scope[REQUEST] = call.origin.request
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, self._answer, call, too_large)
+
+    def _answer(self, call: Call, too_large: bool) -> Response:
+        try:
+            response = _problem(call, TooLarge()) if too_large else self._guarded(call)
+        except GatewayError as error:
+            if not isinstance(error, NotFound):
+                log.warning("portal:refused", error=type(error).__name__, request=call.origin.request)
+            response = _problem(call, error)
+        except Exception:
+            log.exception("portal:failed", request=call.origin.request, path_kind=self.page.path)
+            response = _problem(call, GatewayError())
+        call.jar.write(response)
+        return response
+
+    def _guarded(self, call: Call) -> Response:
+        guard = self.page.guard
+        if not isinstance(guard, Guard):
+            raise Refused("a route without a guard")
+        refusal = _GATES[guard.permission](call, guard, self.page.path)
+        if refusal is not None:
+            return refusal
+        if call.origin.method == "POST":
+            if not _form_is_ours(call):
+                call.deps.visits.refused(call.origin, call.link.grant if call.link else "", "form")
+                return call.problem("cookies", 403)
+            if call.link is not None and call.jar.links().get(call.link.grant) != call.link.secret:
+                call.jar.keep_link(call.link.grant, call.link.secret)
+        return self.page.handler(call)
+
+
+def endpoint(page: Page, make: Callable[[Request, dict[str, str]], Call], pool: Executor) -> Callable[..., Any]:
+    """The route's function, its guard on it for `guards.check`."""
+    made = Endpoint(page, make, pool)
+
+    async def answer(request: Request) -> Response:
+        return await made.answer(request)
+
+    answer.guard = page.guard  # type: ignore[attr-defined]
+    return answer
+
+
+def _anyone(call: Call, guard: Guard, route: str) -> Response | None:
+    return None if _within(call, guard, route) else slow(call)
+
+
+def _link(call: Call, guard: Guard, route: str) -> Response | None:
+    found = call.deps.visits.knock(call.origin, call.path.get("token", ""), call.jar.links())
+    if isinstance(found, Stranger):
+        if not _within(call, guard, route):
+            return slow(call)
+        call.deps.visits.refused(call.origin, "", "no-secret")
+        return call.problem("stranger", 404)
+    call.link = found
+    call.handle = call.jar.get(cookies.SESSION + cookies.short(found.grant))
+    if found.state != "live":
+        call.deps.visits.refused(call.origin, found.grant, found.state)
+        return ended(call, found.state)
+    return None
+
+
+def _reader(call: Call, guard: Guard, route: str) -> Response | None:
+    refusal = _link(call, guard, route)
+    if refusal is not None:
+        return refusal
+    session = call.deps.visits.session(call.door, call.handle) if call.handle else None
+    if session is None or session["proof"] < guard.strength:
+        call.deps.visits.refused(call.origin, call.door.grant, "no-session")
+        again = {"href": call.base, "words": words.say("portal.problem.session.again")}
+        return call.problem("session", 401, primary=again)
+    call.proved = session
+    return None
+
+
+def _staff(call: Call, guard: Guard, route: str) -> Response | None:
+    call.handle = call.jar.get(cookies.STAFF)
+    session = call.deps.desk.session(call.face.tenant, call.handle) if call.handle else None
+    if session is None or session["proof"] < guard.strength:
+        if not _within(call, guard, route):
+            return slow(call)
+        if call.handle:
+            call.jar.drop(cookies.STAFF)
+            call.deps.visits.refused(call.origin, "", "no-session")
+        return Away("/staff/sign-in")
+    call.proved = session
+    if session["role"] not in guard.roles:
+        call.deps.visits.refused(call.origin, session["user"] or "", "role")
+        return call.staff_problem(words.say("staff.problem.denied"), 403)
+    return None
+
+
+_GATES: dict[Permission, Callable[[Call, Guard, str], Response | None]] = {
+    Permission.ANYONE: _anyone,
+    Permission.LINK: _link,
+    Permission.READER: _reader,
+    Permission.STAFF: _staff,
+}
+
+
+def ended(call: Call, state: str) -> Response:
+    """The page for a valid link whose grant is no longer live: what happened, and whom to call."""
+    kind = ENDED.get(state, "ended")
+    return call.problem(
+        kind,
+        423 if kind == "frozen" else 410,
+        when=call.face.words_of_time(call.door.ends_at),
+        reference=call.door.reference,
+    )
+
+
+def _within(call: Call, guard: Guard, route: str) -> bool:
+    return call.deps.limits.take(route, call.origin.network, guard.rate.per_minute)
+
+
+def slow(call: Call) -> Response:
+    """429 for a minute, in calm words."""
+    response = call.problem("slow", 429)
+    response.headers["retry-after"] = "60"
+    return response
+
+
+def _form_is_ours(call: Call) -> bool:
+    """Fetch Metadata where the browser sends it, else Origin; and always the token.
+
+    Under `Referrer-Policy: no-referrer` browsers send `Origin: null` with our own forms, so null proves nothing either
+    way and the token decides.
+    """
+    site = call.fields.get("sec-fetch-site", "")
+    if site and site != "same-origin":
+        return False
+    origin = call.fields.get("origin", "").lower()
+    if origin not in ("", "null", call.face.origin):
+        return False
+    if not call.jar.has_visitor():
+        return False
+    return cookies.form_token_holds(call.form.get("csrf", ""), call.jar.visitor(), call.handle)
+
+
+def _problem(call: Call, error: GatewayError) -> Response:
+    """The page for an error: by its branch, never by its detail."""
+    kind, status = "later", 503
+    if isinstance(error, TooLarge):
+        kind, status = "large", 413
+    elif isinstance(error, Tampered):
+        kind, status = "tampered", 503
+    elif isinstance(error, Refused):
+        kind, status = "missing", 404
+    elif not isinstance(error, TryLater):
+        kind, status = "later", 500
+    if call.area == "staff":
+        key = {"large": "missing"}.get(kind, kind)
+        return call.staff_problem(words.say(f"staff.problem.{key}"), status)
+    return call.problem(kind, status)
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The fields of a small form; the first of each name. Anything else than a urlencoded form has no fields."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > FORM_BYTES:
+            raise TooLarge("form too large")
+    if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+        return {}
+    fields: dict[str, str] = {}
+    try:
+        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=FORM_FIELDS)
+    except ValueError:
+        return {}
+    for name, value in pairs:
+        fields.setdefault(name, value)
+    return fields
+
+
+__all__ = ["TooLarge", "ended", "endpoint", "slow"]

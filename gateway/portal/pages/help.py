@@ -1,0 +1,86 @@
+"""Help this person: a reference number, how sure we are, a code read out by phone (DESIGN §4 "Doors", d)."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from gateway import words
+from gateway.audit.event import Action
+from gateway.flow.desk import HOW_SURE
+from gateway.flow.visit import Denial
+from gateway.portal.answers import Away
+from gateway.portal.call import Call
+from gateway.portal.guards import Guard, Permission, Rate, Unlogged, page
+from gateway.portal.pages.staff import HELPERS, staff_page
+
+FORM = Guard(Permission.STAFF, 2, Unlogged("an empty form"), Rate(60), HELPERS)
+FIND = Guard(Permission.STAFF, 2, Unlogged("a reference is no secret; what is done with it is logged"), Rate(60), HELPERS)
+CODE = Guard(Permission.STAFF, 2, Action.CODE_SHOWN, Rate(30), HELPERS)
+
+
+@page("/staff/help", "GET", guard=FORM)
+def form(call: Call) -> Response:
+    """Ask for the reference number."""
+    return staff_page(call, "staff/help.html", people=[])
+
+
+@page("/staff/help", "POST", guard=FIND)
+def find(call: Call) -> Response:
+    """The people of the live messages with that number."""
+    people = call.deps.desk.by_reference(call.origin, call.form.get("reference", ""))
+    if not people:
+        return staff_page(call, "staff/help.html", people=[], error=words.say("staff.help.none"), status=404)
+    if len(people) == 1:
+        return Away(f"/staff/help/{people[0].grant}")
+    return staff_page(call, "staff/help.html", people=people)
+
+
+@page("/staff/help/{grant}", "GET", guard=FIND)
+def person(call: Call) -> Response:
+    """How are you sure it is them?"""
+    return _ask(call)
+
+
+@page("/staff/help/{grant}", "POST", guard=CODE)
+def code(call: Call) -> Response:
+    """The code, shown on this page and nowhere else."""
+    how = call.form.get("sure", "")
+    if how not in HOW_SURE:
+        return _ask(call, words.say("staff.help.sure_missing"), status=400)
+    made = call.deps.desk.staff_code(call.origin, call.session, call.path["grant"], how)
+    if isinstance(made, Denial):
+        return _denied(call, made)
+    digits, until = made
+    found = call.deps.desk.person(call.origin, call.path["grant"])
+    return _page(call, found, code=f"{digits[:4]} {digits[4:]}", until=until)
+
+
+@page("/staff/help/{grant}/unfreeze", "POST", guard=Guard(Permission.STAFF, 2, Action.LINK_UNFROZEN, Rate(30), HELPERS))
+def unfreeze(call: Call) -> Response:
+    """Free a message that a second redeemer froze."""
+    how = call.form.get("sure", "")
+    if how not in HOW_SURE:
+        return _ask(call, words.say("staff.help.sure_missing"), status=400)
+    denial = call.deps.desk.unfreeze(call.origin, call.session, call.path["grant"], how)
+    if denial is not None:
+        return _denied(call, denial)
+    return _ask(call, note=words.say("staff.help.unfrozen"))
+
+
+def _ask(call: Call, error: str = "", *, note: str = "", status: int = 200) -> Response:
+    found = call.deps.desk.person(call.origin, call.path["grant"])
+    return _page(call, found, code="", until=None, error=error, note=note, status=status)
+
+
+def _page(call: Call, found: object, **values: object) -> Response:
+    return staff_page(call, "staff/help_person.html", person=found, how_sure=HOW_SURE, **values)
+
+
+def _denied(call: Call, denial: Denial) -> Response:
+    if denial.reason == "too-many":
+        return call.staff_problem(words.say("staff.help.too_many"), 429)
+    if denial.reason in ("revoked", "expired", "frozen", "destroyed", "unknown"):
+        return call.staff_problem(words.say("staff.problem.stopped", state=denial.reason), 409)
+    return call.staff_problem(words.say("staff.problem.denied"), 403)
+
+

@@ -1,0 +1,172 @@
+"""Reading: the message, its files as cards, looking at one, downloading it.
+
+What is shown was released and logged before (gateway.flow.download). HEAD releases nothing.
+"""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from gateway.audit.event import Action
+from gateway.clock import from_us
+from gateway.flow.download import LOOK_BYTES, File, Opened
+from gateway.flow.visit import Denial
+from gateway.portal.answers import FileAnswer, disposition, span_of
+from gateway.portal.call import Call
+from gateway.portal.door import ended, slow
+from gateway.portal.face import size_words, type_key
+from gateway.portal.guards import Guard, Permission, Rate, page
+from gateway.portal.headers import FILE_CSP, LOOK_CSP
+from gateway.portal.letters import safe_html
+
+READER = Guard(Permission.READER, 2, Action.OBJECT_OPENED, Rate(60))
+PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+TEXTS = frozenset({"text/plain", "text/csv"})
+LOOK_PICTURE_BYTES = 26_214_400
+PLAIN_TYPE = "application/octet-stream"
+
+
+def letter(call: Call) -> Response:
+    """The message page, for a caller whose session was checked."""
+    if call.is_head:
+        return Response(media_type="text/html")
+    found = call.deps.downloads.read(call.origin, call.door, call.session)
+    if isinstance(found, Denial):
+        return refused(call, found)
+    wants_html = found.html is not None and (not found.text or call.query.get("as") == "html")
+    sender, address = call.deps.visits.faces(call.door)
+    return call.page(
+        "read.html",
+        subject=found.subject,
+        sender=found.sender or sender or call.face.display_name,
+        address=address,
+        sent_at=from_us(found.received_at_us),
+        ends_at=call.door.ends_at,
+        body_html=safe_html(found.html or "") if wants_html else "",
+        body_text=None if wants_html else found.text,
+        body_large=found.too_large,
+        both_forms=bool(found.text) and bool(found.html),
+        files=[card(file) for file in found.files],
+        base=call.plain_base,
+        offer_app="totp" not in call.door.doors,
+        offer_device="remembered" in call.door.doors and call.session["method"] != "device",
+    )
+
+
+@page("/m/{token}/files/{object}", "GET", guard=READER)
+def download(call: Call) -> Response:
+    """The file itself, with its true name; ranges, so that a download resumes (RFC 9110 14)."""
+    identifier = call.path["object"]
+    size, etag = call.deps.downloads.measure(call.origin, call.door, identifier)
+    headers = {"etag": etag, "accept-ranges": "bytes", "content-security-policy": FILE_CSP, "cache-control": "no-store"}
+    if call.fields.get("if-none-match", "") == etag:
+        return Response(status_code=304, headers=headers)
+    if call.fields.get("if-match", etag) not in (etag, "*"):
+        return Response(status_code=412, headers=headers)
+    if call.is_head:
+        return Response(headers=headers | {"content-length": str(size), "content-type": PLAIN_TYPE})
+    span = span_of(size, etag, call.fields.get("range", ""), call.fields.get("if-range", ""))
+    if span is None:
+        return Response(status_code=416, headers=headers | {"content-range": f"bytes */{size}"})
+    opened = call.deps.downloads.open(call.origin, call.door, call.session, identifier, "download")
+    if isinstance(opened, Denial):
+        return refused(call, opened)
+    headers["content-disposition"] = disposition(opened.name)
+    headers["content-type"] = PLAIN_TYPE
+    if span.partial:
+        headers["content-range"] = f"bytes {span.start}-{span.stop - 1}/{size}"
+    chunks = opened.chunks(span.start, span.stop)
+    return FileAnswer(
+        chunks, span.stop - span.start, call.files_pool, status=206 if span.partial else 200, headers=headers
+    )
+
+
+@page("/m/{token}/files/{object}/look", "GET", guard=READER)
+def look(call: Call) -> Response:
+    """Text as text, a picture as a picture; everything else is downloaded."""
+    if call.is_head:
+        return Response(media_type="text/html")
+    found = call.deps.downloads.card(call.origin, call.door, call.session, call.path["object"])
+    if isinstance(found, Denial):
+        return refused(call, found)
+    kind = _looks_as(found)
+    if kind is None:
+        return call.problem("missing", 404)
+    text, cut = None, False
+    if kind == "text":
+        opened = call.deps.downloads.open(call.origin, call.door, call.session, found.id, "look")
+        if isinstance(opened, Denial):
+            return refused(call, opened)
+        text = _text(opened)
+        cut = opened.size_bytes > LOOK_BYTES
+    response = call.page("look.html", file=card(found), text=text, cut=cut, base=call.plain_base)
+    response.headers["content-security-policy"] = LOOK_CSP
+    return response
+
+
+@page("/m/{token}/files/{object}/picture", "GET", guard=READER)
+def picture(call: Call) -> Response:
+    """The bytes of a picture for the look page; only raster types, never SVG."""
+    if call.is_head:
+        return Response(media_type=PLAIN_TYPE)
+    found = call.deps.downloads.card(call.origin, call.door, call.session, call.path["object"])
+    if isinstance(found, Denial):
+        return refused(call, found)
+    if _looks_as(found) != "picture":
+        return call.problem("missing", 404)
+    opened = call.deps.downloads.open(call.origin, call.door, call.session, found.id, "look")
+    if isinstance(opened, Denial):
+        return refused(call, opened)
+    headers = {
+        "content-security-policy": FILE_CSP,
+        "cache-control": "no-store",
+        "content-type": _plain(found.media_type),
+        "content-disposition": disposition(opened.name, inline=True),
+    }
+    chunks = opened.chunks(0, opened.size_bytes)
+    return FileAnswer(chunks, opened.size_bytes, call.files_pool, status=200, headers=headers)
+
+
+def card(file: File) -> dict[str, object]:
+    """A file as the templates show it."""
+    return {
+        "id": file.id,
+        "name": file.name,
+        "type_words": type_key(file.media_type),
+        "size_words": size_words(file.size_bytes),
+        "can_look": _looks_as(file) is not None,
+    }
+
+
+def refused(call: Call, denial: Denial) -> Response:
+    """What the keyholder said no to, as a page."""
+    if denial.reason in ("revoked", "expired", "frozen", "destroyed", "unknown"):
+        return ended(call, denial.reason)
+    if denial.reason in ("budget", "tenant-budget"):
+        return call.problem("budget", 429, reference=call.door.reference)
+    if denial.reason == "busy":
+        return slow(call)
+    return call.problem("session", 401, reference=call.door.reference)
+
+
+def _looks_as(file: File) -> str | None:
+    kind = _plain(file.media_type)
+    if kind in PICTURES and file.size_bytes <= LOOK_PICTURE_BYTES:
+        return "picture"
+    return "text" if kind in TEXTS else None
+
+
+def _plain(media_type: str) -> str:
+    return media_type.split(";", 1)[0].strip().lower()
+
+
+def _text(opened: Opened) -> str:
+    """The first part of a text file, in the encoding it most likely has."""
+    data = b"".join(opened.chunks(0, min(opened.size_bytes, LOOK_BYTES)))
+    for encoding in ("utf-8-sig", "utf-16") if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig",):
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError as error:
+            if len(data) - error.start < 4 and opened.size_bytes > LOOK_BYTES:  # a character cut at the end
+                return data[: error.start].decode(encoding, "replace")
+    return data.decode("cp1252", "replace")

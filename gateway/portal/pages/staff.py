@@ -1,0 +1,154 @@
+"""Staff pages: signing in, sent mail with its true state, one message, taking it back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from gateway import words
+from gateway.audit.event import Action
+from gateway.flow.desk import MAY_RECALL_ALL
+from gateway.flow.sent import Step
+from gateway.flow.visit import Denial
+from gateway.portal import cookies
+from gateway.portal.answers import Away
+from gateway.portal.call import Call
+from gateway.portal.door import slow
+from gateway.portal.face import size_words
+from gateway.portal.guards import Guard, Permission, Rate, Unlogged, page
+
+EVERYONE = frozenset({"staff", "office", "officer", "admin", "auditor"})
+HELPERS = frozenset({"staff", "office", "officer", "admin"})
+RECALLERS = frozenset({"staff", "office", "officer", "admin"})
+NOTES = {"recalled": "staff.recall.done", "ended": "staff.sign_in.ended", "out": "staff.sign_in.out"}
+
+
+@page(
+    "/staff/sign-in",
+    "GET",
+    guard=Guard(Permission.ANYONE, 0, Unlogged("an empty form, the same for everybody"), Rate(60)),
+)
+def form(call: Call) -> Response:
+    """The sign-in form."""
+    return call.page("staff/sign_in.html", note=note(call))
+
+
+@page("/staff/sign-in", "POST", guard=Guard(Permission.ANYONE, 0, Action.SESSION_STARTED, Rate(20)))
+def sign_in(call: Call) -> Response:
+    """Password and code at once; one answer for whatever was wrong."""
+    address, password = call.form.get("address", "").strip(), call.form.get("password", "")
+    code = "".join(filter(str.isdigit, call.form.get("code", "")))
+    if not (address and password and code) or max(len(address), len(password)) > 256:
+        return call.page("staff/sign_in.html", 403, error=words.say("staff.sign_in.wrong"))
+    session = call.deps.desk.sign_in(call.origin, address, password, code)
+    if isinstance(session, Denial):
+        if session.reason == "busy":
+            return slow(call)
+        many = session.reason == "too-many"
+        error = words.say("staff.sign_in.too_many" if many else "staff.sign_in.wrong")
+        return call.page("staff/sign_in.html", 429 if many else 403, error=error)
+    call.jar.set(cookies.STAFF, session["handle"])
+    return Away("/staff")
+
+
+@page("/staff/sign-out", "POST", guard=Guard(Permission.STAFF, 2, Action.SESSION_ENDED, Rate(30), EVERYONE))
+def sign_out(call: Call) -> Response:
+    """End the session at the keyholder."""
+    call.deps.desk.sign_out(call.origin, call.session)
+    call.jar.drop(cookies.STAFF)
+    return Away("/staff/sign-in?note=out")
+
+
+@page("/staff", "GET", guard=Guard(Permission.STAFF, 2, Action.META_OPENED, Rate(60), EVERYONE))
+def sent(call: Call) -> Response:
+    """Protected messages, newest first, with the state of each person."""
+    if call.is_head:
+        return Response(media_type="text/html")
+    before = call.query.get("before", "")
+    before_us = int(before) if before.isdecimal() and len(before) < 18 else None
+    messages, older = call.deps.mail.sent(call.origin, call.session, before_us)
+    return staff_page(
+        call, "staff/sent.html", messages=messages, older=older, newer=before_us is not None, note=note(call)
+    )
+
+
+@page("/staff/messages/{message}", "GET", guard=Guard(Permission.STAFF, 2, Action.META_OPENED, Rate(60), EVERYONE))
+def message(call: Call) -> Response:
+    """One message: its people, its timeline, what can be done."""
+    if call.is_head:
+        return Response(media_type="text/html")
+    details = call.deps.mail.message(call.origin, call.session, call.path["message"])
+    shown = details.message
+    role, own = call.session["role"], shown.user == call.session["user"]
+    return staff_page(
+        call,
+        "staff/message.html",
+        message=shown,
+        subject=details.subject,
+        files=[{"name": one["name"], "size_words": size_words(one["bytes"])} for one in details.files],
+        timeline=[_step(step) for step in details.timeline],
+        may_act=own or role in MAY_RECALL_ALL,
+        any_live=any(person.live for person in shown.people),
+        zone=call.face.zone(shown.received_at),
+        note=note(call),
+    )
+
+
+RECALL = Guard(Permission.STAFF, 2, Action.LINK_REVOKED, Rate(30), RECALLERS)
+
+
+@page("/staff/messages/{message}/recall", "GET", guard=RECALL)
+def confirm(call: Call) -> Response:
+    """What taking it back stops, and what it cannot undo; a press away from doing it."""
+    grant = call.query.get("grant") or None
+    found = call.deps.desk.recallable(call.origin, call.session, call.path["message"], grant)
+    concerned = [person for person in found.people if grant in (None, person.grant)]
+    return staff_page(
+        call,
+        "staff/recall.html",
+        message=found,
+        only=concerned[0] if grant else None,
+        live=sum(person.live for person in concerned),
+        opened=[person for person in concerned if person.opened_at],
+    )
+
+
+@page("/staff/messages/{message}/recall", "POST", guard=RECALL)
+def recall(call: Call) -> Response:
+    """Take it back, at the keyholder first."""
+    identifier = call.path["message"]
+    denial = call.deps.desk.recall(call.origin, call.session, identifier, call.form.get("grant") or None)
+    if denial is not None:
+        return call.staff_problem(words.say("staff.problem.denied"), 403)
+    return Away(f"/staff/messages/{identifier}?note=recalled")
+
+
+def staff_page(call: Call, template: str, **values: Any) -> Response:
+    """A page with the staff's navigation."""
+    return call.page(template, who=True, may_help=call.session["role"] in HELPERS, **values)
+
+
+def note(call: Call) -> str:
+    """The sentence that a redirect left, from a fixed list."""
+    key = NOTES.get(call.query.get("note", ""))
+    return words.say(key) if key else ""
+
+
+def _step(step: Step) -> dict[str, Any]:
+    """A line of the timeline: the event in words, then who, with which proof, and a refusal's machine reason."""
+    key = f"event.{step.action}"
+    details = [step.person] if step.person else []
+    if step.reason == "scanner-likely":
+        details.append(words.say("event.scanner"))
+    elif step.reason in ("text", "staff", "totp", "device"):
+        details.append(words.say(f"staff.proof.{step.reason}"))
+    elif step.outcome != "ok" and step.reason:
+        details.append(f"({step.reason})")
+    known = words.language().__contains__(key)
+    return {
+        "action": step.action,
+        "at": step.at,
+        "words": words.say(key) if known else words.say("event.other"),
+        "details": " ".join(details),
+    }

@@ -1,0 +1,59 @@
+"""Templates with their words filled in: autoescaped, strict about names, no markup from anywhere but the templates.
+
+Promises: a missing word or variable is an error, never an empty place; a value is escaped unless it came through
+`safe_html` or segno (`gateway.portal.letters`, `gateway.portal.qr`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from gateway import words
+from gateway.assets import web_dir
+from gateway.portal.face import Face, iso, reference_words
+
+
+class Renderer:
+    """Renders templates for one tenant's face. `demo` puts the banner on every page."""
+
+    def __init__(self, *, demo: bool = False) -> None:
+        self._demo = demo
+        self._environment = Environment(
+            loader=FileSystemLoader(web_dir() / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters.update(iso=iso, reference=reference_words)
+        self._environment.globals["say"] = words.say
+
+    def load_all(self) -> None:
+        """Compile every template, so that a broken one stops start-up and not a patient."""
+        for name in self._environment.list_templates(extensions=["html"]):
+            self._environment.get_template(name)
+
+    def page(self, face: Face, template: str, csrf: str, **values: Any) -> str:
+        """The finished page."""
+        given: dict[str, Any] = {
+            "clinic": face,
+            "lang": face.language,
+            "csrf": csrf,
+            "demo": self._demo,
+            "error": "",
+            "note": "",
+            "who": None,
+            "may_help": False,
+            "place": "",
+            "words_of_time": face.words_of_time,
+        }
+        return self._environment.get_template(template).render(given | values)
+
+
+def words_of_state(state: Any, face: Face) -> str:
+    """A person's state for staff, in one line; `state` is `gateway.flow.sent.State`."""
+    when = face.words_of_time(state.at) if state.at else ""
+    proof = words.say(f"staff.proof.{state.proof}") if state.proof else ""
+    return str(words.say(f"staff.state.{state.kind}", when=when, proof=proof))

@@ -1,0 +1,115 @@
+"""Runs the portal: uvicorn on a thread and loop of its own, one socket per listener, a graceful stop.
+
+Promises: ports are bound before `start` returns, so a taken port stops start-up; `stop` lets answers under way finish
+for `GRACE_SECONDS`; no access log of uvicorn's is written, for it would hold paths.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from gateway.errors import Misconfigured
+from gateway.logs import Log
+
+GRACE_SECONDS = 10
+HEADER_BYTES = 32_768
+log = Log("sealgate.portal")
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where one listener is bound. Port 0 is chosen by the system."""
+
+    host: str
+    port: int
+
+
+class PortalServer:
+    """A running portal. Made by `start`."""
+
+    def __init__(self, app: FastAPI, listen: Sequence[Listen], cert_file: Path | None, key_file: Path | None) -> None:
+        self._app = app
+        self._sockets = [_bound(one) for one in listen]
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, server_header=False, date_header=True, proxy_headers=False,
+            loop="uvloop", http="httptools", ws="none", lifespan="off", timeout_keep_alive=15,
+            timeout_graceful_shutdown=GRACE_SECONDS, limit_concurrency=2000, h11_max_incomplete_event_size=HEADER_BYTES,
+            ssl_certfile=cert_file, ssl_keyfile=key_file,
+        )  # fmt: skip
+        config.load()
+        if config.ssl is not None:
+            config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._run, name="portal", daemon=True)
+        self._failed: BaseException | None = None
+
+    @property
+    def ports(self) -> list[int]:
+        """The port of each listener, as bound."""
+        return [int(one.getsockname()[1]) for one in self._sockets]
+
+    def begin(self) -> None:
+        """Start serving; returns when connections are accepted. Raises Misconfigured when it cannot."""
+        self._thread.start()
+        while not self._server.started and self._thread.is_alive():
+            self._thread.join(0.01)
+        if not self._server.started:
+            raise Misconfigured(f"the portal did not start: {type(self._failed).__name__}")
+
+    def alive(self) -> bool:
+        """Whether it is serving."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Take no new connections, finish what is under way, end. Safe twice."""
+        self._server.should_exit = True
+        if self._thread.ident is not None:
+            self._thread.join(GRACE_SECONDS + 5)
+        for pool in self._app.state.pools:
+            pool.shutdown(wait=True, cancel_futures=False)
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=self._server.config.get_loop_factory()) as runner:
+                runner.run(self._server.serve(sockets=self._sockets))
+        except BaseException as error:
+            self._failed = error
+            log.exception("portal:server-ended")
+        finally:
+            for one in self._sockets:
+                one.close()
+
+
+def start(
+    app: FastAPI, listen: Sequence[Listen], *, cert_file: Path | None = None, key_file: Path | None = None
+) -> PortalServer:
+    """Bind and serve. Raises Misconfigured for a port that is taken or a certificate that does not load."""
+    try:
+        server = PortalServer(app, listen, cert_file, key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise Misconfigured(f"[portal] cannot listen: {error.strerror or type(error).__name__}") from error
+    server.begin()
+    return server
+
+
+def _bound(listen: Listen) -> socket.socket:
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    one = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.bind((listen.host, listen.port))
+        one.listen(512)
+        one.setblocking(False)
+    except BaseException:
+        one.close()
+        raise
+    return one

@@ -1,0 +1,105 @@
+"""Every page with made-up values: what the browser tests look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from markupsafe import Markup
+
+from gateway import words
+from gateway.flow.sent import Recipient, Sent, State
+from gateway.portal.face import Face
+from gateway.portal.qr import qr_svg
+from gateway.portal.render import Renderer, words_of_state
+
+FACE = Face("tnt_demo", "Riverside Family Clinic", "+1 555 010 0199", "http://localhost:8080", "America/Chicago")
+AT = datetime(2026, 12, 4, 23, 0, tzinfo=UTC)
+BASE = "/m/abcdefABCDEF"
+NAME = "Lab results, a rather long file name that wraps on a small phone 2026-11-03.pdf"
+FILES = [
+    {"id": "obj_1", "name": NAME, "type_words": "filetype.pdf", "size_words": "2.4 MB", "can_look": False},
+    {"id": "obj_2", "name": "photo.jpg", "type_words": "filetype.image", "size_words": "812 kB", "can_look": True},
+]
+PEOPLE = (
+    Recipient("lnk_1", "maria.hernandez@mail.example", State("opened", AT, "text"), True, AT),
+    Recipient("lnk_2", "a.very.long.address.that.wraps@subdomain.insurer.example", State("scanned"), True, None),
+    Recipient("lnk_3", "old@mail.example", State("recalled", AT), False, None),
+    Recipient("lnk_4", "frozen@mail.example", State("frozen"), False, None),
+)
+MESSAGE = Sent("msg_1", "402917", "amy@clinic.test", AT, AT, "phi-attachment", "clinic@ab12cd34", "usr_1", PEOPLE, 2,
+               "Your results")  # fmt: skip
+OPEN: dict[str, Any] = {
+    "sender": "Dr. Amy Reyes", "address": "m***@mail.example", "doors": {"text", "staff"}, "base": BASE,
+    "plain_base": BASE, "signed_in": False, "remembered": False, "reference": "402917", "ends_at": AT,
+}  # fmt: skip
+CODE: dict[str, Any] = {"base": BASE, "asked": True, "tries_left": 5, "reference": "402917"}
+READ: dict[str, Any] = {
+    "subject": "Your test results", "sender": "Dr. Amy Reyes", "address": "maria.hernandez@mail.example",
+    "sent_at": AT, "ends_at": AT, "body_html": "", "body_text": "Dear Maria,\n\nyour results are in.\n\nDr. Reyes",
+    "body_large": False, "both_forms": True, "files": FILES, "base": BASE, "offer_app": True, "offer_device": True,
+}  # fmt: skip
+HTML = Markup("<h2>Results</h2><p>Dear <b>Maria</b>,</p><table><tr><th>Test</th><td>4.1</td></tr></table>")
+APP: dict[str, Any] = {"base": BASE, "done": False, "qr": "", "later": False, "secret": ""}
+QR = qr_svg("otpauth://totp/Clinic:maria?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Clinic", "Picture to scan")
+PROBLEMS = sorted({key.split(".")[2] for key in words.language().keys() if key.startswith("portal.problem.")})
+STAFF: dict[str, Any] = {"who": True, "may_help": True}
+LINE = {"action": "link:visited", "at": AT, "words": "Link looked at", "details": "looks like a mail filter"}
+
+
+def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    wrong = "That code is not right. Please check it and type it again."
+    yield "open", "open.html", OPEN
+    yield "open-wrong", "open.html", OPEN | {"error": "Those four digits do not match the phone number we have."}
+    yield "open-no-phone", "open.html", OPEN | {"doors": {"staff"}}
+    yield "open-remembered", "open.html", OPEN | {"remembered": True}
+    yield "open-signed-in", "open.html", OPEN | {"signed_in": True}
+    yield "code", "code.html", CODE
+    yield "code-wrong", "code.html", CODE | {"asked": False, "tries_left": 3, "error": wrong}
+    yield "not-me", "not_me.html", {"base": BASE}
+    yield "read", "read.html", READ
+    yield "read-html", "read.html", READ | {"body_html": HTML, "files": FILES[:1]}
+    yield "read-files-only", "read.html", READ | {"body_text": None, "both_forms": False, "offer_app": False}
+    text = {"file": FILES[1], "text": "A line\nand another", "cut": True, "base": BASE}
+    yield "look-text", "look.html", text
+    yield "look-picture", "look.html", text | {"text": None}
+    yield "app", "app.html", APP
+    yield "app-key", "app.html", APP | {"qr": QR, "secret": "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP", "error": wrong}
+    yield "app-done", "app.html", APP | {"done": True, "later": True}
+    yield "device", "device.html", {"base": BASE, "forgotten": False}
+    yield "device-forgotten", "device.html", {"base": BASE, "forgotten": True}
+    yield "signed-out", "signed_out.html", {}
+    yield "typed", "typed.html", {}
+    yield "typed-wrong", "typed.html", {"error": "We found no message with these two codes."}
+    yield "limits", "limits.html", {}
+    for kind in PROBLEMS:
+        primary = {"href": BASE, "words": "Go to the first page"} if kind == "session" else None
+        reference = "402917" if kind == "too_many" else ""
+        values = {"kind": kind, "when": "Friday 4 December 2026", "primary": primary, "reference": reference}
+        yield f"problem-{kind}", "problem.html", values
+    yield "staff-sign-in", "staff/sign_in.html", {"error": "The address, the password or the code is not right."}
+    yield "staff-sent", "staff/sent.html", STAFF | {"messages": [MESSAGE], "older": 1, "newer": True}
+    yield "staff-sent-empty", "staff/sent.html", STAFF | {"messages": [], "older": None, "newer": False}
+    message = STAFF | {
+        "message": MESSAGE, "subject": "Your results", "files": [{"name": NAME, "size_words": "2.4 MB"}], "may_act": True,
+        "any_live": True, "zone": "Central time", "note": "The message was taken back.", "timeline": [LINE, LINE],
+    }  # fmt: skip
+    yield "staff-message", "staff/message.html", message
+    recall = STAFF | {"message": MESSAGE, "only": None, "live": 2, "opened": [PEOPLE[0]]}
+    yield "staff-recall", "staff/recall.html", recall
+    yield "staff-recall-one", "staff/recall.html", recall | {"only": PEOPLE[1], "opened": []}
+    yield "staff-help", "staff/help.html", STAFF | {"people": [], "error": "No live message has this number."}
+    yield "staff-help-choose", "staff/help.html", STAFF | {"people": list(PEOPLE[:2])}
+    person = STAFF | {"person": PEOPLE[1], "how_sure": ("called", "here", "questions"), "code": "", "until": None}
+    yield "staff-help-person", "staff/help_person.html", person | {"error": "Choose how you are sure."}
+    yield "staff-help-frozen", "staff/help_person.html", person | {"person": PEOPLE[3]}
+    yield "staff-help-code", "staff/help_person.html", person | {"code": "4821 9035", "until": AT}
+    yield "staff-problem", "staff/problem.html", {"message": "There is no such message among those you may see."}
+
+
+def rendered() -> dict[str, str]:
+    """Every sample page as HTML, by name."""
+    renderer = Renderer(demo=True)
+    state = {"words_of_state": lambda one: words_of_state(one, FACE)}
+    return {name: renderer.page(FACE, template, "token", **(state | values)) for name, template, values in _pages()}
