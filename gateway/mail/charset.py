@@ -25,7 +25,7 @@ def codec(name: str | None) -> str | None:
         found = codecs.lookup(_ALIASES.get(wanted, wanted))
     except (LookupError, ValueError):
         return None
-    if found.name in _REFUSED or not getattr(found, "_is_text_encoding", True):
+    if found.name.replace("-", "_") in _REFUSED or not getattr(found, "_is_text_encoding", True):
         return None
     return found.name
 

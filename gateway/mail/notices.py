@@ -62,7 +62,7 @@ def human_size(size_bytes: int) -> str:
     for unit in ("kB", "MB", "GB", "TB"):
         amount /= 1000
         if amount < 999.5:
-            return f"{amount:.0f} {unit}" if amount >= 10 else f"{amount:.1f} {unit}"
+            return f"{amount:.0f} {unit}" if amount >= 9.95 else f"{amount:.1f} {unit}"
     return f"{amount:.0f} TB"
 
 

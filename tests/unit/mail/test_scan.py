@@ -191,7 +191,8 @@ def test_what_two_readers_could_read_differently_is_flagged(flag: str, data: byt
         b"X-Lots: a\r\nX-Lots: b\r\n\r\nx",
         b"\r\nonly a body\r\n",
         b"Content-Type: text/plain; charset=utf-8;\r\n\r\nx",
-        b"Content-Type: application/pdf; name=\"a b;c.pdf\"\r\nContent-Disposition: attachment; filename=\"a b;c.pdf\"\r\n\r\nx",
+        b"Content-Type: application/pdf; name=\"a b;c.pdf\"\r\n"
+        b"Content-Disposition: attachment; filename=\"a b;c.pdf\"\r\n\r\nx",
         b"Subject: bare line feeds only\n\nx\n",
         _mixed(TEXT + b"\r\n-- \r\nsignature\r\n--\r\n---\r\n"),
     ],

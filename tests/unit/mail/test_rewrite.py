@@ -1,0 +1,433 @@
+"""Rewriting: exact suffixes, sealed parts gone, the block first in every alternative, nothing else touched."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import email
+import email.policy
+from datetime import date
+from email.message import EmailMessage
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.mail import charset, html_place
+from gateway.mail.notices import NoticeFacts, attachment_block, neutral_subject, secure_words
+from gateway.mail.pieces import Edit, apply
+from gateway.mail.rewrite import (
+    NoticeBlock,
+    Range,
+    Unrewritable,
+    as_is,
+    render,
+    seal_attachments,
+    secure_notice,
+    total,
+)
+from gateway.mail.source import BytesSource
+from gateway.words import language
+
+from .test_scan import mails, read
+
+TOP = b"Received: from a.example ([192.0.2.1])\r\n\tby gw.example with ESMTPS id q1; Mon, 4 Jan 2027 10:00:00 +0000\r\n"
+URL = "https://secure.clinic.example/m/" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7"
+FACTS = NoticeFacts(
+    clinic="Clínica Río",
+    recipient="pat@mail.example",
+    url=URL,
+    files=2,
+    size_bytes=3_400_000,
+    until=date(2027, 2, 20),
+    phone="+1 555 010 0199",
+    sender="Dr. Ana Reyes",
+)
+BLOCK = attachment_block(language(), FACTS)
+
+
+def rendered(data: bytes, pieces: tuple[object, ...]) -> bytes:
+    out = b"".join(render(BytesSource(data), pieces))  # type: ignore[arg-type]
+    assert total(pieces) == len(out)  # type: ignore[arg-type]
+    return out
+
+
+def sealed(data: bytes, *removed: tuple[int, ...], subject: str | None = None, block: NoticeBlock = BLOCK) -> bytes:
+    source = BytesSource(data)
+    return rendered(data, seal_attachments(read(data), source, removed, block, TOP, subject))
+
+
+def parsed(data: bytes) -> EmailMessage:
+    message = email.message_from_bytes(data, policy=email.policy.SMTP)
+    assert isinstance(message, EmailMessage)
+    for entity in message.walk():
+        assert entity.defects == []
+    return message
+
+
+@given(st.binary(max_size=400) | mails)
+def test_as_is_ends_with_exactly_the_original_whatever_its_bytes(data: bytes) -> None:
+    out = rendered(data, as_is(read(data), TOP))
+    assert out == TOP + data
+    assert rendered(data, as_is(read(data), b"")) == data
+
+
+def test_lines_on_top_must_be_whole() -> None:
+    with pytest.raises(ValueError, match="whole lines"):
+        as_is(read(b"Subject: x\r\n\r\n"), b"Received: x")
+
+
+PDF = b"%PDF-1.7 Jane Roe MRN 1234567"
+
+
+def mixed(*bodies: bytes, name: bytes = b"roe_labs.pdf", extra: bytes = b"") -> bytes:
+    pdf = (
+        b"Content-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n"
+        b'Content-Disposition: attachment; filename="' + name + b'"\r\n\r\n' + base64.b64encode(PDF)
+    )
+    parts = [*bodies, pdf]
+    return (
+        b"From: Dr. Ana Reyes <ana@clinic.example>\r\nTo: pat@mail.example\r\nSubject: your labs\r\n"
+        b"Bcc: hidden@mail.example\r\nMessage-ID: <m1@clinic.example>\r\nReferences: <m0@mail.example>\r\n"
+        + extra
+        + b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=out\r\n\r\n"
+        + b"".join(b"--out\r\n" + one + b"\r\n" for one in parts)
+        + b"--out--\r\n"
+    )
+
+
+def text_part(text: str, name: str, encoding: str, kind: str = "plain", more: str = "") -> bytes:
+    raw = text.replace("\n", "\r\n").encode(name)
+    if encoding == "base64":
+        raw = binascii.b2a_base64(raw, newline=False)
+        raw = b"\r\n".join(raw[at : at + 76] for at in range(0, len(raw), 76))
+    elif encoding == "quoted-printable":
+        raw = binascii.b2a_qp(raw, istext=True).replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    head = f"Content-Type: text/{kind}; charset={name}{more}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+    return head.encode() + raw
+
+
+ORIGINAL = "Dear Ms. Roe,\n\nhere is what we spoke of. Grüße\n"
+PAGE = (
+    "<!DOCTYPE html>\n<html><head><style>body > p { color: red }</style><!-- <body> is not here --></head>\n"
+    "<body class='a>b' bgcolor=\"#fff\"><p>Dear Ms. Roe, grüße</p></body></html>\n"
+)
+COMBINATIONS = [
+    ("utf-8", "base64"),
+    ("utf-8", "quoted-printable"),
+    ("utf-8", "8bit"),
+    ("iso-8859-1", "base64"),
+    ("iso-8859-1", "quoted-printable"),
+    ("iso-8859-1", "8bit"),
+    ("windows-1252", "quoted-printable"),
+    ("iso-8859-15", "8bit"),
+    ("utf-16", "base64"),
+    ("utf-16-le", "base64"),
+]
+
+
+@pytest.mark.parametrize(("name", "encoding"), COMBINATIONS)
+@pytest.mark.parametrize("shift", range(4))
+def test_the_block_stands_first_in_plain_text_in_its_own_charset(name: str, encoding: str, shift: int) -> None:
+    text = "x" * shift + ORIGINAL
+    data = mixed(text_part(text, name, encoding))
+    out = sealed(data, (2,))
+    if name == "utf-16-le":
+        part = read(out).root.children[0]
+        shown = b"".join(render(BytesSource(out), [Range(part.body_start, part.body_stop)]))
+        body = base64.b64decode(shown).decode("utf-16-le")
+    else:
+        body = parsed(out).get_body().get_content()  # type: ignore[union-attr]
+    body = body.replace("\r\n", "\n").removeprefix("\ufeff")
+    assert body.endswith(text if encoding == "base64" else text.rstrip("\n") + "\n")
+    head = body[: body.index(text.strip("\n"))]
+    assert f"\n{URL}\n" in head
+    assert "\ufffd" not in body
+    assert "Clínica Río" in head
+    assert "2 files (3.4 MB)" in head
+    assert head.startswith("-" * 60)
+
+
+@pytest.mark.parametrize(("name", "encoding"), COMBINATIONS[:8])
+@pytest.mark.parametrize("shift", range(4))
+def test_the_block_stands_right_after_the_body_tag_in_html(name: str, encoding: str, shift: int) -> None:
+    page = " " * shift + PAGE
+    data = mixed(text_part(page, name, encoding, "html"))
+    body = parsed(sealed(data, (2,))).get_body().get_content().replace("\r\n", "\n")  # type: ignore[union-attr]
+    before, after = page.split('bgcolor="#fff">')
+    assert body.startswith(before + 'bgcolor="#fff"><table')
+    assert body.rstrip("\n").endswith(after.rstrip("\n"))
+    assert body.count("href=") == 1
+    assert f'href="{URL}"' in body
+    assert body.index(URL) < body.index("Dear Ms. Roe")
+
+
+def test_seven_bit_text_stays_seven_bit() -> None:
+    data = mixed(b"Content-Type: text/plain\r\n\r\nhello")
+    out = sealed(data, (2,))
+    assert out.isascii()
+    assert b"Clinica Rio" in out
+    assert b"\r\n" + URL.encode() + b"\r\n" in out
+
+
+def test_flowed_text_is_stuffed_and_does_not_flow_into_the_block() -> None:
+    block = NoticeBlock("From here on\n> not a quote\n one\nends \n" + URL, "<p></p>", URL)
+    data = mixed(text_part("hello \nworld\n", "utf-8", "8bit", more="; format=flowed"))
+    out = sealed(data, (2,), block=block)
+    assert b"\r\n From here on\r\n > not a quote\r\n  one\r\nends\r\n" in out
+    assert b"hello \r\nworld" in out
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=300),
+    st.sampled_from(["base64", "quoted-printable", "8bit"]),
+    st.integers(min_value=0, max_value=80),
+    st.booleans(),
+)
+def test_the_old_text_follows_the_block_unchanged(text: str, encoding: str, shift: int, html: bool) -> None:
+    text = ("<body>" if html else "") + "a" * shift + text.replace("<", "").replace("--out", "")
+    data = mixed(text_part(text, "utf-8", encoding, "html" if html else "plain"))
+    out = sealed(data, (2,))
+    message = read(out)
+    part = message.root.children[0]
+    raw = out[part.body_start : part.body_stop]
+    if encoding == "base64":
+        raw = base64.b64decode(raw)
+    elif encoding == "quoted-printable":
+        raw = binascii.a2b_qp(raw)
+        assert max(map(len, out[part.body_start : part.body_stop].split(b"\r\n"))) <= 78
+    body = raw.decode()
+    assert body.startswith("<body>" if html else "-" * 60)
+    assert body.endswith(text.removeprefix("<body>") if html else text)
+
+
+def test_both_alternatives_get_the_block_and_the_rest_stays() -> None:
+    alternative = (
+        b"Content-Type: multipart/alternative; boundary=in\r\n\r\n--in\r\n"
+        + text_part(ORIGINAL, "utf-8", "quoted-printable")
+        + b"\r\n--in\r\n"
+        + text_part(PAGE, "utf-8", "8bit", "html")
+        + b"\r\n--in\r\nContent-Type: text/calendar; method=REQUEST\r\n\r\n"
+        + b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n--in--\r\n"
+    )
+    out = sealed(mixed(alternative), (2,))
+    message = parsed(out)
+    kinds = [part.get_content_type() for part in message.walk()]
+    assert kinds == ["multipart/mixed", "multipart/alternative", "text/plain", "text/html", "text/calendar"]
+    assert out.count(b"a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7") == 2
+    assert b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n--in--" in out
+
+
+def test_a_removed_part_leaves_no_byte_and_no_name_behind() -> None:
+    extra = b"X-Attachments: roe_labs.pdf\r\nX-Other: stays\r\nThread-Topic: Your LABS\r\n"
+    data = mixed(text_part(ORIGINAL, "utf-8", "8bit"), extra=extra)
+    out = sealed(data, (2,), subject="[Clínica Río] sent you a secure message")
+    for mark in (b"roe_labs", base64.b64encode(PDF)[:20], b"application/pdf", b"your labs", b"Your LABS", b"hidden@"):
+        assert mark not in out
+    message = parsed(out)
+    assert message["Subject"] == "[Clínica Río] sent you a secure message"
+    assert message["X-Other"] == "stays"
+    assert message["Message-ID"] == "<m1@clinic.example>"
+    assert out.startswith(TOP + b"From: Dr. Ana Reyes <ana@clinic.example>\r\n")
+
+
+def test_without_a_new_subject_the_old_one_stays_as_it_was() -> None:
+    assert b"\r\nSubject: your labs\r\n" in sealed(mixed(text_part("x", "utf-8", "8bit")), (2,))
+
+
+def test_untouched_parts_are_copied_byte_for_byte() -> None:
+    odd = b'Content-Type:   image/PNG ;\r\n\tname = "logo.png"\r\nX-Odd:  kept \r\n\r\n\xff\xfe odd \r\nbytes'
+    data = mixed(text_part("x", "utf-8", "8bit"), odd)
+    out = sealed(data, (3,))
+    assert b"--out\r\n" + odd + b"\r\n--out--\r\n" in out
+
+
+@pytest.mark.parametrize("which", [(2,), (3,), (4,)])
+def test_removing_one_of_several_leaves_the_others(which: tuple[int, ...]) -> None:
+    files = [b"Content-Type: application/octet-stream\r\n\r\nfile-%d" % number for number in (2, 3)]
+    out = sealed(mixed(text_part("x", "utf-8", "8bit"), *files), which)
+    left = {b"file-2": (2,), b"file-3": (3,), base64.b64encode(PDF): (4,)}
+    for mark, path in left.items():
+        assert (mark in out) == (path != which)
+    assert len(parsed(out).get_payload()) == 3
+
+
+def test_a_message_without_text_gets_one() -> None:
+    out = sealed(mixed(), (1,))
+    message = parsed(out)
+    assert [part.get_content_type() for part in message.walk()] == ["multipart/mixed", "text/plain"]
+    assert URL in message.get_body().get_content()  # type: ignore[union-attr]
+
+
+def test_a_message_that_is_one_file_becomes_text_and_html() -> None:
+    data = (
+        b"From: scanner@clinic.example\r\nSubject: scan\r\nContent-Type: application/pdf; name=roe.pdf\r\n"
+        b"Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename=roe.pdf\r\n\r\n"
+        + base64.b64encode(PDF)
+    )
+    out = sealed(data, ())
+    message = parsed(out)
+    assert message.get_content_type() == "multipart/alternative"
+    assert message["From"] == "scanner@clinic.example"
+    assert message["MIME-Version"] == "1.0"
+    assert b"roe" not in out
+    assert base64.b64encode(PDF) not in out
+    assert out.count(URL.encode()) == 2
+
+
+def _forwarded(inner: bytes) -> bytes:
+    return mixed(text_part("see below", "utf-8", "8bit"), b"Content-Type: message/rfc822\r\n\r\n" + inner)
+
+
+def test_a_file_inside_a_forwarded_message_is_removed_there() -> None:
+    inner = mixed(text_part("inner text", "utf-8", "8bit")).replace(b"out", b"deep")
+    out = sealed(_forwarded(inner), (2, 1, 2))
+    message = parsed(out)
+    assert [part.get_content_type() for part in message.walk()] == [
+        "multipart/mixed", "text/plain", "message/rfc822", "multipart/mixed", "text/plain", "application/pdf",
+    ]  # fmt: skip
+    assert out.count(base64.b64encode(PDF)) == 1
+    assert b"inner text" in out
+
+
+def test_a_forwarded_message_never_ends_up_without_a_part() -> None:
+    inner = mixed(name=b"inner_file.pdf").replace(b"out", b"deep")
+    message = parsed(sealed(_forwarded(inner), (2, 1, 1), (3,)))
+    assert [part.get_content_type() for part in message.walk()] == [
+        "multipart/mixed", "text/plain", "message/rfc822", "multipart/mixed", "text/plain",
+    ]  # fmt: skip
+    alone = b"Subject: fwd\r\nContent-Type: application/pdf; name=inner.pdf\r\n\r\nPDFPDF"
+    out = sealed(_forwarded(alone), (2, 1))
+    assert b"PDFPDF" not in out
+    assert b"inner.pdf" not in out
+    assert parsed(out).get_payload()[1].get_payload()[0]["Subject"] == "fwd"  # type: ignore[index, union-attr]
+
+
+def test_a_nested_multipart_that_would_be_empty_goes_too() -> None:
+    nested = b"Content-Type: multipart/mixed; boundary=in\r\n\r\n--in\r\nContent-Type: image/png\r\n\r\nPNG\r\n--in--"
+    out = sealed(mixed(text_part("x", "utf-8", "8bit"), nested), (2, 1))
+    assert b"PNG" not in out
+    assert [part.get_content_type() for part in parsed(out).walk()] == [
+        "multipart/mixed", "text/plain", "application/pdf",
+    ]  # fmt: skip
+
+
+SIGNED = (
+    b'Content-Type: multipart/signed; boundary=sig; protocol="application/pgp-signature"\r\n\r\n'
+    b"--sig\r\nContent-Type: text/plain\r\n\r\nsigned words\r\n"
+    b"--sig\r\nContent-Type: application/pgp-signature\r\n\r\nSIG\r\n--sig--\r\n"
+)
+
+
+def test_nothing_inside_a_signed_part_is_ever_edited() -> None:
+    data = mixed(SIGNED)
+    for path in ((1, 1), (1, 2)):
+        with pytest.raises(Unrewritable):
+            sealed(data, path)
+    out = sealed(data, (2,))
+    assert SIGNED in out
+    assert [part.get_content_type() for part in parsed(out).walk()][:3] == [
+        "multipart/mixed", "text/plain", "multipart/signed",
+    ]  # fmt: skip
+    with pytest.raises(Unrewritable):
+        sealed(b"From: a@b.example\r\n" + SIGNED, (2,))
+
+
+def test_ambiguous_mail_and_unknown_parts_are_not_edited() -> None:
+    with pytest.raises(Unrewritable):
+        sealed(b"Subject: twice\r\n" + mixed(), (1,))
+    with pytest.raises(Unrewritable):
+        sealed(mixed(), (7,))
+    with pytest.raises(Unrewritable):
+        sealed(mixed())
+
+
+@given(mails, st.lists(st.lists(st.integers(1, 3), max_size=3).map(tuple), min_size=1, max_size=3))
+def test_editing_any_bytes_works_or_says_that_it_does_not(data: bytes, removed: list[tuple[int, ...]]) -> None:
+    message = read(data)
+    gone = [part for part in message.parts() if part.path in removed]
+    try:
+        out = sealed(data, *removed)
+    except Unrewritable:
+        return
+    again = read(out)
+    assert URL.encode() in out or any(part.encoding for part in again.parts())
+    if not message.malformed and not any(part.path == () for part in gone):
+        assert len(list(again.parts())) <= len(list(message.parts())) + 2
+
+
+def test_line_feeds_alone_stay_line_feeds() -> None:
+    data = mixed(text_part("x\n", "utf-8", "8bit")).replace(b"\r\n", b"\n")
+    assert b"\r" not in sealed(data, (2,)).removeprefix(TOP)
+
+
+@pytest.mark.parametrize(
+    ("page", "before"),
+    [
+        (b"<html><body>x", b"<html><body>"),
+        (b"<HTML>\n<BODY a='>' b=\">\">x", b"<HTML>\n<BODY a='>' b=\">\">"),
+        (b"<!-- <body> --><body>x", b"<!-- <body> --><body>"),
+        (b"<html><head><title><body></title></head>x", b"<html><head><title><body></title></head>"),
+        (b"<style><body></style><body>x", b"<style><body></style><body>"),
+        (b"<!DOCTYPE html><p>x", b"<!DOCTYPE html>"),
+        (b"plain words <body>", b""),
+        (b"<div>x</div><body>", b""),
+        (b"<html><o:p></o:p><meta x><body>x", b"<html><o:p></o:p><meta x><body>"),
+        (b"<!-- never closed <body>", b""),
+        (b"<html a='never closed <body>", b""),
+        (b"", b""),
+    ],
+)
+def test_the_place_in_html_is_before_everything_that_shows(page: bytes, before: bytes) -> None:
+    assert page[: html_place.body_start(page)] == before
+
+
+@given(
+    st.binary(max_size=200)
+    | st.lists(st.sampled_from([b"<", b"!--", b"-->", b"body", b">", b"'", b"head", b"</"])).map(b"".join)
+)
+def test_a_place_in_html_is_found_in_any_bytes(page: bytes) -> None:
+    assert 0 <= html_place.body_start(page) <= len(page)
+
+
+def test_secure_notice_keeps_the_thread_and_nothing_else() -> None:
+    extra = (
+        b"Cc: other@mail.example\r\nDate: Mon, 4 Jan 2027 10:00:00 +0000\r\nIn-Reply-To: <m0@mail.example>\r\n"
+        b"Reply-To: desk@clinic.example\r\nX-Note: Jane Roe\r\nReceived: from pc for <hidden@mail.example>\r\n"
+        b"Sealgate-Trace: node-1; q0\r\nDKIM-Signature: v=1; bh=abc\r\n"
+    )
+    data = mixed(text_part("Jane Roe, MRN 1234567", "utf-8", "8bit"), extra=extra)
+    words = secure_words(language(), FACTS)
+    message = read(data)
+    out = rendered(data, secure_notice(message, words, TOP, neutral_subject(language(), "Clínica Río")))
+    notice = parsed(out)
+    assert notice["Subject"] == "[Clínica Río] sent you a secure message"
+    for name in ("From", "To", "Cc", "Date", "Message-ID", "In-Reply-To", "References", "Reply-To", "Sealgate-Trace"):
+        assert notice[name] == parsed(data)[name], name
+    for mark in (b"Jane", b"1234567", b"roe_labs", b"hidden", b"bh=", b"your labs", b"%PDF"):
+        assert mark not in out
+    assert [part.get_content_type() for part in notice.walk()] == ["multipart/alternative", "text/plain", "text/html"]
+    kept = rendered(data, secure_notice(message, words, TOP, None))
+    assert parsed(kept)["Subject"] == "your labs"
+
+
+@given(mails)
+def test_a_notice_can_be_made_for_any_bytes(data: bytes) -> None:
+    words = secure_words(language(), FACTS)
+    out = rendered(data, secure_notice(read(data), words, b"", "neutral"))
+    again = read(out)
+    assert [part.content_type for part in again.parts()] == ["multipart/alternative", "text/plain", "text/html"]
+    assert again.subject == "neutral"
+
+
+def test_edits_that_cross_are_refused() -> None:
+    with pytest.raises(ValueError, match="cross"):
+        apply(10, [Edit(0, 5), Edit(3, 8)])
+    assert apply(10, [Edit(0, 8), Edit(3, 5, b"x")]) == (Range(8, 10),)
+
+
+def test_charsets_that_are_no_charsets_are_not_used() -> None:
+    assert charset.codec("unicode_escape") is None
+    assert charset.codec("zip") is None
+    assert charset.codec("idna") is None
+    assert charset.decode(b"caf\xe9", "nonsense") == "café"
