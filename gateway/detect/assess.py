@@ -1,0 +1,172 @@
+"""Texts in, an assessment of the whole message out. The detector's front door for text.
+
+Promises: every part that was handed in gets a verdict; what is unread is said and never clean; findings are given for
+parts that are PHI and hold no words. A part alone may be PHI, and so may parts that only together name a person and
+their health: then the body is PHI, and every attachment that bears evidence. An exception in one text makes that text
+unread, nothing more.
+Clauses: 45 CFR 160.103 (identifiable health information), 164.514(b)(2).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gateway.detect.features import features, health_strength, person_strength
+from gateway.detect.identify import Evidence, look
+from gateway.detect.model import Assessment, Finding, Format, PartVerdict, Text, Unread
+from gateway.detect.scorer import Model, model
+
+CHUNK_CHARS = 262_144
+MESSAGE_CHARS = 8 * 1024 * 1024
+FINDINGS_PER_PART = 200
+BY_NATURE = 0.995
+REPORTED = 0.5
+"""Confidence from which a span is a finding."""
+
+_QUOTE = re.compile(
+    r"^(?:> ?\S|-{2,} ?(?:original message|forwarded message|mensaje original)|on .{6,120} wrote: *$|from: .{3,120}$(?=\n(?:sent|to|date|cc): )|begin forwarded message)",
+    re.I | re.M,
+)
+
+
+@dataclass(slots=True)
+class _Part:
+    """What was gathered for one part of the message."""
+
+    name: str
+    place: str
+    evidence: list[tuple[str, Evidence]] = field(default_factory=list)
+    formats: list[Format] = field(default_factory=list)
+    unread: list[Unread] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    score: float = 0.0
+    phi: bool = False
+
+    @property
+    def seen(self) -> list[Evidence]:
+        return [one for _place, one in self.evidence]
+
+    @property
+    def natural(self) -> bool:
+        return bool(self.formats) or any(one.format is not None and one.format.patient for one in self.seen)
+
+
+def assess_texts(texts: Sequence[Text], unread: Sequence[Unread] = (), formats: Sequence[Format] = ()) -> Assessment:
+    """Judge a message by its texts. `unread` and `formats` are what the extraction could not read, or knew by nature."""
+    known = model()
+    parts: dict[str, _Part] = {}
+
+    def part_of(item: Text | Unread | Format) -> _Part:
+        return parts.setdefault(item.owner, _Part(item.owner, item.place.split(", ")[0]))
+
+    left = MESSAGE_CHARS
+    for text in texts:
+        part = part_of(text)
+        left -= len(text.text)
+        if left < 0:
+            part.unread.append(Unread(text.part, text.place, "over limits"))
+            continue
+        try:
+            for chunk in _chunks(text.text):
+                part.evidence.append((text.place, look(chunk, known.words)))
+            part.texts.append(text.text)
+        except Exception:  # a detector that fails has read nothing
+            part.unread.append(Unread(text.part, text.place, "the detector failed"))
+    for one in unread:
+        part_of(one).unread.append(one)
+    for known_format in formats:
+        part_of(known_format).formats.append(known_format)
+    score, own_text = _judge(known, parts)
+    verdicts = tuple(_verdict(part) for part in parts.values())
+    gone = tuple(one for part in parts.values() for one in part.unread)
+    return Assessment(verdicts, round(score, 4), any(part.phi for part in parts.values()), gone, version(known), own_text)
+
+
+def version(known: Model | None = None) -> str:
+    """The detector's name and version, as it stands in decisions."""
+    return f"sealgate-{(known or model()).version}"
+
+
+def _chunks(text: str) -> list[str]:
+    """Long texts in pieces that end at a line, so that no identifier is cut."""
+    if len(text) <= CHUNK_CHARS:
+        return [text]
+    pieces, at = [], 0
+    while at < len(text):
+        stop = min(len(text), at + CHUNK_CHARS)
+        if stop < len(text):
+            line = text.rfind("\n", at + CHUNK_CHARS // 2, stop)
+            blank = text.rfind(" ", at + CHUNK_CHARS // 2, stop) if line < 0 else line
+            stop = blank + 1 if blank > 0 else stop
+        pieces.append(text[at:stop])
+        at = stop
+    return pieces
+
+
+def _judge(known: Model, parts: dict[str, _Part]) -> tuple[float, str]:
+    """Scores and PHI marks of all parts; returns the message's score and where PHI of the body stands."""
+    every = [one for part in parts.values() for one in part.seen]
+    whole = known.score(features(every)) if every else 0.0
+    for part in parts.values():
+        if part.seen:
+            part.score = whole if len(parts) == 1 else known.score(features(part.seen))
+        if part.natural:
+            part.score = max(part.score, BY_NATURE)
+        part.phi = part.score >= known.threshold
+    score = max([whole, *(part.score for part in parts.values())])
+    if score < known.threshold:
+        return score, ""
+    subject, body = parts.get("subject"), parts.get("body")
+    context = (subject.seen if subject else []) + (body.seen if body else [])
+    for part in parts.values():
+        if part is subject:
+            part.phi = part.phi or _person(part) >= 0.3
+        elif part is not body and part.seen and not part.phi:
+            part.phi = max(_health(part), _person(part)) >= 0.4 and known.score(features([*part.seen, *context])) >= known.threshold
+    if body is not None and not body.phi and not any(part.phi for part in parts.values() if part is not subject):
+        body.phi = True  # only together do they name a person and their health
+        for part in parts.values():
+            part.phi = part.phi or (part is not subject and max(_health(part), _person(part)) >= 0.25)
+    if not any(part.phi for part in parts.values()):
+        for part in parts.values():
+            part.phi = bool(part.seen)
+    return score, _own_text(known, body) if body is not None and body.phi else ""
+
+
+def _person(part: _Part) -> float:
+    return person_strength([span for one in part.seen for span in one.spans])
+
+
+def _health(part: _Part) -> float:
+    return health_strength(part.seen)
+
+
+def _own_text(known: Model, body: _Part) -> str:
+    """Whether what the sender wrote now is PHI by itself, or only what was quoted."""
+    fresh, quoted = [], False
+    for text in body.texts:
+        mark = _QUOTE.search(text)
+        quoted = quoted or mark is not None
+        fresh.append(text[: mark.start()] if mark else text)
+    if not quoted:
+        return "new"
+    seen = [look(text, known.words) for text in fresh if text.strip()]
+    return "new" if seen and known.score(features(seen)) >= known.threshold else "quoted"
+
+
+def _verdict(part: _Part) -> PartVerdict:
+    status = "phi" if part.phi else "unread" if part.unread else "clean"
+    findings: list[Finding] = []
+    if part.phi:
+        for one in part.formats:
+            findings.append(Finding("FORMAT", one.place, 0.99, 0, 0))
+        for place, seen in part.evidence:
+            if seen.format is not None and seen.format.patient:
+                findings.append(Finding("FORMAT", place, 0.99, 0, 0))
+            if seen.health.places:
+                at, weight = max(seen.health.places, key=lambda hit: hit[1])
+                findings.append(Finding("HEALTH", place, round(min(0.99, weight / 3.0), 2), at, at))
+            findings += [Finding(span.kind, place, span.confidence, span.start, span.end) for span in seen.spans if span.confidence >= REPORTED]
+    return PartVerdict(part.name, part.place, status, round(part.score, 4), tuple(findings[:FINDINGS_PER_PART]))

@@ -1,0 +1,156 @@
+"""From bytes to text, by what the bytes are and not by what they are called.
+
+Promises: a format is recognised by content; an unknown one, a damaged one, an encrypted one and a picture are unread,
+never clean; whatever a parser raises becomes "unread". Sizes, depths and counts are bounded by `Limits`.
+The file's name is read as text too. Parsers of foreign binary formats run in a child process; see `is_text`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from gateway.detect.model import Extracted, PartInput, Text, Unread
+
+
+@dataclass(slots=True)
+class Limits:
+    """What one part may cost; counted down while its insides are read."""
+
+    inflated_bytes: int = 96 * 1024 * 1024
+    text_chars: int = 8 * 1024 * 1024
+    members: int = 2_000
+    depth: int = 5
+    pages: int = 2_000
+
+
+class Unreadable(Exception):
+    """Raised by a parser: `reason` in a few machine words, without any word of the file."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+_TEXT_TYPES = re.compile(
+    r"text/|application/(?:json|xml|xhtml\+xml|.{1,60}\+xml|.{1,60}\+json|edi-?x12|edifact|hl7-v2|x-ndjson|csv|x-yaml|rtf-no|javascript|sql|pgp-signature|x-sh)|message/"
+)
+_IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\x00", b"MM\x00*", b"BM", b"\x00\x00\x01\x00")
+
+
+def sniff(data: bytes, content_type: str = "") -> str:
+    """The kind of a part's bytes: pdf, zip, ole, dicom, image, rtf, tnef, html, text, empty or other."""
+    head = data[:1024]
+    if not data.strip():
+        return "empty"
+    if b"%PDF-" in head:
+        return "pdf"
+    if head[:4] in (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"):
+        return "zip"
+    if head[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":
+        return "ole"
+    if data[128:132] == b"DICM":
+        return "dicom"
+    if head.startswith(_IMAGES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP") or head[4:12] in (b"ftypheic", b"ftypmif1", b"ftypavif"):
+        return "image"
+    if head.lstrip()[:5] == b"{\\rtf":
+        return "rtf"
+    if head[:4] == b"\x78\x9f\x3e\x22":
+        return "tnef"
+    if head[:2] == b"\x1f\x8b" or head[:6] in (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07") or head[:5] == b"BZh91" or head[:6] == b"\xfd7zXZ\x00":
+        return "other"
+    if b"-----BEGIN PGP MESSAGE" in head:
+        return "other"
+    if not _looks_like_text(data):
+        return "dicom" if _dicom_without_preamble(data) else "other"
+    lower = head.lower()
+    if "html" in content_type or re.search(rb"<(?:!doctype html|html|body|table|div|head)\b", lower):
+        return "html" if b"<clinicaldocument" not in lower else "text"
+    return "text"
+
+
+def _dicom_without_preamble(data: bytes) -> bool:
+    """Group 0008 first, little endian, with a plausible element: an old ACR-NEMA or raw DICOM stream."""
+    return data[:2] == b"\x08\x00" and data[2:4] in (b"\x00\x00", b"\x05\x00", b"\x08\x00", b"\x16\x00", b"\x18\x00") and len(data) > 200
+
+
+def _looks_like_text(data: bytes) -> bool:
+    """Text in some charset: a byte-order mark, or hardly any control characters in the whole of it."""
+    if data[:3] == b"\xef\xbb\xbf" or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return True
+    controls = len(data) - len(data.translate(None, bytes(one for one in range(32) if one not in (9, 10, 11, 12, 13, 27, 28, 29, 30, 31))))
+    if controls == 0:
+        return True
+    sample = data[:4096]
+    even, odd = sample[::2].count(0), sample[1::2].count(0)
+    if max(even, odd) > len(sample) // 8 and min(even, odd) <= len(sample) // 64:
+        return True  # UTF-16 without a mark
+    return controls * 200 < len(data) and b"\x00" not in data
+
+
+def is_text(part: PartInput, limit_bytes: int) -> bool:
+    """Whether this process may read the part itself: text of modest size, no foreign binary format."""
+    return len(part.data) <= limit_bytes and sniff(part.data, part.content_type) in ("text", "html", "empty")
+
+
+def declared_text(content_type: str) -> bool:
+    """Whether the sender says that it is text."""
+    return _TEXT_TYPES.match(content_type) is not None
+
+
+def name_text(part: PartInput) -> tuple[Text, ...]:
+    """The file's name as text, its separators as blanks."""
+    if not part.filename:
+        return ()
+    words = re.sub(r"[_.+]|(?<=[A-Za-z])-(?=[A-Za-z])", " ", part.filename[:400])
+    return (Text(part.part, f"{part.place}, file name", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", words)),)
+
+
+def extract(part: PartInput, limits: Limits | None = None, depth: int = 0) -> Extracted:
+    """Everything there is to read in a part. Never raises: what fails is unread."""
+    limits = limits or Limits()
+    try:
+        found = _read(part, limits, depth)
+    except Unreadable as error:
+        found = Extracted(unread=(Unread(part.part, part.place, error.reason),))
+    except MemoryError:
+        found = Extracted(unread=(Unread(part.part, part.place, "over limits"),))
+    except Exception:  # whatever a foreign format does to a parser
+        found = Extracted(unread=(Unread(part.part, part.place, "cannot be parsed"),))
+    return Extracted(name_text(part) + found.texts, found.unread, found.formats)
+
+
+def _read(part: PartInput, limits: Limits, depth: int) -> Extracted:
+    kind = sniff(part.data, part.content_type)
+    if kind == "empty":
+        return Extracted()
+    if kind == "text":
+        from gateway.detect.extract.plain import read as read_plain
+
+        return read_plain(part, limits)
+    if kind == "html":
+        from gateway.detect.extract.html import read as read_html
+
+        return read_html(part, limits)
+    if kind == "pdf":
+        from gateway.detect.extract.pdf import read as read_pdf
+
+        return read_pdf(part, limits)
+    if kind == "zip":
+        from gateway.detect.extract.archive import read as read_zip
+
+        return read_zip(part, limits, depth)
+    if kind == "dicom":
+        from gateway.detect.extract.dicom import read as read_dicom
+
+        return read_dicom(part, limits)
+    reasons = {"image": "a picture", "ole": "an old or encrypted Office file", "tnef": "winmail.dat", "rtf": "an RTF file"}
+    raise Unreadable(reasons.get(kind, "an unknown format"))
+
+
+def take_text(text: str, limits: Limits) -> str:
+    """Count text against the limits. Raises Unreadable when there is too much."""
+    limits.text_chars -= len(text)
+    if limits.text_chars < 0:
+        raise Unreadable("over limits")
+    return text

@@ -1,0 +1,34 @@
+"""Bytes of text to characters, under the declared charset and under what the bytes say.
+
+Promises: a byte-order mark wins, then the declared charset when it fits, then UTF-8, then Windows-1252; UTF-16 without
+a mark is noticed by its zeros; UTF-7 and ISO-2022 hide nothing: they are decoded when declared. Nothing is dropped: what no charset explains becomes U+FFFD.
+"""
+
+from __future__ import annotations
+
+import codecs
+
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_ALIASES = {"iso-8859-1": "cp1252", "latin-1": "cp1252", "latin1": "cp1252", "us-ascii": "utf-8", "ascii": "utf-8", "x-unknown": "utf-8", "unknown-8bit": "utf-8", "utf8": "utf-8", "windows-31j": "cp932"}
+_NOT_TEXT = frozenset({"base64", "hex", "zlib", "bz2", "rot13", "quopri", "uu", "idna", "punycode", "undefined", "mbcs", "oem", "raw_unicode_escape", "unicode_escape"})
+
+
+def decode(data: bytes, declared: str | None = None) -> str:
+    """The text. Never raises."""
+    for mark, charset in _MARKS:
+        if data.startswith(mark):
+            return data.decode(charset, "replace")
+    sample = data[:4096]
+    even, odd = sample[::2].count(0), sample[1::2].count(0)
+    if len(sample) >= 8 and max(even, odd) > len(sample) // 8 and min(even, odd) <= len(sample) // 64:
+        return data.decode("utf-16-be" if even > odd else "utf-16-le", "replace")
+    name = _ALIASES.get((declared or "utf-8").strip("\"' ").lower(), (declared or "utf-8").strip("\"' ").lower())
+    for charset in dict.fromkeys((name, "utf-8")):
+        try:
+            found = codecs.lookup(charset)
+            if found.name.replace("-", "_") in _NOT_TEXT or not getattr(found, "_is_text_encoding", True):
+                continue
+            return data.decode(charset)
+        except (LookupError, UnicodeError, ValueError):
+            continue
+    return data.decode("cp1252", "replace")

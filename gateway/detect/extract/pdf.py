@@ -1,0 +1,96 @@
+"""Text of PDF by pdfium, page by page; form fields, annotations and document information too.
+
+Promises: encrypted, damaged or empty files are unread; a page that shows pictures and has next to no text is unread
+(a scan); places name the page. Attachments inside a PDF are unread.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+from gateway.detect.extract import Limits, Unreadable, take_text
+from gateway.detect.model import Extracted, PartInput, Text, Unread
+
+FEW_CHARS = 40
+"""A page with an image and fewer characters of text than this has not been read."""
+
+
+def read(part: PartInput, limits: Limits) -> Extracted:
+    """Texts by page. Raises Unreadable for what pdfium cannot open."""
+    import pypdfium2
+    import pypdfium2.raw as raw
+
+    try:
+        document = pypdfium2.PdfDocument(part.data)
+    except pypdfium2.PdfiumError as error:
+        raise Unreadable("an encrypted PDF" if "password" in str(error).lower() else "a damaged PDF") from None
+    texts: list[Text] = []
+    unread: list[Unread] = []
+    try:
+        count = len(document)
+        if count == 0:
+            raise Unreadable("a damaged PDF")
+        if count > limits.pages:
+            raise Unreadable("over limits")
+        _information(document, part, texts, limits)
+        if raw.FPDFDoc_GetAttachmentCount(document.raw) > 0:
+            unread.append(Unread(part.part, part.place, "a file inside a PDF"))
+        for number in range(count):
+            place = f"{part.place}, page {number + 1}"
+            page = document[number]
+            try:
+                _page(page, raw, part, place, limits, texts, unread)
+            finally:
+                page.close()
+    finally:
+        document.close()
+    return Extracted(tuple(texts), tuple(unread))
+
+
+def _information(document: Any, part: PartInput, texts: list[Text], limits: Limits) -> None:
+    values = [value for value in document.get_metadata_dict(skip_empty=True).values() if value]
+    if values:
+        texts.append(Text(part.part, f"{part.place}, document properties", take_text("\n".join(values), limits)))
+
+
+def _page(page: Any, raw: Any, part: PartInput, place: str, limits: Limits, texts: list[Text], unread: list[Unread]) -> None:
+    layer = page.get_textpage()
+    try:
+        shown = layer.get_text_bounded() or ""
+    finally:
+        layer.close()
+    shown = unicodedata.normalize("NFKC", shown) + _annotations(page, raw)
+    if shown.strip():
+        texts.append(Text(part.part, place, take_text(shown, limits)))
+    pictures = False
+    for item in page.get_objects(max_depth=6):
+        if item.type == raw.FPDF_PAGEOBJ_IMAGE:
+            pictures = True
+            break
+    letters = sum(char.isalnum() for char in shown)
+    if pictures and letters < FEW_CHARS:
+        unread.append(Unread(part.part, place, "a scanned page"))
+    elif letters == 0 and page.count_objects() > 0:
+        unread.append(Unread(part.part, place, "a page without text"))
+
+
+def _annotations(page: Any, raw: Any) -> str:
+    """Contents and values of annotations and form fields."""
+    import ctypes
+
+    found: list[str] = []
+    for number in range(min(raw.FPDFPage_GetAnnotCount(page.raw), 2_000)):
+        annotation = raw.FPDFPage_GetAnnot(page.raw, number)
+        if not annotation:
+            continue
+        try:
+            for key in (b"Contents", b"V", b"TU", b"DV"):
+                size = raw.FPDFAnnot_GetStringValue(annotation, key, None, 0)
+                if 2 < size <= 65_536:
+                    buffer = ctypes.create_string_buffer(size)
+                    raw.FPDFAnnot_GetStringValue(annotation, key, ctypes.cast(buffer, ctypes.POINTER(raw.FPDF_WCHAR)), size)
+                    found.append(buffer.raw[: size - 2].decode("utf-16-le", "replace"))
+        finally:
+            raw.FPDFPage_CloseAnnot(annotation)
+    return "\n" + "\n".join(found) if found else ""

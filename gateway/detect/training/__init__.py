@@ -1,0 +1,1 @@
+"""Training and evaluation of the detector: data, own templates, fitting. Not imported when mail is judged."""
