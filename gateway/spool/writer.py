@@ -80,12 +80,12 @@ class SpoolWriter:
             os.close(self._lock)
             self._lock = -1
 
-    def record(self, envelope: Envelope, key: DataKey, header: bytes) -> tuple[bytes, int]:
+    def record(self, envelope: Envelope, bound: bytes, key: DataKey, header: bytes) -> tuple[bytes, int]:
         """The record of an item without its content, and until when it may be committed."""
         epoch, public = self._epoch_public()
         parts = (envelope.tenant, envelope.queue, self.direction, self.node)
         box = seal_box(public, item.box_context(*parts, epoch), key.raw())
-        signature = self._key.sign(item.SIGNATURE, item.context(*parts), header[-32:], box)
+        signature = self._key.sign(item.SIGNATURE, bound, header[-32:], box)
         body = item.encode_item(
             tenant=envelope.tenant, role=self.role, epoch=epoch, header=header, box=box, signature=signature
         )
@@ -110,6 +110,7 @@ class Item:
         self._writer = writer
         self._envelope = envelope
         self._key = DataKey.random()
+        self._context = item.context(envelope.tenant, envelope.queue, writer.direction, writer.node)
         self._pieces: list[bytes | memoryview] = [_U32.pack(len(head)), head]
         self._plain_bytes = 4 + len(head)
         self._sealer: Sealer | None = None
@@ -168,13 +169,12 @@ class Item:
                 path(self._writer.directory, self.id).unlink(missing_ok=True)
 
     def _start(self) -> Sealer:
-        bound = item.context(self._envelope.tenant, self.id, self._writer.direction, self._writer.node)
-        return self._key.sealer(bound)
+        return self._key.sealer(self._context)
 
     def _inline(self) -> tuple[bytes, int]:
         sealer = self._start()
         sealer.update(b"".join(self._pieces))
-        body, not_after_us = self._writer.record(self._envelope, self._key, sealer.header)
+        body, not_after_us = self._writer.record(self._envelope, self._context, self._key, sealer.header)
         self._pieces.clear()
         return frame.encode(item.INLINE, self.id, body + sealer.finish()), not_after_us
 
@@ -205,7 +205,7 @@ class Item:
         directory = self._writer.directory
         os.replace(layout.partial_path(directory, self.id), layout.large_path(directory, self.id))
         layout.sync_folder(directory / layout.LARGE)
-        body, not_after_us = self._writer.record(self._envelope, self._key, sealer.header)
+        body, not_after_us = self._writer.record(self._envelope, self._context, self._key, sealer.header)
         os.close(self._descriptor)
         self._descriptor = -1
         return frame.encode(item.LARGE, self.id, body + item.encode_size(self._sealed_bytes)), not_after_us

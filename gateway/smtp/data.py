@@ -1,0 +1,129 @@
+"""The bytes of a message as they arrive: where it ends, what is stuffed, bare newlines, Received fields.
+
+Pure. Works on chunks of any size and cut: no line is ever looked at alone, so cost is per byte, not per line.
+Clauses: RFC 5321 2.3.8 (only CRLF ends a line), 4.1.1.4 (end of data), 4.5.2 (transparency), 6.3 (loops).
+"""
+
+from __future__ import annotations
+
+import re
+
+_END = b"\r\n.\r\n"
+_STUFFED = b"\r\n."
+_NOT_NEWLINES = bytes(byte for byte in range(256) if byte not in b"\r\n")
+_ANY_NEWLINE = re.compile(rb"\r\n|\r|\n")
+_RECEIVED = (b"\nreceived:", b"\nreceived ", b"\nreceived\t")
+MAX_HEADER_BYTES = 1 << 20
+
+
+class DotReader:
+    """Finds CRLF.CRLF over chunk borders and takes off the stuffed dots.
+
+    The stream is read as if a CRLF stood before it: a dot on the first line needs no case of its own.
+    """
+
+    __slots__ = ("_ahead", "_held")
+
+    def __init__(self) -> None:
+        self._held = b"\r\n"
+        self._ahead = 2  # bytes of that CRLF that have not come out yet
+
+    def feed(self, chunk: bytes) -> tuple[bytes, bytes | None]:
+        """The message's next bytes, and what follows the end of data, or None while the end has not come.
+
+        What comes out never ends between CR and LF, nor before a dot that the next chunk may prove stuffed.
+        """
+        buffer = self._held + chunk
+        rest: bytes | None = None
+        if _STUFFED in buffer:
+            end = buffer.find(_END)
+            if end >= 0:
+                rest = buffer[end + 5 :]
+                buffer = buffer[: end + 2]
+        if rest is None:
+            keep = _prefix_of_end(buffer)
+            self._held = buffer[len(buffer) - keep :]
+            buffer = buffer[: len(buffer) - keep]
+        if _STUFFED in buffer:
+            buffer = buffer.replace(_STUFFED, b"\r\n")
+        if self._ahead:
+            cut = min(self._ahead, len(buffer))
+            self._ahead -= cut
+            buffer = buffer[cut:]
+        return buffer, rest
+
+
+def _prefix_of_end(buffer: bytes) -> int:
+    """Length of the longest end of `buffer` that could be the beginning of CRLF.CRLF."""
+    for length in (4, 3, 2, 1):
+        if buffer.endswith(_END[:length]):
+            return length
+    return 0
+
+
+class Newlines:
+    """Notices CR without LF and LF without CR; with `normalize` it makes each of them CRLF.
+
+    A CR at the end of a chunk is held back until the next one, or `finish`, shows what it is.
+    """
+
+    __slots__ = ("_held", "_normalize", "bare")
+
+    def __init__(self, *, normalize: bool) -> None:
+        self._normalize = normalize
+        self._held = b""
+        self.bare = False
+
+    def feed(self, data: bytes) -> bytes:
+        """The bytes to keep. Without `normalize` they are the given ones, and `bare` tells."""
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        if data.endswith(b"\r"):
+            self._held, data = b"\r", data[:-1]
+        return self._check(data)
+
+    def finish(self) -> bytes:
+        """What was held back at the end of the message."""
+        data, self._held = self._held, b""
+        return self._check(data) if data else data
+
+    def _check(self, data: bytes) -> bytes:
+        # Each CRLF uses up one CR and one LF; if that leaves none over, every one of them stood in a CRLF.
+        if len(data.translate(None, _NOT_NEWLINES)) == 2 * data.count(b"\r\n"):
+            return data
+        self.bare = True
+        return _ANY_NEWLINE.sub(b"\r\n", data) if self._normalize else data
+
+
+class HopCount:
+    """Counts Received fields in the header as it passes by; looks at no more than its first mebibyte."""
+
+    __slots__ = ("_header", "_over", "count")
+
+    def __init__(self) -> None:
+        self._header = bytearray()
+        self._over = False
+        self.count = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the message."""
+        if self._over or not data:
+            return
+        # A blank line may begin in what came before: look again at the last three bytes.
+        look = max(0, len(self._header) - 3)
+        self._header += data
+        end = 0 if self._header.startswith(b"\r\n") else self._header.find(b"\r\n\r\n", look)
+        if end >= 0 or len(self._header) > MAX_HEADER_BYTES:
+            self._end(end if end >= 0 else MAX_HEADER_BYTES)
+
+    def finish(self) -> None:
+        """The message has ended, perhaps inside its header."""
+        if not self._over:
+            self._end(len(self._header))
+
+    def _end(self, stop: int) -> None:
+        self._over = True
+        header = b"\n" + bytes(self._header[:stop]).lower()
+        self.count = sum(header.count(name) for name in _RECEIVED)
+        self._header = bytearray()

@@ -1,0 +1,128 @@
+"""One message coming in: every byte is checked on its way into the spool, whichever command carried it.
+
+Promises: the first thing wrong decides, and from then on nothing is kept; what is refused or cut off leaves nothing on
+the disk; the queue id is given out only when the spool says that the message is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import TypeVar
+
+from gateway.errors import TryLater
+from gateway.logs import Log
+from gateway.smtp import replies
+from gateway.smtp.data import HopCount, Newlines
+from gateway.smtp.replies import Reply
+from gateway.spool.writer import Item
+
+T = TypeVar("T")
+_log = Log("gateway.smtp")
+
+
+class Receiver:
+    """Takes a message's bytes in order. Used by one connection's task.
+
+    `verdict` is the refusal, once there is one. Bytes may still be given then, and are only counted.
+    """
+
+    def __init__(
+        self, item: Item, pool: Executor, *, max_bytes: int, normalize_newlines: bool, received_fields: int
+    ) -> None:
+        self._item = item
+        self._pool = pool
+        self._max_bytes = max_bytes
+        self._newlines = Newlines(normalize=normalize_newlines)
+        self._normalize = normalize_newlines
+        self._hops = HopCount()
+        self._received_fields = received_fields
+        self.bytes = 0
+        self.verdict: Reply | None = None
+
+    @property
+    def queue(self) -> str:
+        return self._item.id
+
+    async def take(self, data: bytes) -> None:
+        """The next bytes, already without stuffed dots."""
+        self.bytes += len(data)
+        if self.verdict is None and self.bytes > self._max_bytes:
+            await self.refuse(replies.TOO_LARGE)
+        if self.verdict is not None:
+            return
+        await self._keep(self._newlines.feed(data))
+
+    async def finish(self) -> Reply | None:
+        """The message is complete: None when it is durable, else why it was not taken."""
+        if self.verdict is None:
+            await self._keep(self._newlines.finish())
+            self._hops.finish()
+            await self._judge()
+        if self.verdict is not None:
+            return self.verdict
+        try:
+            small = self._item.small()
+            future = self._item.finish() if small else await self._run(self._item.finish)
+            await _answered(future)
+        except TryLater as error:
+            _log.warning("message:deferred", queue=self.queue, reason=error.detail)
+            self.verdict = replies.TRY_LATER
+        if self._newlines.bare:
+            _log.info("message:newlines-mended", queue=self.queue)
+        return self.verdict
+
+    async def refuse(self, verdict: Reply) -> None:
+        """Keep nothing of this message."""
+        self.verdict = verdict
+        if self._item.small():
+            self._item.abort()
+        else:
+            await self._run(self._item.abort)
+
+    def abandon(self) -> None:
+        """The connection is gone, or gave the message up. Does nothing once the item was handed to the spool."""
+        self._pool.submit(self._item.abort)
+
+    async def _keep(self, data: bytes) -> None:
+        self._hops.feed(data)
+        await self._judge()
+        if self.verdict is not None or not data:
+            return
+        try:
+            if self._item.small(len(data)):
+                self._item.write(data)
+            else:
+                await asyncio.get_running_loop().run_in_executor(self._pool, self._item.write, data)
+        except OSError as error:
+            _log.error("message:deferred", queue=self.queue, reason="disk", code=error.errno)
+            await self.refuse(replies.TRY_LATER)
+
+    async def _judge(self) -> None:
+        if self._newlines.bare and not self._normalize:
+            await self.refuse(replies.BARE_NEWLINE)
+        elif self._hops.count > self._received_fields:
+            await self.refuse(replies.LOOP)
+
+    async def _run(self, deed: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, deed)
+
+
+async def _answered(future: Future[str]) -> str:
+    """Wait for the spool's answer, which comes in the loop's own thread, once per batch."""
+    loop = asyncio.get_running_loop()
+    waiter: asyncio.Future[str] = loop.create_future()
+
+    def tell(done: Future[str]) -> None:
+        if waiter.done():
+            return
+        error = done.exception()
+        if error is not None:
+            waiter.set_exception(error)
+        else:
+            waiter.set_result(done.result())
+
+    future.add_done_callback(tell)
+    # Whoever waits may be cancelled; the commit goes on, because the spool knows nothing of connections.
+    return await waiter
