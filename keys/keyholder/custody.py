@@ -41,6 +41,7 @@ class Custody:
     root: SigningKey
     hashing: ValueKey
     _known: dict[bytes, bytes] = field(default_factory=dict, repr=False)
+    _signers: dict[bytes, SigningKey] = field(default_factory=dict, repr=False)
 
     @classmethod
     def create(cls, conn: sqlite3.Connection, provider: KeyProvider) -> Custody:
@@ -98,6 +99,12 @@ class Custody:
             self._known[address] = self.provider.unwrap(wrapped, _context(*use))
         return self._known[address]
 
+    def signer(self, seed: bytes) -> SigningKey:
+        """The signing key of an unwrapped seed, expanded once."""
+        if seed not in self._signers:
+            self._signers[seed] = SigningKey.from_bytes(seed)
+        return self._signers[seed]
+
     def forget(self, wrapped: bytes, *use: str | int) -> None:
         """Drop a destroyed key from memory."""
         self._known.pop(lp(*use) + wrapped, None)
@@ -126,7 +133,7 @@ def values(tx: Tx, tenant: str) -> ValueKey:
 
 def signer(tx: Tx, tenant: str, purpose: str) -> SigningKey:
     """The signing key of a tenant's log (`log_sign`) or release log (`release_sign`)."""
-    return SigningKey.from_bytes(tenant_key(tx, tenant, purpose))
+    return tx.custody.signer(tenant_key(tx, tenant, purpose))
 
 
 def day_key(tx: Tx, tenant: str, day: int, *, make: bool = False) -> ValueKey:

@@ -7,6 +7,7 @@ KEK wraps); revoked, frozen and expired are read at each use; the end of a grant
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
 from typing import Any
 
 from keys import access
@@ -47,19 +48,35 @@ def grant_row(tx: Tx, grant: str) -> sqlite3.Row | None:
     return row
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A grant and its message, both verified in this transaction."""
+
+    facts: access.GrantFacts
+    grant: sqlite3.Row
+    message: sqlite3.Row
+
+
 def facts(tx: Tx, grant: str) -> access.GrantFacts | None:
-    """A grant with its message's state, for `access`; None when there is no such grant."""
+    """What `access` must know of a grant; None when there is no such grant."""
+    loaded = load(tx, grant)
+    return None if loaded is None else loaded.facts
+
+
+def load(tx: Tx, grant: str) -> Loaded | None:
+    """A grant with its message's state. Raises Tampered as `grant_row` and `message_row` do."""
     row = grant_row(tx, grant)
     if row is None:
         return None
     message = message_row(tx, row["message"])
     if message is None:
         raise Tampered("a grant's message is missing from the keyholder's store")
-    return access.GrantFacts(
+    found = access.GrantFacts(
         tenant=row["tenant"], message=row["message"], person=row["person"], kind=row["kind"], floor=row["floor"],
         expires_us=min(row["expires_us"], message["expires_us"]), revoked_us=row["revoked_us"],
         frozen_us=row["frozen_us"], destroyed_us=message["destroyed_us"], held=row["secret"] is not None,
     )  # fmt: skip
+    return Loaded(found, row, message)
 
 
 def share(tx: Tx, message: sqlite3.Row) -> bytes:

@@ -27,7 +27,8 @@ _MANY = 200
 
 def release(tx: Tx, *, session: str, grant: str, object: str, purpose: str, request: str) -> dict[str, Any]:
     """S_o and the receipt. Denied with what `access` said, person-budget, tenant-budget, request-reused, no-session."""
-    found = grants.facts(tx, grant)
+    loaded = grants.load(tx, grant)
+    found = None if loaded is None else loaded.facts
     live = sessions.need(
         tx, session, "share:refused", object=object, request=request, tenant=None if found is None else found.tenant
     )
@@ -38,7 +39,7 @@ def release(tx: Tx, *, session: str, grant: str, object: str, purpose: str, requ
             request=request,
         )  # fmt: skip
 
-    if found is None:
+    if loaded is None or found is None:
         raise no("unknown-grant")
     if not _PURPOSE.fullmatch(purpose) or not request:
         raise no("bad-request")
@@ -53,7 +54,7 @@ def release(tx: Tx, *, session: str, grant: str, object: str, purpose: str, requ
         young = tx.now_us - before["at_us"] <= tx.limits.retry_seconds * SECOND_US
         if not young or bytes(before["key_mac"]) != key_mac:
             raise no("request-reused")
-        return _answer(tx, found, grant, object, before["log_index"], resumed=bool(before["resumed"]))
+        return _answer(tx, loaded, object, before["log_index"], resumed=bool(before["resumed"]))
     first = tx.one(
         "SELECT log_index FROM releases WHERE session = ? AND grant_id = ? AND object = ? AND purpose = ?",
         live.mac, grant, object, purpose,
@@ -74,7 +75,7 @@ def release(tx: Tx, *, session: str, grant: str, object: str, purpose: str, requ
         "INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?)",
         request_mac, key_mac, tx.now_us, found.tenant, index, int(resumed),
     )  # fmt: skip
-    return _answer(tx, found, grant, object, index, resumed=resumed)
+    return _answer(tx, loaded, object, index, resumed=resumed)
 
 
 def release_meta(tx: Tx, *, session: str, message: str) -> dict[str, Any]:
@@ -113,15 +114,12 @@ def _first(tx: Tx, found: access.GrantFacts, live: Live, grant: str, object: str
     return index
 
 
-def _answer(tx: Tx, found: access.GrantFacts, grant: str, object: str, index: int, *, resumed: bool) -> dict[str, Any]:
-    message = grants.message_row(tx, found.message)
-    row = grants.grant_row(tx, grant)
-    if message is None or row is None:
-        raise refused(tx, found.tenant, "share:refused", "unknown-grant", object=object)
-    part = object_share(grants.share(tx, message), tenant=found.tenant, message=found.message, object_id=object)
-    answer: dict[str, Any] = {"share": b64(part), "receipt": receipt(tx, found.tenant, index, resumed=resumed)}
-    if found.kind == "review":
-        answer["secret"] = b64(grants.secret(tx, row, message))
+def _answer(tx: Tx, loaded: grants.Loaded, object: str, index: int, *, resumed: bool) -> dict[str, Any]:
+    tenant, message = loaded.facts.tenant, loaded.facts.message
+    part = object_share(grants.share(tx, loaded.message), tenant=tenant, message=message, object_id=object)
+    answer: dict[str, Any] = {"share": b64(part), "receipt": receipt(tx, tenant, index, resumed=resumed)}
+    if loaded.facts.kind == "review":
+        answer["secret"] = b64(grants.secret(tx, loaded.grant, loaded.message))
     return answer
 
 
