@@ -95,8 +95,10 @@ if ! .uv/bin/uv --version >/dev/null 2>&1; then
 fi
 if [ -z "${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-}${UV_INDEX:-}" ]; then
 	# uv does not read pip's configuration; whoever set pip up for a mirror means us too.
-	index=$(.uv/bin/python -m pip config get global.index-url 2>/dev/null || printf '%s' "${PIP_INDEX_URL:-}")
+	index=${PIP_INDEX_URL:-$(.uv/bin/python -m pip config list 2>/dev/null | sed -n "s/^global\.index.url='\(.*\)'\$/\1/p")}
 	[ -z "$index" ] || export UV_DEFAULT_INDEX="$index"
+	more=${PIP_EXTRA_INDEX_URL:-$(.uv/bin/python -m pip config list 2>/dev/null | sed -n "s/^global\.extra.index.url='\(.*\)'\$/\1/p")}
+	[ -z "$more" ] || export UV_INDEX="$more"
 fi
 [ -z "${PIP_CERT:-}" ] || export SSL_CERT_FILE="${SSL_CERT_FILE:-$PIP_CERT}"
 rm -f .venv/.made-from

@@ -1,0 +1,1 @@
+"""Checkable rules of the house: floors, lengths, settings, dependencies, the tree, the wheel."""

@@ -1,0 +1,74 @@
+"""Who may import whom: the contracts of pyproject.toml, and which room may touch which library."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from tests.house.tree import ROOT, product
+
+ONLY = {
+    "aiosmtpd": ("gateway.smtp", "gateway.demo"),
+    "uvicorn": ("gateway.portal", "gateway.demo"),
+    "fastapi": ("gateway.portal", "gateway.demo"),
+    "starlette": ("gateway.portal", "gateway.demo"),
+    "jinja2": ("gateway.portal", "gateway.demo"),
+    "smtplib": ("gateway.courier", "gateway.demo"),
+    "alembic": ("gateway.store",),
+    "pydicom": ("gateway.detect",),
+    "pypdfium2": ("gateway.detect",),
+    "hyperscan": ("gateway.detect",),
+    "nacl": ("keys",),
+    "cryptography": ("keys", "gateway.demo"),
+    "argon2": ("keys.keyholder",),
+    "pyotp": ("keys.keyholder", "gateway.demo"),
+}
+"""A library and the only rooms that know it."""
+
+
+def imported() -> list[tuple[str, str]]:
+    """(module, top of what it imports), for every import statement of the product."""
+    found = []
+    for path in product():
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found += [(module, alias.name.split(".")[0]) for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.append((module, node.module.split(".")[0]))
+    return found
+
+
+def test_import_contracts_hold() -> None:
+    script = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("library", sorted(ONLY))
+def test_library_is_known_to_its_rooms_only(library: str) -> None:
+    rooms = ONLY[library]
+    others = {module for module, top in imported() if top == library and not module.startswith(rooms)}
+    assert not others, f"{library} is imported by {sorted(others)}; allowed: {rooms}"
+
+
+def test_product_imports_only_what_it_depends_on() -> None:
+    import importlib.metadata
+    import re
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["postgres"]]
+    ours = {re.split(r"[\[<>=~! ]", line)[0].lower() for line in wanted}
+    packages = importlib.metadata.packages_distributions()
+    missing = {
+        (module, top)
+        for module, top in imported()
+        if top in packages and top not in ("gateway", "keys")
+        if not {name.lower() for name in packages[top]} & ours
+        if top not in ("starlette", "markupsafe")  # fastapi's and jinja2's own halves, which they promise to bring
+    }
+    assert not missing
