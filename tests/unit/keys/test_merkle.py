@@ -138,6 +138,60 @@ def test_a_consistency_proof_holds_for_its_two_trees_alone() -> None:
                     merkle.verify_consistency(old, ROOTS[old], new, ROOTS[new], wrong)
 
 
+def test_a_true_proof_does_not_hold_for_other_sizes() -> None:
+    """The hashes and the roots are right and only a size is a lie: a log that hides or invents entries."""
+    for new in range(1, 18):
+        for old in range(1, new):
+            proof = merkle.consistency_proof(old, new, TREE.get)
+            for small, large in [(old, size) for size in range(old, 34)] + [(size, new) for size in range(1, new)]:
+                if (small, large) != (old, new) and may_differ(small, large, old, new):
+                    with pytest.raises(Tampered):
+                        merkle.verify_consistency(small, ROOTS[old], large, ROOTS[new], proof)
+
+
+def may_differ(small: int, large: int, old: int, new: int) -> bool:
+    """Whether the two claims ask for different shapes of proof."""
+    return shape(small, large) != shape(old, new)
+
+
+def shape(old: int, new: int) -> tuple[object, ...]:
+    """How RFC 9162 2.1.4.2 would combine a proof for these sizes: the sides on which hashes are joined."""
+    sides: list[str] = []
+    here, last = old - 1, new - 1
+    while here & 1:
+        here, last = here >> 1, last >> 1
+    while last:
+        if here & 1 or here == last:
+            sides.append("both")
+            while not here & 1 and here:
+                here, last = here >> 1, last >> 1
+        else:
+            sides.append("new")
+        here, last = here >> 1, last >> 1
+    return (old & (old - 1) == 0, *sides)
+
+
+def test_a_proof_of_too_many_or_too_few_hashes_is_named_as_such() -> None:
+    with pytest.raises(Tampered, match="inclusion proof is too long"):
+        merkle.verify_inclusion(LEAVES[0], 0, 1, [LEAVES[1]], node_hash(LEAVES[0], LEAVES[1]))
+    with pytest.raises(Tampered, match="consistency proof is too long"):
+        merkle.verify_consistency(1, ROOTS[1], 2, ROOTS[2], [LEAVES[1], LEAVES[2]])
+    for old, new in ((3, 5), (5, 7), (6, 8)):
+        with pytest.raises(Tampered, match="too short"):
+            merkle.verify_consistency(old, ROOTS[old], new, ROOTS[new], [])
+
+
+def test_bytes_cannot_be_moved_between_a_leaf_and_its_sibling() -> None:
+    both = LEAVES[0] + LEAVES[1]
+    merkle.verify_inclusion(both[:32], 0, 2, [both[32:]], ROOTS[2])
+    with pytest.raises(Tampered, match="no such leaf"):
+        merkle.verify_inclusion(both[:31], 0, 2, [both[31:]], ROOTS[2])
+    with pytest.raises(Tampered, match="no hash"):
+        merkle.verify_inclusion(both[:32], 0, 2, [both[32:63]], ROOTS[2])
+    with pytest.raises(Tampered, match="no hash"):
+        merkle.verify_consistency(1, both[:31], 2, ROOTS[2], [both[31:]])
+
+
 def spoiled(proof: list[bytes]) -> list[list[bytes]]:
     """Proofs with one bit flipped in each hash's every byte, one hash missing, doubled, added, swapped or cut."""
     wrong = [[*proof, bytes(32)], [bytes(32), *proof], [*proof, b""]]

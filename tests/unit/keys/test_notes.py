@@ -50,6 +50,14 @@ def test_every_changed_character_of_the_published_note_is_refused() -> None:
             open_note(EXAMPLE[:at] + EXAMPLE[at + 1 :], verifier)
 
 
+def test_another_base64_spelling_of_a_good_signature_is_refused() -> None:
+    """The last digit before the padding has two bits that carry nothing; a lenient reader would ignore them."""
+    assert EXAMPLE.endswith("QM=\n")
+    for other in ("QN=\n", "QO=\n", "QP=\n", "QM\n", "QM==\n", "Q M=\n"):
+        with pytest.raises(Tampered):
+            open_note(EXAMPLE.removesuffix("QM=\n") + other, parse_vkey(EXAMPLE_KEY))
+
+
 def test_a_signed_note_opens_with_its_text() -> None:
     for text in ("\n", "a\n", "a\n\nb\n", "a\n\n", "— x y\n", "ünï\n"):
         note = sign_note(text, NAME, KEY)
