@@ -209,7 +209,9 @@ class Downloads:
 
     def _release(self, origin: Origin, door: Door, session: Session, row: Row, purpose: str) -> Any:
         with answering():
-            return self._keys.release(session["handle"], door.grant, row["id"], purpose, origin.request)
+            # A page may release several objects, and a request id names one release (DESIGN §4b 3).
+            request = f"{origin.request}-{row['position']}"
+            return self._keys.release(session["handle"], door.grant, row["id"], purpose, request)
 
     def _opening(self, door: Door, session: Session, row: Row, released: Any) -> Happened:
         return Happened(

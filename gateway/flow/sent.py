@@ -26,8 +26,8 @@ from gateway.store.database import Store
 from gateway.store.rows import Row, Rows
 
 PAGE = 20
-ALL_MAIL = frozenset({"office", "officer", "admin", "auditor"})
-"""Roles that see the sent mail of the whole tenant; a `staff` member sees their own."""
+ALL_MAIL = frozenset({"office", "officer", "auditor"})
+"""Roles that see the sent mail of the whole tenant; everybody else sees their own."""
 PROTECTED = ("attachments", "secure")
 FILES = ("file", "original")
 
@@ -196,7 +196,8 @@ class SentMail:
             sender=self._directory.open(row["tenant"], "messages", row["id"], row["sender"]),
             received_at=from_us(row["received_at"]),
             expires_at=from_us(row["expires_at"]) if row["expires_at"] else None,
-            rule=row["rule"], policy=row["policy"], user=row["user"] or "", people=tuple(shown), more=len(recipients) - len(shown),
+            rule=row["rule"], policy=row["policy"],
+            user=row["user"] or "", people=tuple(shown), more=len(recipients) - len(shown),
         )  # fmt: skip
 
     def _recipient(

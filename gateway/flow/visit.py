@@ -261,11 +261,18 @@ class Visits:
 
     def _denied(self, origin: Origin, door: Door, denied: Denied, action: Action) -> Denial:
         happened = [Happened(action, door.grant, _visitor(), outcome="refused", reason=denied.reason, proof=0)]
-        if denied.data.get("frozen") or denied.reason == "used":
-            happened.append(Happened(Action.LINK_FROZEN, door.grant, Actor("keyholder", ""), reason=denied.reason))
+        reason = denied.reason
+        if reason == "used" and self._frozen(door.grant):
+            # A staff code's second redeemer: told so, and nobody gets in until staff decide.
+            reason = "redeemed"
+            happened.append(Happened(Action.LINK_FROZEN, door.grant, Actor("keyholder", ""), reason=reason))
         self._trail.record(origin, *happened)
         left = denied.data.get("tries_left")
-        return Denial(denied.reason, left if isinstance(left, int) else None)
+        return Denial(reason, left if isinstance(left, int) else None)
+
+    def _frozen(self, grant: str) -> bool:
+        with answering():
+            return bool(self._keys.grant_info(grant)["state"] == "frozen")
 
 
 def _visitor() -> Actor:

@@ -1,8 +1,8 @@
 """Answers that are more than a page: a file streamed with ranges, a redirect that keeps its tongue.
 
-Promises: bytes are decrypted in a small thread pool with one segment of read-ahead, so one download never makes another
-client wait (DESIGN §4a); when a segment does not hold, the connection is cut before the promised length, so a part never
-looks like the whole; a browser that goes away stops the decryption.
+Promises: bytes are decrypted in a small thread pool with one segment of read-ahead, so one download never makes
+another client wait (DESIGN §4a); when a segment does not hold, the connection is cut before the promised length, so a
+part never looks like the whole; a browser that goes away stops the decryption.
 Clauses: RFC 9110 13 and 14 (conditions, ranges), RFC 6266 with RFC 8187 (file names).
 """
 
@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Generator
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from starlette.responses import RedirectResponse, Response
@@ -112,7 +113,8 @@ class FileAnswer(Response):
                 pending = asyncio.get_running_loop().run_in_executor(self._pool, next, self._chunks, None)
                 self._left -= len(chunk)
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                await asyncio.wait({pending, gone}, return_when=asyncio.FIRST_COMPLETED)
+                both: set[asyncio.Future[Any]] = {pending, gone}
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
                 if gone.done():
                     return
                 chunk = await pending

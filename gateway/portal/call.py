@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import HTMLResponse, Response
@@ -44,7 +45,6 @@ class Call:
     handle: str = ""
     link: Door | None = None
     proved: Session | None = None
-    found: dict[str, Any] = field(default_factory=dict)
 
     @property
     def door(self) -> Door:
@@ -59,6 +59,10 @@ class Call:
         if self.proved is None:
             raise NoDoor("this route's guard has no session")
         return self.proved
+
+    def now(self) -> datetime:
+        """The portal's clock."""
+        return self.deps.clock.now()
 
     @property
     def is_head(self) -> bool:

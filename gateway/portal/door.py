@@ -1,8 +1,8 @@
 """Enforces the guards: every request passes here before a handler runs, and every error leaves here as a calm page.
 
-Promises: what the guard asks for is there before the handler runs; forms are ours (Fetch Metadata, Origin, a token bound
-to browser and session); whoever shows no valid link secret gets one and the same page; what must be logged and cannot be
-gives 503; no traceback, id or reason reaches a page. 45 CFR 164.312(a)(1), DESIGN §4 "The link".
+Promises: what the guard asks for is there before the handler runs; forms are ours (Fetch Metadata, Origin, a token
+bound to browser and session); whoever shows no valid link secret gets one and the same page; what must be logged and
+cannot be gives 503; no traceback, id or reason reaches a page. 45 CFR 164.312(a)(1), DESIGN §4 "The link".
 """
 
 from __future__ import annotations

@@ -14,7 +14,9 @@ from gateway.portal.guards import Guard, Permission, Rate, Unlogged, page
 from gateway.portal.pages.staff import HELPERS, staff_page
 
 FORM = Guard(Permission.STAFF, 2, Unlogged("an empty form"), Rate(60), HELPERS)
-FIND = Guard(Permission.STAFF, 2, Unlogged("a reference is no secret; what is done with it is logged"), Rate(60), HELPERS)
+FIND = Guard(
+    Permission.STAFF, 2, Unlogged("a reference is no secret; what is done with it is logged"), Rate(60), HELPERS
+)
 CODE = Guard(Permission.STAFF, 2, Action.CODE_SHOWN, Rate(30), HELPERS)
 
 
@@ -82,5 +84,3 @@ def _denied(call: Call, denial: Denial) -> Response:
     if denial.reason in ("revoked", "expired", "frozen", "destroyed", "unknown"):
         return call.staff_problem(words.say("staff.problem.stopped", state=denial.reason), 409)
     return call.staff_problem(words.say("staff.problem.denied"), 403)
-
-

@@ -23,6 +23,8 @@ NOTES = {
     "digits": "portal.open.bad_last4",
     "wrong": "portal.code.wrong",
     "expired": "portal.code.expired",
+    "used": "portal.code.used",
+    "too-new": "portal.code.too_new",
     "empty": "portal.code.empty",
     "too-soon": "portal.code.wait",
     "device": "portal.open.device_over",
@@ -160,11 +162,11 @@ def _note(call: Call) -> str:
 
 def _denied(call: Call, denial: Denial, back: str) -> Response:
     """One page or one sentence for each reason; the reason itself is in the log."""
-    if denial.reason in STATES:
-        return ended(call, denial.reason)
-    if denial.reason == "used":
+    if denial.reason == "redeemed":
         return call.problem("used", 409, reference=call.door.reference)
-    if denial.reason in ("too-many", "locked"):
+    if denial.reason in STATES - {"expired"} or (denial.reason == "expired" and call.door.ends_at <= call.now()):
+        return ended(call, denial.reason)
+    if denial.reason == "too-many":
         return call.problem("too_many", 429, reference=call.door.reference)
     if denial.reason == "no-phone":
         return call.problem("no_phone", 409, reference=call.door.reference)

@@ -142,7 +142,7 @@ def refused(call: Call, denial: Denial) -> Response:
     """What the keyholder said no to, as a page."""
     if denial.reason in ("revoked", "expired", "frozen", "destroyed", "unknown"):
         return ended(call, denial.reason)
-    if denial.reason in ("budget", "tenant-budget"):
+    if denial.reason in ("person-budget", "tenant-budget"):
         return call.problem("budget", 429, reference=call.door.reference)
     if denial.reason == "busy":
         return slow(call)

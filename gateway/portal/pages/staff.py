@@ -19,8 +19,8 @@ from gateway.portal.face import size_words
 from gateway.portal.guards import Guard, Permission, Rate, Unlogged, page
 
 EVERYONE = frozenset({"staff", "office", "officer", "admin", "auditor"})
-HELPERS = frozenset({"staff", "office", "officer", "admin"})
-RECALLERS = frozenset({"staff", "office", "officer", "admin"})
+HELPERS = frozenset({"staff", "office", "officer"})
+RECALLERS = HELPERS
 NOTES = {"recalled": "staff.recall.done", "ended": "staff.sign_in.ended", "out": "staff.sign_in.out"}
 
 
@@ -145,7 +145,7 @@ def _step(step: Step) -> dict[str, Any]:
         details.append(words.say(f"staff.proof.{step.reason}"))
     elif step.outcome != "ok" and step.reason:
         details.append(f"({step.reason})")
-    known = words.language().__contains__(key)
+    known = key in words.language()
     return {
         "action": step.action,
         "at": step.at,

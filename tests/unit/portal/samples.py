@@ -43,7 +43,7 @@ READ: dict[str, Any] = {
 HTML = Markup("<h2>Results</h2><p>Dear <b>Maria</b>,</p><table><tr><th>Test</th><td>4.1</td></tr></table>")
 APP: dict[str, Any] = {"base": BASE, "done": False, "qr": "", "later": False, "secret": ""}
 QR = qr_svg("otpauth://totp/Clinic:maria?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Clinic", "Picture to scan")
-PROBLEMS = sorted({key.split(".")[2] for key in words.language().keys() if key.startswith("portal.problem.")})
+PROBLEMS = sorted({key.split(".")[2] for key in sorted(words.language().keys()) if key.startswith("portal.problem.")})
 STAFF: dict[str, Any] = {"who": True, "may_help": True}
 LINE = {"action": "link:visited", "at": AT, "words": "Link looked at", "details": "looks like a mail filter"}
 
@@ -82,7 +82,8 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "staff-sent", "staff/sent.html", STAFF | {"messages": [MESSAGE], "older": 1, "newer": True}
     yield "staff-sent-empty", "staff/sent.html", STAFF | {"messages": [], "older": None, "newer": False}
     message = STAFF | {
-        "message": MESSAGE, "subject": "Your results", "files": [{"name": NAME, "size_words": "2.4 MB"}], "may_act": True,
+        "message": MESSAGE, "subject": "Your results", "files": [{"name": NAME, "size_words": "2.4 MB"}],
+        "may_act": True,
         "any_live": True, "zone": "Central time", "note": "The message was taken back.", "timeline": [LINE, LINE],
     }  # fmt: skip
     yield "staff-message", "staff/message.html", message
