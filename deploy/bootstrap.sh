@@ -91,20 +91,20 @@ say "making the environment in .venv (once)"
 if ! .uv/bin/uv --version >/dev/null 2>&1; then
 	rm -rf .uv
 	"$python" -m venv .uv
-	.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/uv.lock.txt
+	.uv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r deploy/uv.lock.txt
 fi
-if [ -z "${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-}${UV_INDEX:-}" ]; then
+if [ -z "${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-}${UV_CONFIG_FILE:-}" ]; then
 	# uv does not read pip's configuration; whoever set pip up for a mirror means us too.
-	index=${PIP_INDEX_URL:-$(.uv/bin/python -m pip config list 2>/dev/null | sed -n "s/^global\.index.url='\(.*\)'\$/\1/p")}
-	[ -z "$index" ] || export UV_DEFAULT_INDEX="$index"
-	more=${PIP_EXTRA_INDEX_URL:-$(.uv/bin/python -m pip config list 2>/dev/null | sed -n "s/^global\.extra.index.url='\(.*\)'\$/\1/p")}
-	[ -z "$more" ] || export UV_INDEX="$more"
+	mirror=${PIP_INDEX_URL:-$(.uv/bin/python -m pip config list 2>/dev/null | sed -n "s/^global\.index.url='\(.*\)'\$/\1/p")}
+	[ -z "$mirror" ] || export UV_DEFAULT_INDEX="$mirror"
 fi
 [ -z "${PIP_CERT:-}" ] || export SSL_CERT_FILE="${SSL_CERT_FILE:-$PIP_CERT}"
 rm -f .venv/.made-from
 .uv/bin/uv venv --quiet --clear --no-project --python "$(command -v "$python")" .venv
 export VIRTUAL_ENV="$PWD/.venv" UV_LINK_MODE="${UV_LINK_MODE:-copy}"
-.uv/bin/uv pip install --quiet --require-hashes --compile-bytecode --no-deps -r requirements.lock
+# Any index may serve a file, since only the pinned bytes are taken. pip is the second way, where uv finds no server.
+.uv/bin/uv pip install --quiet --require-hashes --compile-bytecode --no-deps --index-strategy unsafe-best-match -r requirements.lock ||
+	.uv/bin/python -m pip --python .venv/bin/python install -qq --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 .uv/bin/uv pip install --quiet --no-deps --no-build-isolation --compile-bytecode --editable .
 .venv/bin/python -m compileall -q gateway keys tests >/dev/null || true
 printf '%s\n' "$stamp" >.venv/.made-from

@@ -9,7 +9,9 @@ import pytest
 from tests.house.tree import ROOT, product, text_of, tracked
 
 CEILING_LINES = 400
-_UNFINISHED = re.compile(r"raise NotImplemented" + r"Error|TO" + r"DO|FIX" + r"ME|\bXX" + r"X\b|\bHA" + r"CK\b|\bfor n" + r"ow\b")
+_UNFINISHED = re.compile(
+    r"raise NotImplemented" + r"Error|TO" + r"DO|FIX" + r"ME|\bXX" + r"X\b|\bHA" + r"CK\b|\bfor n" + r"ow\b"
+)
 _KEY_MATERIAL = re.compile(
     r"-----BEGIN [A-Z ]*PRIV" + r"ATE KEY-----[\r\n]+[A-Za-z0-9+/=]{20}|AGE-SECRET" + r"-KEY-1|\bAKIA[0-9A-Z]{16}\b"
 )
