@@ -1,0 +1,84 @@
+"""Values of policy: facts about a mail and a recipient in, a decision out.
+
+Promises: facts hold no words of the message; a decision names its rule, its policy with version, and reasons made of
+kinds and places ("a record number in attachment 2 (PDF), page 2"), never values. DESIGN §3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gateway.detect.model import Assessment
+
+TREATMENTS = ("as-is", "attachments", "secure", "hold", "return")
+SEALS = ("found", "all", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class MailFacts:
+    """What policy knows of a mail. `attachments` are part ids in order; `decorations` those that are unread but stay.
+
+    `subject_tags` are the sender's words in the subject ("secure", "plain", "urgent"); `may_be_plain` says that the
+    sender's role allows "[plain]".
+    """
+
+    assessment: Assessment
+    null_sender: bool = False
+    auto_submitted: bool = False
+    subject_tags: frozenset[str] = frozenset()
+    sensitivity: str = ""
+    signed: bool = False
+    encrypted: bool = False
+    malformed: bool = False
+    attachments: tuple[str, ...] = ()
+    decorations: frozenset[str] = frozenset()
+    may_be_plain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientFacts:
+    """What policy knows of one recipient: of the tenant itself, on its partner list, and the domain."""
+
+    internal: bool = False
+    partner: bool = False
+    domain: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What happens to a mail for one recipient."""
+
+    treatment: str
+    sealed_parts: frozenset[str]
+    neutral_subject: bool
+    rule: str
+    policy: str
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The first rule whose every condition holds decides. A condition is a fact's name, or "not " and its name."""
+
+    name: str
+    when: tuple[str, ...]
+    then: str
+    seal: str = "found"
+    say: str = ""
+    domains: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Rules in order. `version` is the beginning of the file's SHA-256."""
+
+    name: str
+    version: str
+    rules: tuple[Rule, ...] = field(repr=False)
+
+    @property
+    def label(self) -> str:
+        """As it stands in decisions and log entries: "clinic@ab12cd34"."""
+        return f"{self.name}@{self.version}"
+
+
