@@ -69,7 +69,7 @@ def assess_texts(texts: Sequence[Text], unread: Sequence[Unread] = (), formats: 
             part.unread.append(Unread(text.part, text.place, "over limits"))
             continue
         try:
-            for chunk in _chunks(text.text):
+            for chunk in chunks(text.text):
                 part.evidence.append((text.place, look(chunk, known.words)))
             part.texts.append(text.text)
         except Exception:  # a detector that fails has read nothing
@@ -81,7 +81,7 @@ def assess_texts(texts: Sequence[Text], unread: Sequence[Unread] = (), formats: 
     score, own_text = _judge(known, parts)
     verdicts = tuple(_verdict(part) for part in parts.values())
     gone = tuple(one for part in parts.values() for one in part.unread)
-    return Assessment(verdicts, round(score, 4), any(part.phi for part in parts.values()), gone, version(known), own_text)
+    return Assessment(verdicts, round(score, 6), any(part.phi for part in parts.values()), gone, version(known), own_text)
 
 
 def version(known: Model | None = None) -> str:
@@ -89,7 +89,7 @@ def version(known: Model | None = None) -> str:
     return f"sealgate-{(known or model()).version}"
 
 
-def _chunks(text: str) -> list[str]:
+def chunks(text: str) -> list[str]:
     """Long texts in pieces that end at a line, so that no identifier is cut."""
     if len(text) <= CHUNK_CHARS:
         return [text]
@@ -169,4 +169,4 @@ def _verdict(part: _Part) -> PartVerdict:
                 at, weight = max(seen.health.places, key=lambda hit: hit[1])
                 findings.append(Finding("HEALTH", place, round(min(0.99, weight / 3.0), 2), at, at))
             findings += [Finding(span.kind, place, span.confidence, span.start, span.end) for span in seen.spans if span.confidence >= REPORTED]
-    return PartVerdict(part.name, part.place, status, round(part.score, 4), tuple(findings[:FINDINGS_PER_PART]))
+    return PartVerdict(part.name, part.place, status, round(part.score, 6), tuple(findings[:FINDINGS_PER_PART]))
