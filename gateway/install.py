@@ -24,7 +24,7 @@ from gateway.spool import layout, nodekey
 from gateway.store.database import Store
 from gateway.vault import Vault
 from keys.client import OperatorClient
-from keys.keyholder.config import KeyholderConfig
+from keys.keyholder.config import KeyholderConfig, Limits
 
 SETUP = "setup.json"
 NODE_KEY = "node.key"
@@ -146,8 +146,14 @@ def keyholder_config(settings: Settings, who: Identities, *, create: bool) -> Ke
     uids = {"worker": (gateway,), "portal": (gateway,), "operator": (0, who.uid("keyholder"))} if who.enforced else {}
     return KeyholderConfig(
         directory=settings.keys.directory, kek_file=settings.keys.kek_file, sockets_dir=settings.sockets_directory,
-        create=create, socket_groups=groups, uids=uids, die_with_parent=True,
+        create=create, socket_groups=groups, uids=uids, die_with_parent=True, limits=_limits(),
     )  # fmt: skip
+
+
+def _limits() -> Limits:
+    """The keyholder's numbers; tests and the demo's check shorten some (SEALGATE_TEST_LIMITS, a JSON object)."""
+    given = json.loads(os.environ.get("SEALGATE_TEST_LIMITS") or "{}")
+    return Limits(**given)
 
 
 def make_kek(settings: Settings, who: Identities, create: Callable[[Path], object]) -> None:

@@ -16,8 +16,8 @@ from email.utils import format_datetime
 from zoneinfo import ZoneInfo
 
 from gateway.actions.seal import LinkGrant, MessageSeal
-from gateway.clock import Clock, from_us
 from gateway.actions.tenants import TenantView
+from gateway.clock import Clock, from_us
 from gateway.mail import compose, rewrite, trace
 from gateway.mail.dsn import DsnFacts, FailedRecipient, dsn
 from gateway.mail.model import Message
@@ -95,7 +95,7 @@ class Copies:
             size_bytes=seal.file_bytes, until=self._local(view, seal.expires_us).date(), phone=view.phone,
             sender=self.sender_name(message), proved=envelope.identity.kind == "app-password",
         )  # fmt: skip
-        top = self.top(view.id, envelope)
+        top = self.top(view.id, envelope) + self._checkpoint_field(view.id)
         subject = neutral_subject(self._words, view.display_name) if neutral else None
         if not whole_notice:
             try:
@@ -105,6 +105,11 @@ class Copies:
                 raise NotEditable("the message cannot be edited") from error
         words = secure_words(self._words, facts)
         return rewrite.render(source, rewrite.secure_notice(message, words, top, subject))
+
+    def _checkpoint_field(self, tenant: str) -> bytes:
+        """The log's head, left in the recipient's mailbox where no operator can change it (DESIGN §5)."""
+        value = self._checkpoint(tenant)
+        return compose.header(trace.CHECKPOINT, value) if value else b""
 
     @staticmethod
     def sender_name(message: Message) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from gateway.actions.tenants import TenantView
 from gateway.detect.model import Assessment
 from gateway.flow.reading import Reading
-from gateway.actions.tenants import TenantView
 from gateway.mail.model import Message
 from gateway.policy import MailFacts, RecipientFacts
 from gateway.spool.envelope import Envelope

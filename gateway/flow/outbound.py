@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from gateway.accounts.users import Users
+from gateway.actions.tenants import TenantView
 from gateway.audit.event import GATEWAY, Action, Actor, Event
 from gateway.clock import Clock
 from gateway.detect.model import Assessment
@@ -23,9 +24,8 @@ from gateway.errors import NotFound, Tampered, TryLater
 from gateway.flow import facts as factual
 from gateway.flow.delivery import Deliverer
 from gateway.flow.isolate import Isolated
-from gateway.flow.reading import read
+from gateway.flow.reading import Reading, read
 from gateway.flow.records import Prepared, Records
-from gateway.actions.tenants import TenantView
 from gateway.flow.treat import Piece, Treatment
 from gateway.logs import Log
 from gateway.mail.model import Message
@@ -39,6 +39,7 @@ from gateway.spool.reader import SpoolReader
 from gateway.steps import reached
 from gateway.store import schema
 from gateway.store.database import Store, Tx
+from gateway.words import Words
 
 log = Log("gateway.outbound")
 RETRY_WINDOW_US = 5 * 86_400 * 1_000_000  # as long as a sending MTA keeps trying (RFC 5321 4.5.4.1)
@@ -53,6 +54,7 @@ class Outbound:
     def __init__(
         self, *, store: Store, records: Records, users: Users, directory: Directory, spool: SpoolReader, isolated: Isolated,
         treatment: Treatment, deliverer: Deliverer, tenants: Callable[[str], TenantView], clock: Clock,
+        words: Words,
     ) -> None:  # fmt: skip
         self._store = store
         self._records = records
@@ -64,6 +66,7 @@ class Outbound:
         self._deliverer = deliverer
         self._tenants = tenants
         self._clock = clock
+        self._words = words
         self._failures: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -134,15 +137,26 @@ class Outbound:
     def piece(
         self, view: TenantView, envelope: Envelope, source: Source, message: Message, retry: bytes, *,
         forced: Decision | None = None, parent: str | None = None, spooled: bool = True,
-        adjust: Callable[[Decision], Decision] = lambda decision: decision,
+        adjust: Callable[[Decision], Decision] = lambda decision: decision, release: Decision | None = None,
     ) -> Piece:  # fmt: skip
         """Steps 4 to 7 of one message: everything durable that its transaction will name.
 
-        `forced` decides for every recipient without reading; `adjust` is what an officer's release changes.
+        `forced` decides for every recipient without reading, and then the message is sealed whole; `adjust` is what an
+        officer's release changes, and `release` decides when held mail cannot be read now either.
         """
-        reading = read(message, source)
-        reached(4)
-        assessment = self._isolated.assess(reading.inputs, reading.unread) if forced is None else None
+        reading = Reading((), (), (), (), frozenset())
+        assessment: Assessment | None = None
+        if forced is None:
+            try:
+                reading = read(message, source, self._words)
+                reached(4)
+                assessment = self._isolated.assess(reading.inputs, reading.unread)
+            except (TryLater, Tampered):
+                raise
+            except Exception:
+                if release is None:
+                    raise
+                forced = release
         reached(5)
         decisions: dict[int, Decision] = {}
         if forced is not None or assessment is None:
@@ -154,7 +168,7 @@ class Outbound:
         reached(6)
         row = self._row(view, envelope, message, source, retry, decisions, assessment, parent)
         piece = Piece(view, envelope, source, message, reading, decisions, Prepared(row), assessment=assessment, parent=parent,
-                      spooled=spooled)  # fmt: skip
+                      spooled=spooled, unread_whole=forced is not None)  # fmt: skip
         actor = Actor("user", row["user"]) if row["user"] else Actor("sender", "")
         piece.prepared.event(
             Action.MESSAGE_ACCEPTED, row["id"], actor, request=envelope.queue, reason=envelope.identity.kind, bytes=source.size)

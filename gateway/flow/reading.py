@@ -8,7 +8,6 @@ Places are words for people ("attachment 2 (PDF)") and never file names.
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,20 +16,14 @@ from gateway.detect.model import PartInput, Unread
 from gateway.mail.decode import decoded
 from gateway.mail.image import DECORATION_BYTES, is_decoration
 from gateway.mail.model import Message, Part
+from gateway.mail.sender_notice import place
 from gateway.mail.source import Source
+from gateway.words import Words
 
 PART_LIMIT_BYTES = 32 * 1024 * 1024
 MESSAGE_LIMIT_BYTES = 64 * 1024 * 1024
 BODY, SUBJECT = "body", "subject"
 SIGNATURE_LIMIT_BYTES = 65_536
-_KINDS = {
-    "pdf": "PDF", "docx": "Word document", "doc": "Word document", "xlsx": "spreadsheet", "xls": "spreadsheet",
-    "csv": "table", "zip": "ZIP archive", "jpg": "picture", "jpeg": "picture", "png": "picture", "gif": "picture",
-    "tif": "picture", "tiff": "picture", "heic": "picture", "dcm": "DICOM image", "hl7": "HL7 message", "txt": "text",
-    "htm": "web page", "html": "web page", "eml": "message", "xml": "XML document", "ics": "calendar invite",
-}  # fmt: skip
-
-
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """One thing a mail program would list: its part, its number from 1, and what people call it."""
@@ -56,26 +49,11 @@ class Reading:
     decorations: frozenset[str]
 
 
-def kind_words(content_type: str, filename: str | None) -> str:
-    """What people call such a file: "PDF", "picture", else its media type's second half, else "file"."""
-    extension = posixpath.splitext(filename or "")[1].lstrip(".").lower()
-    if extension in _KINDS:
-        return _KINDS[extension]
-    if content_type == "message/rfc822":
-        return "message"
-    main, _, sub = content_type.partition("/")
-    if sub in _KINDS:
-        return _KINDS[sub]
-    if main == "image":
-        return "picture"
-    return sub.upper() if re.fullmatch(r"[a-z]{2,5}", sub) else "file"
-
-
-def read(message: Message, source: Source) -> Reading:
-    """Raises Tampered when the spooled bytes do not verify."""
-    reader = _Reader(source)
+def read(message: Message, source: Source, words: Words) -> Reading:
+    """`words` name the places. Raises Tampered when the spooled bytes do not verify."""
+    reader = _Reader(source, message, words)
     if message.subject:
-        reader.give(PartInput(SUBJECT, "the subject", "text/plain", None, "utf-8", message.subject.encode("utf-8", "replace")))
+        reader.give(PartInput(SUBJECT, place(words, message, None), "text/plain", None, "utf-8", message.subject.encode("utf-8", "replace")))
     attachments: list[Attachment] = []
     body: list[Part] = []
     listed = {part.path for part in message.attachments()}
@@ -90,9 +68,8 @@ def read(message: Message, source: Source) -> Reading:
             continue
         inline = part.kind == "inline"
         if part.path in listed or inline:
-            attachment = Attachment(part, len(attachments) + 1, "")
-            place = f"attachment {attachment.number} ({kind_words(part.content_type, part.filename)})"
-            attachment = Attachment(part, attachment.number, place)
+            where = words.say("place.picture") if inline else place(words, message, part.path)
+            attachment = Attachment(part, len(attachments) + 1, where)
             attachments.append(attachment)
             if inline and part.content_id in referenced and reader.is_logo(part):
                 decorations.add(part.id)
@@ -102,20 +79,22 @@ def read(message: Message, source: Source) -> Reading:
         elif part.kind in ("text", "html", "calendar", "report"):
             if part.kind in ("text", "html"):
                 body.append(part)
-            words = {"calendar": "the calendar invite", "report": "the report"}.get(part.kind, "the message text")
-            reader.leaf(part, BODY, words)
+            where = words.say(f"place.{part.kind}" if part.kind in ("calendar", "report") else "mail.place.body")
+            reader.leaf(part, BODY, where)
         elif part.kind != "signature" or part.body_stop - part.body_start > SIGNATURE_LIMIT_BYTES:
-            reader.unread.append(Unread(BODY, "the message", f"cannot be read: {part.kind}"))
+            reader.unread.append(Unread(BODY, words.say("mail.place.message"), f"cannot be read: {part.kind}"))
     if message.ambiguous:
-        reader.unread.append(Unread(BODY, "the message", "can be read in more than one way"))
+        reader.unread.append(Unread(BODY, words.say("mail.place.message"), "can be read in more than one way"))
     return Reading(tuple(reader.inputs), tuple(reader.unread), tuple(attachments), tuple(body), frozenset(decorations))
 
 
 class _Reader:
     """Collects inputs within the limits."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, message: Message, words: Words) -> None:
         self.source = source
+        self._message = message
+        self._words = words
         self.inputs: list[PartInput] = []
         self.unread: list[Unread] = []
         self._left = MESSAGE_LIMIT_BYTES
@@ -132,20 +111,25 @@ class _Reader:
         inner = part.children[0]
         subject = inner.header("subject")
         if subject:
-            self.give(PartInput(f"{attachment.id}/subject", f"{attachment.place}, its subject", "text/plain", None, "utf-8",
-                                subject.encode("utf-8", "replace")))  # fmt: skip
+            where = self._inside(attachment, self._words.say("place.inner_subject"))
+            self.give(
+                PartInput(f"{attachment.id}/subject", where, "text/plain", None, "utf-8", subject.encode("utf-8", "replace"))
+            )
         number = 0
         for leaf in part.walk():
             if leaf is part or leaf.children or leaf.kind == "multipart":
                 continue
             if leaf.kind in ("text", "html", "calendar", "report"):
-                words = "its text"
+                words = self._words.say("place.inner_text")
             elif leaf.kind == "signature" and leaf.body_stop - leaf.body_start <= SIGNATURE_LIMIT_BYTES:
                 continue
             else:
                 number += 1
-                words = f"its attachment {number} ({kind_words(leaf.content_type, leaf.filename)})"
-            self.leaf(leaf, f"{attachment.id}/{leaf.id}", f"{attachment.place}, {words}")
+                words = self._words.say("place.inner_file", number=number)
+            self.leaf(leaf, f"{attachment.id}/{leaf.id}", self._inside(attachment, words))
+
+    def _inside(self, attachment: Attachment, inner: str) -> str:
+        return self._words.say("mail.place.inside", place=attachment.place, inner=inner)
 
     def leaf(self, part: Part, name: str, place: str) -> None:
         """One leaf, decoded; named as unread when it is too large or encrypted."""

@@ -16,13 +16,13 @@ from typing import Any
 from gateway.accounts.people import People
 from gateway.actions.copies import Copies
 from gateway.actions.seal import LinkGrant, MessageSeal
+from gateway.actions.tenants import TenantView
 from gateway.audit.event import GATEWAY, Action
 from gateway.clock import Clock
 from gateway.detect.model import Assessment
 from gateway.flow.jobs import Job, Target
 from gateway.flow.reading import Attachment, Reading
 from gateway.flow.records import Prepared, Records
-from gateway.actions.tenants import TenantView
 from gateway.mail import charset
 from gateway.mail.decode import decoded
 from gateway.mail.dsn import FailedRecipient
@@ -57,6 +57,9 @@ class Piece:
     spooled: bool = True
     """False for held mail that is being released: its original lies in the vault, so every copy is written anew."""
 
+    unread_whole: bool = False
+    """True when the parts could not be read: then it is sealed whole or not at all."""
+
     def recipients(self, *treatments: str) -> list[tuple[Recipient, Decision]]:
         """Recipients decided so."""
         numbered = enumerate(self.envelope.recipients)
@@ -65,7 +68,7 @@ class Piece:
     @property
     def whole(self) -> bool:
         """Whether editing would break it or two readers would see different mails."""
-        return self.message.signed or self.message.malformed or self.message.encrypted
+        return self.unread_whole or self.message.signed or self.message.malformed or self.message.encrypted
 
 
 class Treatment:

@@ -1,0 +1,390 @@
+"""Plugs the parts of one role together: the only module that names concrete backends.
+
+Promises: nothing is made anew except what `install` prepared for a fresh installation; the log's database is compared
+with what the keyholder last signed before anything is served (restore guard, DESIGN §5).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from types import FrameType
+
+from sqlalchemy import select
+
+from gateway import install, roles, words
+from gateway.accounts.people import People
+from gateway.accounts.users import Users
+from gateway.actions.bounce import Returner
+from gateway.actions.copies import Copies
+from gateway.actions.tenants import TenantView
+from gateway.audit.event import GATEWAY, SYSTEM, Action, Event
+from gateway.audit.log import AuditLog
+from gateway.audit.sequencer import Sequencer, guard
+from gateway.clock import SystemClock
+from gateway.control import ControlServer
+from gateway.courier.port import Courier
+from gateway.courier.smtp import SmtpCourier
+from gateway.errors import Misconfigured, NotFound, TryLater
+from gateway.flow.delivery import Deliverer, Pauses
+from gateway.flow.desk import StaffDesk
+from gateway.flow.download import Downloads
+from gateway.flow.epochs import Epochs
+from gateway.flow.held import Held
+from gateway.flow.isolate import Isolated
+from gateway.flow.office import Office
+from gateway.flow.outbound import Outbound
+from gateway.flow.records import Records
+from gateway.flow.running import Running
+from gateway.flow.sent import SentMail
+from gateway.flow.settle import confirm_openings, finish_narrowings
+from gateway.flow.trail import Trail
+from gateway.flow.treat import Treatment
+from gateway.flow.upkeep import Duty, SignOfLife, Texts, Upkeep
+from gateway.flow.visit import Visits
+from gateway.flow.worker import Worker
+from gateway.logs import Log
+from gateway.notify import sender as text_sender
+from gateway.policy import load as load_policy
+from gateway.portal import app as portal_app
+from gateway.portal import server as portal_server
+from gateway.portal.face import Face
+from gateway.settings import Settings
+from gateway.share import Directory, KeyRing, answering
+from gateway.spool import nodekey, snapshot
+from gateway.spool.reader import SpoolReader
+from gateway.spool.writer import SpoolWriter
+from gateway.store import schema
+from gateway.store.database import Store, Tx
+from gateway.store.rows import Rows
+from gateway.vault import Vault
+from keys.client import OperatorClient, PortalClient, WorkerClient, unb64
+from keys.signing import verify_signature
+
+log = Log("gateway.bootstrap")
+
+
+class Gateway:
+    """The gateway role: worker and portal in one process, the single writer of the database."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.clock = SystemClock()
+        self.node = settings.node.name
+        directory = settings.worker_directory
+        self.pinned = nodekey.pinned(directory / nodekey.PINNED_NAME)
+        self.keyholder = WorkerClient(settings.sockets_directory / "worker.sock")
+        self.portal_keys = PortalClient(settings.sockets_directory / "portal.sock")
+        self.ring = KeyRing(lambda: self.keyholder.keys(self.node))
+        self.store = self._store()
+        self.rows = Rows(self.ring.row_mac)
+        self.directory = Directory(self.ring)
+        self.audit = AuditLog(self.store, self.node, self.clock)
+        self.audit.attach()
+        self.vault = Vault.at(settings.vault.url)
+        self.people = People(self.rows, self.directory, self.clock)
+        self.users = Users(self.rows, self.directory, self.clock)
+        self.views: dict[str, TenantView] = {}
+        self._set_up()
+        self.sequencer = Sequencer(self.audit, self.keyholder)
+        self._guard()
+        self._worker_parts(nodekey.load(directory / install.NODE_KEY))
+        self._portal_parts()
+        self._upkeep_parts()
+
+    # the parts
+
+    def _store(self) -> Store:
+        fresh = install.setup_file(self.settings).exists() and Store.absent(self.settings.store.url)
+        return Store.open(self.settings.store.url, create=fresh, clock=self.clock)
+
+    def _set_up(self) -> None:
+        """Tenant row and first log entries of a fresh installation; then its note is removed."""
+        path = install.setup_file(self.settings)
+        if path.exists():
+            setup = install.read_setup(path)
+            with answering():
+                vkeys = self.keyholder.vkeys(setup.tenant)
+                system = self.keyholder.vkeys(SYSTEM)
+
+            def work(tx: Tx) -> None:
+                if tx.conn.execute(select(schema.tenants.c.id).where(schema.tenants.c.id == setup.tenant)).first() is None:
+                    tx.conn.execute(schema.tenants.insert().values(
+                        id=setup.tenant, name=setup.name, origin=setup.origin, created_at=tx.now_us))  # fmt: skip
+                self.audit.open_log(tx, SYSTEM, origin=system["origin"], release_vkey=system["release_vkey"],
+                                    system_vkey=system["system_vkey"])  # fmt: skip
+                self.audit.open_log(tx, setup.tenant, origin=setup.origin, release_vkey=vkeys["release_vkey"],
+                                    system_vkey=vkeys["system_vkey"])  # fmt: skip
+
+            self.store.run(work)
+            path.unlink()
+        for id, _name, origin in self._tenants():
+            self.views[id] = self._view(id, origin)
+        self.store.run(lambda tx: self.audit.append(tx, Event(Action.NODE_STARTED, SYSTEM, self.node, GATEWAY)))
+
+    def _tenants(self) -> list[tuple[str, str, str]]:
+        with self.store.reading() as conn:
+            found = conn.execute(select(schema.tenants.c.id, schema.tenants.c.name, schema.tenants.c.origin)).all()
+        return [(str(id), str(name), str(origin)) for id, name, origin in found]
+
+    def _view(self, tenant: str, origin: str) -> TenantView:
+        """From what the keyholder signed, never from the file: a changed file waits until it is approved."""
+        with answering():
+            vouched = self.keyholder.settings(tenant)
+        body = vouched["body"]
+        from keys.encoding import canonical
+
+        verify_signature(self.pinned, unb64(vouched["signature"]), "sealgate/settings/v1", tenant, vouched["serial"], canonical(body))
+        policy = load_policy(self.settings.policy.file)
+        if policy.version != body["policy_version"]:
+            raise Misconfigured(
+                f"[policy] file is {policy.name}@{policy.version}, the keyholder has signed {body['policy']}@"
+                f"{body['policy_version']}; put the signed one back, or have the change approved"
+            )
+        return TenantView(
+            id=tenant, name=body["name"], display_name=body["display_name"], phone=body["phone"],
+            domains=frozenset(domain.lower() for domain in body["domains"]), public_url=body["public_url"],
+            timezone=body["timezone"], policy=policy, origin=origin, message_for=timedelta(days=body["message_days"]),
+            hold_for=timedelta(days=body["hold_days"]),
+        )  # fmt: skip
+
+    def view(self, tenant: str) -> TenantView:
+        """Raises NotFound."""
+        try:
+            return self.views[tenant]
+        except KeyError:
+            raise NotFound("no such tenant") from None
+
+    def _guard(self) -> None:
+        for name in (*self.views, SYSTEM):
+            with answering():
+                last = self.keyholder.last_checkpoint(name)
+            guard(self.audit, name, last)
+
+    def _worker_parts(self, key: object) -> None:
+        settings = self.settings
+        self.epochs = Epochs(self.keyholder, self.node, self.pinned, self.clock)
+        self.epochs.refresh()
+        public = self._node_keys()
+        spool = settings.spool.directory
+        from keys.signing import SigningKey
+
+        assert isinstance(key, SigningKey)
+        self.incoming = SpoolReader(spool / "in", self.node, public, self.epochs.open_box, direction="in", signing_key=key)
+        self.outgoing = SpoolReader(spool / "out", self.node, public, self.epochs.open_box, direction="out", signing_key=key)
+        self.copies_spool = SpoolWriter(spool / "out", self.node, key, "out", self.epochs.public, clock=self.clock)
+        copies = Copies(self.copies_spool, self.clock, words.language("en"), self.view, self._checkpoint, self.node)
+        self.records = Records(self.rows, self.directory, self.audit, self.node)
+        self.courier: Courier = SmtpCourier(settings.courier, settings.smtp.hostname)
+        treatment = Treatment(self.vault, self.keyholder, self.store, self.people, self.records, copies, self.clock)
+        worker = settings.worker
+        self.returner = Returner(copies, self.view, self.clock)
+        self.deliverer = Deliverer(
+            self.store, self.records, {"in": self.incoming, "out": self.outgoing}, lambda tenant: self.courier,
+            self.returner, self.clock,
+            Pauses(timedelta(seconds=worker.retry_first_seconds), timedelta(seconds=worker.retry_most_seconds),
+                   timedelta(hours=worker.give_up_hours)),
+            worker.delivery_threads, copies.top,
+        )  # fmt: skip
+        self.isolated = Isolated(children=worker.parsers)
+        self.outbound = Outbound(
+            store=self.store, records=self.records, users=self.users, directory=self.directory, spool=self.incoming,
+            isolated=self.isolated, treatment=treatment, deliverer=self.deliverer, tenants=self.view, clock=self.clock,
+            words=words.language("en"),
+        )  # fmt: skip
+        self.worker = Worker(self.incoming, self.outbound, self.deliverer, self.store, worker.threads)
+        self.held = Held(
+            store=self.store, records=self.records, vault=self.vault, keyholder=self.keyholder, outbound=self.outbound,
+            returner=self.returner, deliverer=self.deliverer, tenants=self.view, clock=self.clock,
+        )  # fmt: skip
+
+    def _node_keys(self) -> dict[str, bytes]:
+        with answering():
+            found = self.keyholder.node_keys(self.node)
+            public = {}
+            for role, row in found.items():
+                verify_signature(
+                    self.pinned, unb64(row["signature"]), "sealgate/node-key/v1", self.node, role, unb64(row["public"]))
+                public[role] = unb64(row["public"])
+        return public
+
+    def _checkpoint(self, tenant: str) -> str:
+        """The log's head for a notice; empty while nothing was signed yet, which is the first second of a log."""
+        try:
+            return self.sequencer.deposit(tenant)
+        except TryLater:
+            return ""
+
+    def _portal_parts(self) -> None:
+        running = Running()
+        trail = Trail(self.store, self.audit, self.ring, self.clock)
+        visits = Visits(self.store, self.rows, self.portal_keys, trail, self.directory, self.clock)
+        downloads = Downloads(self.store, self.rows, self.vault, self.portal_keys, trail, self.clock, running)
+        mail = SentMail(self.store, self.rows, self.portal_keys, trail, self.directory)
+        desk = StaffDesk(self.store, self.rows, self.portal_keys, trail, self.users, mail, self.clock, running)
+        faces = [
+            Face(view.id, view.display_name, view.phone, view.public_url, view.timezone) for view in self.views.values()
+        ]
+        self.app = portal_app.create(portal_app.PortalDeps(
+            faces=faces, visits=visits, downloads=downloads, mail=mail, desk=desk, clock=self.clock,
+            ready=lambda: self.life.last.ok, trusted_proxies=self.settings.portal.trusted_proxies,
+            demo=os.environ.get("SEALGATE_TEST_DEMO") == "1",
+        ))  # fmt: skip
+        self.office = Office(
+            store=self.store, records=self.records, people=self.people, users=self.users, held=self.held,
+            portal_keys=self.portal_keys, audit=self.audit, sequencer=self.sequencer,
+            deliverer=self.deliverer, tenants=lambda: list(self.views.values()), clock=self.clock,
+            refresh=lambda: self.upkeep.now("snapshot"),
+        )  # fmt: skip
+
+    def _upkeep_parts(self) -> None:
+        settings = self.settings
+        checks: dict[str, Callable[[], bool]] = {
+            "store": lambda: self.store.health,
+            "vault": self.vault.healthy,
+            "keyholder": self._keyholder_answers,
+            "spool": self._spool_writable,
+        }
+        self.life = SignOfLife(settings.snapshot_directory / "health.json", checks, self.clock)
+        texts = Texts(self.keyholder, text_sender(settings.notify), self._text_words)
+        hour = 3600.0
+        self.upkeep = Upkeep([
+            [Duty("life", 0.8, self.life)],
+            [Duty("snapshot", 60.0, self._snapshot), Duty("epochs", 30.0, self._epochs)],
+            [Duty("checkpoints", 1.0, self.sequencer.run_once)],
+            [Duty("texts", 0.5, texts)],
+            [Duty("holds", 60.0, self.held.return_expired), Duty("expire", 600.0, self._sweep_expired),
+             Duty("sweep", hour, self._sweep)],
+        ])  # fmt: skip
+
+    def _keyholder_answers(self) -> bool:
+        with answering():
+            self.keyholder.take_texts(0)
+        return True
+
+    def _spool_writable(self) -> bool:
+        stat = os.statvfs(self.settings.spool.directory)
+        return stat.f_bavail * stat.f_frsize > 32 * 1024 * 1024
+
+    def _text_words(self, tenant: str, code: str) -> str:
+        return words.say("text.code", clinic=self.view(tenant).display_name, code=code)
+
+    def _snapshot(self) -> None:
+        with answering():
+            answer = self.keyholder.snapshot(self.node, dict.fromkeys(self.courier.extensions(), True))
+        path = self.settings.snapshot_directory / "snapshot.json"
+        snapshot.write(path, answer["payload"], unb64(answer["signature"]))
+
+    def _epochs(self) -> None:
+        self.epochs.refresh()
+        if self.epochs.roll([self.incoming, self.outgoing]):
+            self._snapshot()
+
+    def _sweep_expired(self) -> None:
+        """Nothing is kept beyond its time: the keyholder destroys the day keys whose day and grace have passed."""
+        operator_like = getattr(self.keyholder, "expire", None)
+        if operator_like is not None:
+            with answering():
+                operator_like()
+
+    def _sweep(self) -> None:
+        yesterday = self.clock.now() - timedelta(days=1)
+        self.vault.sweep(self._known_blobs, yesterday)
+        self.incoming.sweep(self.clock.now_us() - 86_400_000_000)
+        self.outgoing.sweep(self.clock.now_us() - 86_400_000_000)
+
+    def _known_blobs(self, names: list[str]) -> set[str]:
+        with self.store.reading() as conn:
+            found = conn.execute(select(schema.objects.c.blob).where(schema.objects.c.blob.in_(names))).scalars()
+            return set(found)
+
+    # life
+
+    def start(self) -> list[int]:
+        """Serve; the portal's ports."""
+        confirm_openings(self.store, self.audit, self.keyholder, list(self.views))
+        finish_narrowings(self.store, self.rows, self.audit, self.keyholder, list(self.views), self.clock)
+        self._snapshot()
+        self.upkeep.start()
+        self.worker.start()
+        listen = [portal_server.Listen(one.host, one.port) for one in self.settings.portal.listen]
+        portal = self.settings.portal
+        self.server = portal_server.start(self.app, listen, cert_file=portal.tls_cert_file, key_file=portal.tls_key_file)
+        self.control = ControlServer(self.settings.worker_directory / "control.sock", self.office.commands())
+        self.control.start()
+        return self.server.ports
+
+    def stop(self) -> None:
+        """Doors first, then what is under way, then the log's last checkpoint."""
+        self.control.close()
+        self.server.stop()
+        self.worker.stop()
+        self.upkeep.stop()
+        self.life.stop()
+        try:
+            self.store.run(lambda tx: self.audit.append(tx, Event(Action.NODE_STOPPED, SYSTEM, self.node, GATEWAY)))
+            self.sequencer.run_once()
+        except TryLater:
+            log.warning("gateway:last-checkpoint-missing")
+        self.isolated.close()
+        self.copies_spool.close()
+        self.incoming.close()
+        self.outgoing.close()
+        self.courier.close()
+        self.store.close()
+
+
+def run_gateway(settings: Settings) -> int:
+    """The gateway role in this process, until SIGTERM."""
+    roles.harden_self()
+    stopping = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    gateway = Gateway(settings)
+    ports = gateway.start()
+    print(json.dumps({"ready": True, "portal": ports}), flush=True)
+    stopping.wait()
+    gateway.stop()
+    return 0
+
+
+def run_smtp(settings: Settings) -> int:
+    """The smtp role in this process, until SIGTERM."""
+    from gateway.smtp import process
+    from gateway.smtp.config import Limits, SmtpConfig
+
+    roles.harden_self()
+    smtp = settings.smtp
+    config = SmtpConfig(
+        hostname=smtp.hostname, node=settings.node.name, directory=settings.smtp_directory,
+        signs_directory=settings.snapshot_directory, spool=settings.spool.directory / "in",
+        listen=tuple((one.host, one.port) for one in smtp.listen),
+        submission_listen=tuple((one.host, one.port) for one in smtp.submission_listen),
+        submissions_listen=tuple((one.host, one.port) for one in smtp.submissions_listen),
+        tls_cert_file=smtp.tls_cert_file, tls_key_file=smtp.tls_key_file,
+        normalize_newlines=smtp.bare_newlines == "normalize", max_message_bytes=smtp.max_message_bytes,
+        max_recipients=smtp.max_recipients,
+        limits=Limits(connections=smtp.max_connections, connections_per_host=smtp.max_connections_per_host,
+                      command_seconds=float(smtp.command_timeout_seconds), message_seconds=float(smtp.message_timeout_seconds)),
+    )  # fmt: skip
+
+    def ready(ports: dict[str, list[int]]) -> None:
+        print(json.dumps({"ready": True, "ports": ports}), flush=True)
+
+    return process.run(config, ready=ready)
+
+
+def operator(settings: Settings) -> OperatorClient:
+    """For commands of whoever may reach the operator's socket."""
+    return OperatorClient(settings.sockets_directory / "operator.sock")
+
+

@@ -1,0 +1,209 @@
+"""`sealgate audit export|key|verify|search`: the log for people and for auditors.
+
+`verify` needs only the export and a key, never an installation; it exits 1 when anything does not hold and names
+``entry N``. The other three work on a live installation, which `connect` opens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gateway.errors import Misconfigured
+from gateway.registry import nearest
+
+if TYPE_CHECKING:
+    from gateway.audit.export import ReleaseLogs
+    from gateway.audit.log import AuditLog
+    from gateway.audit.search import Found
+    from gateway.audit.verify import Report
+
+NAME = "audit"
+HELP = "export, verify and search the access log"
+
+EX_TAMPERED = 1
+SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What the commands need of a live installation. `before_export` signs what is new and records the export."""
+
+    audit: AuditLog
+    keyholder: ReleaseLogs
+    default_tenant: str | None
+    before_export: Callable[[str], None]
+    after_search: Callable[[str, str], None]
+
+
+Connect = Callable[[argparse.Namespace], AbstractContextManager[Installation]]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The four subcommands."""
+    commands = parser.add_subparsers(dest="audit", metavar="COMMAND", required=True)
+    one = commands.add_parser("export", help="write the log to a new directory that `verify` can check")
+    one.add_argument("directory", type=Path, metavar="DIR")
+    _live(one)
+    one = commands.add_parser("key", help="print the verifier key of a tenant's log")
+    _live(one)
+    one = commands.add_parser("verify", help="check an export: needs no installation and no network")
+    one.add_argument("directory", type=Path, metavar="DIR")
+    one.add_argument("--key", required=True, help="a verifier key, or a file that holds one")
+    one.add_argument("--checkpoint", type=Path, metavar="FILE", help="an old notice (.eml) or checkpoint to compare")
+    one.add_argument("--json", action="store_true", help="print one JSON object")
+    one = commands.add_parser(
+        "search",
+        help="find entries",
+        description="Words: action:object:opened actor:usr_… object:msg_… outcome:refused proof:2 "
+        "created:2026-11-01..2026-11-07",
+    )
+    one.add_argument("query", nargs="*", metavar="WORD")
+    one.add_argument("--limit", type=int, default=1000, help="the latest so many (1000)")
+    _live(one)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one of them."""
+    if args.audit == "verify":
+        return verify_command(args.directory, args.key, args.checkpoint, as_json=args.json)
+    from gateway.live import audit_installation
+
+    with audit_installation(args) as installation:
+        return run_live(args, installation)
+
+
+def run_live(args: argparse.Namespace, live: Installation) -> int:
+    """The commands that need an installation."""
+    tenant = tenant_of(live, args.tenant)
+    if args.audit == "key":
+        vkeys = dict(live.keyholder.vkeys(tenant))
+        print(json.dumps(vkeys, indent=2, sort_keys=True) if args.json else vkeys["log_vkey"])
+        return 0
+    if args.audit == "export":
+        return export_command(live, args.directory, tenant, as_json=args.json)
+    return search_command(live, tenant, " ".join(args.query), args.limit, as_json=args.json)
+
+
+def tenant_of(live: Installation, name: str | None) -> str:
+    """The id of the tenant of that name or id, the only one by default. Raises Misconfigured."""
+    from sqlalchemy import select
+
+    from gateway.store.schema import tenants
+
+    with live.audit.store.reading() as conn:
+        known = {row.name: row.id for row in conn.execute(select(tenants.c.name, tenants.c.id))}
+    if name is None:
+        if live.default_tenant is not None:
+            return live.default_tenant
+        if len(known) != 1:
+            raise Misconfigured("name a tenant with --tenant: " + (", ".join(sorted(known)) or "there is none yet"))
+        return str(next(iter(known.values())))
+    if name in known.values():
+        return name
+    if name not in known:
+        raise Misconfigured(f"unknown tenant '{name}': {nearest(name, list(known))}")
+    return str(known[name])
+
+
+def export_command(live: Installation, directory: Path, tenant: str, *, as_json: bool) -> int:
+    """Sign what is new, then write the export."""
+    from gateway.audit.export import export
+
+    live.before_export(tenant)
+    done = export(directory, live.audit, tenant, live.keyholder)
+    if as_json:
+        print(json.dumps({"directory": str(directory), **asdict(done)}))
+    else:
+        print(f"{done.entries} entries and {done.releases} keyholder records in {directory}")
+        print(f"check: sealgate audit verify {directory} --key {directory / 'vkey'}")
+    return 0
+
+
+def verify_command(directory: Path, key: str, checkpoint: Path | None, *, as_json: bool) -> int:
+    """Check an export; 0 when it holds, 1 when it does not."""
+    from gateway.audit.verify import read_key, verify
+
+    if not directory.is_dir():
+        raise Misconfigured(f"{directory} is no directory")
+    try:
+        vkey = read_key(key)
+    except Misconfigured as error:
+        if not Path(key).resolve().is_relative_to(directory.resolve()):
+            raise
+        print(f"TAMPERED: {error.public}", file=sys.stderr)  # the export's own key file was changed
+        return EX_TAMPERED
+    report = verify(directory, vkey, checkpoint)
+    if as_json:
+        print(json.dumps(_as_json(report)))
+    else:
+        _print(report)
+    return 0 if report.holds else EX_TAMPERED
+
+
+def search_command(live: Installation, tenant: str, query: str, limit: int, *, as_json: bool) -> int:
+    """Print what fits, oldest first."""
+    from gateway.audit.search import search
+
+    with live.audit.store.reading() as conn:
+        found = search(conn, tenant, query, limit)
+    live.after_search(tenant, query)
+    for one in found:
+        print(json.dumps({"entry": one.index, **one.fields}) if as_json else line(one))
+    if not as_json:
+        print(f"{len(found)} entries", file=sys.stderr)
+    return 0
+
+
+def line(found: Found) -> str:
+    """One entry as people read it."""
+    from gateway.clock import from_us
+
+    fields = found.fields
+    moment = from_us(fields["ts"]).strftime("%Y-%m-%d %H:%M:%SZ")
+    actor = fields["actor"]["id"] or fields["actor"]["kind"]
+    words = [f"entry {found.index}", moment, fields["action"], fields["object"], f"by {actor}", fields["outcome"]]
+    if fields["proof"] is not None:
+        words.append(f"proof {found.proof}")
+    if fields["reason"] and " " not in fields["reason"]:
+        words.append(f"({fields['reason']})")
+    if fields["bytes"] is not None:
+        words.append(f"{fields['bytes']} bytes")
+    return "  ".join(word for word in words if word)
+
+
+def _live(parser: argparse.ArgumentParser) -> None:
+    from gateway.cli import _options
+
+    _options.add_config(parser)
+    parser.add_argument("--tenant", metavar="NAME", help="whose log; needed when there are several")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _print(report: Report) -> None:
+    for problem in report.problems[:SHOWN]:
+        print(f"TAMPERED: {problem}")
+    if len(report.problems) > SHOWN:
+        print(f"and {len(report.problems) - SHOWN} more")
+    for one in report.disclosures:
+        known = "unconfirmed opening" if one.confirmed else "release without an opening"
+        print(f"disclosure: {known}: keyholder entry {one.entry}  {one.action}  {one.object}  by {one.actor}")
+    sizes = ", ".join(f"{name} {size}" for name, size in report.sizes.items())
+    print(f"{report.origin}: entries: {sizes}; {report.outside} checkpoints outside")
+    if report.notice:
+        print(report.notice)
+    print("holds" if report.holds else f"DOES NOT HOLD: {len(report.problems)} problems")
+
+
+def _as_json(report: Report) -> dict[str, Any]:
+    return {
+        "holds": report.holds, "origin": report.origin, "sizes": report.sizes, "outside": report.outside,
+        "notice": report.notice, "problems": [{**asdict(p), "text": str(p)} for p in report.problems],
+        "disclosures": [asdict(one) for one in report.disclosures],
+    }  # fmt: skip

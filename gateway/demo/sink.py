@@ -1,0 +1,85 @@
+"""The demo's mail sink: takes every mail the gateway delivers and keeps it in memory. "What left the building"."""
+
+from __future__ import annotations
+
+import email
+import email.message
+import email.policy
+import re
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from aiosmtpd.controller import Controller
+
+from gateway.demo.ports import free_port
+
+LINK = re.compile(r"https?://[^\s\"<>]+/m/[0-9A-Za-z]{34}")
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One mail as it arrived."""
+
+    mail_from: str
+    recipients: tuple[str, ...]
+    data: bytes
+
+    @property
+    def parsed(self) -> email.message.EmailMessage:
+        """For reading only."""
+        return email.message_from_bytes(self.data, policy=email.policy.default)
+
+    @property
+    def text(self) -> str:
+        """The text that a mail program would show, or an empty string."""
+        body = self.parsed.get_body(("plain", "html"))
+        return str(body.get_content()) if body is not None else ""
+
+    @property
+    def link(self) -> str | None:
+        """The personal link in it."""
+        found = LINK.search(self.text)
+        return found[0] if found else None
+
+    def everything(self) -> bytes:
+        """The raw bytes and every decoded part, for looking that something is not in there."""
+        parts = [part.get_payload(decode=True) or b"" for part in self.parsed.walk() if not part.is_multipart()]
+        return b"\n".join([self.data, *(bytes(part) for part in parts)])
+
+
+class Sink:
+    """A listening sink. `port` 0 lets the system choose."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.port = port or free_port()
+        self._condition = threading.Condition()
+        self.mails: list[Received] = []
+        self._controller = Controller(self, hostname="127.0.0.1", port=self.port, data_size_limit=200_000_000,
+                                      enable_SMTPUTF8=True, ready_timeout=30)  # fmt: skip
+
+    def start(self) -> int:
+        """Begin to listen; the port."""
+        self._controller.start()
+        return self.port
+
+    def stop(self) -> None:
+        """Stop listening."""
+        self._controller.stop(no_assert=True)
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        """aiosmtpd's hook."""
+        with self._condition:
+            self.mails.append(Received(envelope.mail_from or "", tuple(envelope.rcpt_tos), bytes(envelope.content)))
+            self._condition.notify_all()
+        return "250 2.0.0 taken"
+
+    def wait_for(self, recipient: str, count: int = 1, seconds: float = 30.0) -> list[Received]:
+        """The mails to that address, once there are `count`. Raises TimeoutError."""
+        def found() -> list[Received]:
+            return [mail for mail in self.mails if recipient in mail.recipients]
+
+        with self._condition:
+            if not self._condition.wait_for(lambda: len(found()) >= count, seconds):
+                raise TimeoutError(f"only {len(found())} of {count} mails arrived")
+            return found()

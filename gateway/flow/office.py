@@ -1,0 +1,230 @@
+"""What commands may do to a running installation: the queue, people and users, the log's latest head.
+
+Promises: a release or drop needs an officer's password and a TOTP code that the keyholder checks and binds to this act;
+an operator can list what is held by id, rule, kinds and age, and sees no address, subject or file name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import select
+
+from gateway.accounts.people import People
+from gateway.accounts.users import Users
+from gateway.actions.tenants import TenantView
+from gateway.audit.event import Action, Actor, Event
+from gateway.audit.log import AuditLog
+from gateway.audit.sequencer import Sequencer
+from gateway.clock import Clock, from_us
+from gateway.control import Command
+from gateway.errors import Misconfigured, NotFound, Refused
+from gateway.flow.delivery import Deliverer
+from gateway.flow.held import Held
+from gateway.flow.records import Records
+from gateway.share import answering
+from gateway.share.portal import Denied, PortalClient
+from gateway.store import schema
+from gateway.store.database import Store, Tx
+from keys.encoding import parse_canonical
+
+OPERATOR = Actor("operator", "")
+
+
+class ProofRefused(Refused):
+    """The password or the code is not right, or the code was used before. Wait for the next code and try again."""
+
+
+class Office:
+    """The commands' side of the running gateway."""
+
+    def __init__(
+        self, *, store: Store, records: Records, people: People, users: Users, held: Held, portal_keys: PortalClient,
+        audit: AuditLog, sequencer: Sequencer, deliverer: Deliverer,
+        tenants: Callable[[], list[TenantView]], clock: Clock, refresh: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._records = records
+        self._people = people
+        self._users = users
+        self._held = held
+        self._portal_keys = portal_keys
+        self._audit = audit
+        self._sequencer = sequencer
+        self._deliverer = deliverer
+        self._tenants = tenants
+        self._clock = clock
+        self._refresh = refresh
+
+    def commands(self) -> dict[str, Command]:
+        """By name, as the control socket calls them."""
+        return {
+            "queue.list": self.queue_list, "queue.show": self.queue_show, "queue.retry": self.queue_retry,
+            "queue.release": lambda given: self.decide(given, "release"), "queue.drop": lambda given: self.decide(given, "drop"),
+            "user.record": self.user_record, "user.changed": self.user_changed, "user.find": self.user_find,
+            "person.record": self.person_record, "log.note": self.log_note,
+        }  # fmt: skip
+
+    # the queue
+
+    def queue_list(self, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Held messages and deliveries that wait, oldest first."""
+        view = self._tenant(given)
+        with self._store.reading() as conn:
+            held = [self._shown(row) for row in self._held.rows(conn, view.id)]
+            table = schema.deliveries
+            waiting = self._records.rows.find(
+                conn, select(table).where(table.c.tenant == view.id, table.c.state.in_(("ready", "deferred")))
+                .order_by(table.c.created_at).limit(1000))  # fmt: skip
+        return held + [
+            {"id": row["message"], "delivery": row["id"], "state": row["state"], "attempts": row["attempts"],
+             "status": row["status"] or "", "next_at": _when(row["next_at"])} for row in waiting
+        ]  # fmt: skip
+
+    def queue_show(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """One message: why it is where it is, in kinds and places."""
+        view = self._tenant(given)
+        with self._store.reading() as conn:
+            row = self._records.message(conn, str(given["id"]))
+            if row is None or row["tenant"] != view.id:
+                raise NotFound("no such message")
+            deliveries = self._records.deliveries(conn, row["id"])
+        return self._shown(row) | {
+            "deliveries": [
+                {"delivery": one["id"], "treatment": one["treatment"], "state": one["state"], "attempts": one["attempts"],
+                 "status": one["status"] or ""} for one in deliveries
+            ]
+        }  # fmt: skip
+
+    def queue_retry(self, given: Mapping[str, Any]) -> dict[str, int]:
+        """Try deferred deliveries now: those of one message, or all."""
+        view = self._tenant(given)
+        wanted = given.get("id")
+
+        def work(tx: Tx) -> int:
+            table = schema.deliveries
+            statement = select(table).where(table.c.tenant == view.id, table.c.state == "deferred")
+            if wanted:
+                statement = statement.where(table.c.message == str(wanted))
+            rows = self._records.rows.find(tx.conn, statement)
+            for row in rows:
+                self._records.rows.update(tx, table, row["id"], next_at=self._clock.now_us())
+            self._audit.append(tx, Event(Action.QUEUE_RETRIED, view.id, str(wanted or view.id), OPERATOR))
+            return len(rows)
+
+        count = self._store.run(work)
+        self._deliverer.submit(self._deliverer.due())
+        return {"count": count}
+
+    def decide(self, given: Mapping[str, Any], act: str) -> dict[str, Any]:
+        """Release or drop a held message as an officer, who proves it with password and TOTP. Raises ProofRefused."""
+        view = self._tenant(given)
+        message = str(given["id"])
+        self._held.need(view.id, message)
+        with self._store.reading() as conn:
+            user = self._users.find(conn, view.id, str(given["as"]))
+        try:
+            with answering():
+                answer = self._portal_keys.officer_decision(
+                    view.id, str(user["id"]) if user is not None else "usr_0000000000000000", str(given["password"]),
+                    str(given["totp"]), "local", act, message, str(given.get("reason") or ""),
+                )  # fmt: skip
+        except Denied as denied:
+            self._store.run(lambda tx: self._audit.append(tx, Event(
+                Action.SESSION_REFUSED, view.id, message, Actor("user", str(user["id"]) if user is not None else ""),
+                outcome="refused", reason=denied.reason)))  # fmt: skip
+            if denied.reason in ("role", "not-officer", "not-held", "not-allowed"):
+                raise Refused(denied.reason) from denied
+            raise ProofRefused(denied.reason) from denied
+        assert user is not None
+        if act == "release":
+            new = self._held.release(view.id, message, answer["act"], user["id"], as_is=bool(given.get("as_is")))
+            return {"id": message, "released_as": new}
+        self._held.drop(view.id, message, answer["act"], user["id"])
+        return {"id": message, "dropped": True}
+
+    # people and users: the rows; their factors are the keyholder's, put there by the operator
+
+    def user_record(self, given: Mapping[str, Any]) -> dict[str, str]:
+        """Write a user's row and event. The keyholder knows the id already."""
+        view = self._tenant(given)
+
+        def work(tx: Tx) -> None:
+            self._users.add(tx, view.id, str(given["address"]), str(given["role"]), user=str(given["id"]), name=str(given.get("name") or ""))
+            self._audit.append(tx, Event(Action.USER_ADDED, view.id, str(given["id"]), OPERATOR, reason=str(given["role"])))
+
+        self._store.run(work)
+        return {"id": str(given["id"])}
+
+    def user_find(self, given: Mapping[str, Any]) -> dict[str, str]:
+        """Id, role and state of an address. Raises NotFound."""
+        view = self._tenant(given)
+        with self._store.reading() as conn:
+            row = self._users.find(conn, view.id, str(given["address"]))
+        if row is None:
+            raise NotFound("no such user")
+        return {"id": row["id"], "role": row["role"], "state": row["state"], "tenant": view.id}
+
+    def user_changed(self, given: Mapping[str, Any]) -> dict[str, str]:
+        """Note that the keyholder changed a user (app password, disabled); smtp hears of it with the next snapshot."""
+        view = self._tenant(given)
+        user, what = str(given["id"]), str(given["what"])
+        actions = {"app-password": Action.USER_APP_PASSWORD, "disabled": Action.USER_DISABLED, "password": Action.USER_CHANGED}
+        if what not in actions:
+            raise Misconfigured("unknown change of a user")
+
+        def work(tx: Tx) -> None:
+            if what == "disabled":
+                self._records.rows.update(tx, schema.users, user, state="disabled")
+            self._audit.append(tx, Event(actions[what], view.id, user, OPERATOR))
+
+        self._store.run(work)
+        self._refresh()
+        return {"id": user}
+
+    def person_record(self, given: Mapping[str, Any]) -> dict[str, str]:
+        """Add or rename a person; the id is what the keyholder's record of the phone number hangs on."""
+        view = self._tenant(given)
+
+        def work(tx: Tx) -> str:
+            address = str(given["address"])
+            known = self._people.find(tx.conn, view.id, address)
+            person = self._people.add(
+                tx, view.id, address, name=str(given.get("name") or ""), language=str(given.get("language") or "en"))
+            action = Action.PERSON_ADDED if known is None else Action.PERSON_CHANGED
+            self._audit.append(tx, Event(action, view.id, person, OPERATOR))
+            return person
+
+        return {"id": self._store.run(work), "tenant": view.id}
+
+    def log_note(self, given: Mapping[str, Any]) -> dict[str, int]:
+        """Record that the log was exported or searched, and sign what was appended up to now."""
+        view = self._tenant(given)
+        actions = {"exported": Action.LOG_EXPORTED, "searched": Action.LOG_SEARCHED}
+        action = actions.get(str(given["what"]))
+        if action is None:
+            raise Misconfigured("unknown use of the log")
+        self._store.run(lambda tx: self._audit.append(tx, Event(action, view.id, view.id, OPERATOR)))
+        return {"signed": self._sequencer.run_once()}
+
+    def _tenant(self, given: Mapping[str, Any]) -> TenantView:
+        wanted = given.get("tenant")
+        views = self._tenants()
+        for view in views:
+            if wanted in (None, view.id, view.name):
+                return view
+        raise NotFound("no such tenant")
+
+    @staticmethod
+    def _shown(row: Any) -> dict[str, Any]:
+        found = parse_canonical(row["findings"].encode())
+        return {
+            "id": row["id"], "state": row["state"], "rule": row["rule"], "policy": row["policy"], "found": found,
+            "bytes": row["size_bytes"], "received_at": _when(row["received_at"]),
+            "hold_until": _when(row["hold_until"]) if row["hold_until"] else None,
+        }  # fmt: skip
+
+
+def _when(at_us: int) -> str:
+    return from_us(at_us).isoformat(timespec="seconds")

@@ -1,0 +1,43 @@
+"""What commands read of an installation: the log's database beside its writer, and the keyholder's own log.
+
+Promises: nothing is written here; what a command must leave in the log (an export, a search) the running gateway writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gateway.audit.log import AuditLog
+from gateway.cli._options import settings_of
+from gateway.cli._running import control
+from gateway.cli.audit import Installation
+from gateway.clock import SystemClock
+from gateway.errors import TryLater
+from gateway.store.database import Store
+from keys.client import OperatorClient
+from keys.errors import Unavailable
+
+
+@contextmanager
+def audit_installation(args: argparse.Namespace) -> Iterator[Installation]:
+    """The live installation of these arguments. Raises TryLater when the gateway or the keyholder does not answer."""
+    settings = settings_of(args)
+    store = Store.open(settings.store.url, writing=False)
+    keyholder = OperatorClient(settings.sockets_directory / "operator.sock")
+    try:
+        tenants = keyholder.status()["tenants"]
+        default = next((id for id, one in tenants.items() if one["name"] == settings.tenant.name), None)
+        yield Installation(
+            audit=AuditLog(store, settings.node.name, SystemClock()),
+            keyholder=keyholder,
+            default_tenant=default,
+            before_export=lambda tenant: control(settings, "log.note", {"tenant": tenant, "what": "exported"}),
+            after_search=lambda tenant, query: control(settings, "log.note", {"tenant": tenant, "what": "searched"}),
+        )
+    except Unavailable as error:
+        raise TryLater("the keyholder does not answer; is 'sealgate serve' running, and are you its user or root?") from error
+    finally:
+        keyholder.close()
+        store.close()
