@@ -110,7 +110,7 @@ _Job = tuple[Callable[[Tx], Any], _Reply]
 class Store:
     """A database that is open. Made by `Store.open`; `close` waits for what is queued."""
 
-    def __init__(self, url: str, clock: Clock) -> None:
+    def __init__(self, url: str, clock: Clock, *, writing: bool = True) -> None:
         parsed = engines.parse(url)
         path = engines.path_of(parsed)
         self.dialect = "sqlite" if path else "postgresql"
@@ -130,11 +130,13 @@ class Store:
         self._closed = False
         self._gate = threading.Lock()
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
-        self._thread.start()
+        self._closed = not writing
+        if writing:
+            self._thread.start()
 
     @classmethod
-    def open(cls, url: str, *, create: bool = False, clock: Clock | None = None) -> Store:
-        """Open the database at `url`; with `create`, make its tables first.
+    def open(cls, url: str, *, create: bool = False, clock: Clock | None = None, writing: bool = True) -> Store:
+        """Open the database at `url`; with `create`, make its tables first; not `writing`: for reading beside its writer.
 
         Raises Misconfigured when it is missing, not ours, of another version, or (`create`) there already;
         TryLater when a database server does not answer.
@@ -142,7 +144,7 @@ class Store:
         if create:
             migrations.create(url)
         migrations.check(url)
-        return cls(url, clock or SystemClock())
+        return cls(url, clock or SystemClock(), writing=writing)
 
     @staticmethod
     def absent(url: str) -> bool:
@@ -166,7 +168,7 @@ class Store:
     def reading(self) -> Iterator[Connection]:
         """A consistent read-only view, for this thread. Raises TryLater when the database cannot be read."""
         try:
-            self._check_file()
+            self._check_file(writing=False)
             with self._readers.connect() as conn, conn.begin() as snapshot:
                 yield conn
                 snapshot.rollback()
@@ -201,7 +203,8 @@ class Store:
             already, self._closed = self._closed, True
             if not already:
                 self._jobs.put(None)
-        self._thread.join(ANSWER_FOR.total_seconds() * 2)
+        if self._thread.ident is not None:
+            self._thread.join(ANSWER_FOR.total_seconds() * 2)
         if self._stalls:
             self._stalls.close()
         self._readers.dispose()
@@ -297,24 +300,24 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[tuple[Connection, Any]]:
         try:
-            self._check_file()
+            if self._conn is None and self._watch:
+                self._watch.reopened()
+            self._check_file(writing=True)
             if self._conn is None:
-                if self._watch:
-                    self._watch.reopened()
                 self._conn = self._writers.connect()
             raw = self._conn.connection.driver_connection
             with self._conn.begin():
                 yield self._conn, raw
-                self._check_file()
+                self._check_file(writing=True)
             if self._stalls:
                 self._stalls.answered(raw)
         except BaseException:
             self._disconnect()  # an unknown state is never built upon
             raise
 
-    def _check_file(self) -> None:
+    def _check_file(self, *, writing: bool) -> None:
         if self._watch:
-            self._watch.check()
+            self._watch.check(writing=writing)
 
     def _failed(self, error: BaseException) -> None:
         self._trouble = error.detail if isinstance(error, GatewayError) and error.detail else type(error).__name__

@@ -67,14 +67,14 @@ class FileWatch:
         """The write-ahead log goes away with the last connection; a new connection makes a new one."""
         self._seen.pop(self._files[1], None)
 
-    def check(self) -> None:
-        """Raises TryLater when the file or its write-ahead log is missing, replaced or read-only."""
-        for name in self._files:
+    def check(self, *, writing: bool) -> None:
+        """Raises TryLater when the file (and for the writer its write-ahead log) is missing or replaced."""
+        for name in self._files if writing else self._files[:1]:
             try:
                 found = os.stat(name)
             except OSError as error:
-                if name not in self._seen and name is not self._files[0]:
-                    continue  # the write-ahead log appears with the first transaction
+                if name == self._files[1] and name not in self._seen:
+                    continue  # it appears with the first transaction
                 raise TryLater("the database file is missing") from error
             if self._seen.setdefault(name, (found.st_dev, found.st_ino)) != (found.st_dev, found.st_ino):
                 raise TryLater("the database file was replaced while it was open")
@@ -154,7 +154,7 @@ def _postgres(url: URL, **pool: Any) -> Engine:
         url,
         hide_parameters=True,
         connect_args={
-            "connect_timeout": 2,
+            "connect_timeout": 4,
             "options": options,
             "tcp_user_timeout": milliseconds(STATEMENT_FOR),
             "keepalives_idle": 5,

@@ -75,6 +75,7 @@ class Rows:
         table = tables.pop()
         if tables or not isinstance(table, Table) or len(statement.selected_columns) != len(table.c):
             raise ValueError("a statement for rows selects the whole of one table")
+        _columns(table)
         return [self._verified(table, found) for found in conn.execute(statement).mappings()]
 
     def update(self, tx: Tx, table: Table, id: str, **values: Any) -> Row:

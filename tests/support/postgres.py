@@ -35,11 +35,11 @@ class Postgres:
     port: int
     process: subprocess.Popen[bytes]
 
-    def new_url(self) -> str:
-        """The SQLAlchemy URL of a fresh, empty database."""
+    def new_url(self, template: str = "template1") -> str:
+        """The SQLAlchemy URL of a fresh database: empty, or a copy of one of ours that nobody is connected to."""
         name = f"sealgate_{next(_names)}"
         with psycopg.connect(self._dsn("postgres"), autocommit=True) as conn:
-            conn.execute(f"CREATE DATABASE {name}")  # type: ignore[call-overload]
+            conn.execute(f"CREATE DATABASE {name} TEMPLATE {template}")  # type: ignore[call-overload]
         return f"postgresql+psycopg://tester@127.0.0.1:{self.port}/{name}"
 
     def pause(self) -> None:
@@ -84,7 +84,7 @@ def require() -> Path:
 def running() -> Iterator[Postgres]:
     """Start a server and stop it at the end."""
     programs = require()
-    root = Path(tempfile.mkdtemp(prefix="sealgate-pg-"))
+    root = Path(tempfile.mkdtemp(prefix="sealgate-pg-", dir=_roomy_memory()))
     user = _ordinary_user()
     try:
         root.chmod(0o700)
@@ -98,7 +98,7 @@ def running() -> Iterator[Postgres]:
             check=True, stdout=subprocess.DEVNULL, cwd=root, env=environment, **identity,  # type: ignore[call-overload]
         )  # fmt: skip
         port = _free_port()
-        options = f"-p {port} -k {root} -h 127.0.0.1 -c max_connections=60 -c logging_collector=off"
+        options = f"-p {port} -k {root} -h 127.0.0.1 -c max_connections=60 -c logging_collector=off -c fsync=off"
         process = subprocess.Popen(
             [str(programs / "postgres"), "-D", str(data), *options.split()],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=root, env=environment, start_new_session=True,
@@ -110,10 +110,18 @@ def running() -> Iterator[Postgres]:
             yield server
         finally:
             server.resume()
-            process.send_signal(signal.SIGINT)  # "fast" shutdown: disconnects clients
+            process.send_signal(signal.SIGQUIT)  # nothing of it is kept, so nothing is written out
             process.wait(20)
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def _roomy_memory() -> str | None:
+    """A file system in memory with room for many small databases: making one there takes a tenth of the time."""
+    shm = Path("/dev/shm")
+    if shm.is_dir() and os.access(shm, os.W_OK) and shutil.disk_usage(shm).free > 2 * 2**30:
+        return str(shm)
+    return None
 
 
 def _ordinary_user() -> pwd.struct_passwd | None:

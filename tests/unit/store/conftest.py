@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.store.database import Store
-from tests.support import postgres
+from tests.support import databases, postgres
 
 
 @pytest.fixture(scope="session")
@@ -25,8 +25,16 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return running.new_url()
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def made_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of a database that has its tables."""
+    if request.param == "sqlite":
+        return databases.sqlite(tmp_path)
+    return databases.postgres(request.getfixturevalue("server"))
+
+
 @pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    opened = Store.open(url, create=True)
+def store(made_url: str) -> Iterator[Store]:
+    opened = Store.open(made_url)
     yield opened
     opened.close()

@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from gateway.errors import Misconfigured, TryLater
 from gateway.store.database import Store, Tx
 from gateway.store.schema import log_leaves, tenants
+from tests.support import databases
 from tests.support.postgres import Postgres
 
 
@@ -234,11 +235,11 @@ def test_a_missing_database_is_never_made_by_opening(url: str) -> None:
     assert Store.absent(url)
 
 
-def test_an_existing_database_is_never_made_anew(store: Store, url: str) -> None:
+def test_an_existing_database_is_never_made_anew(store: Store, made_url: str) -> None:
     store.run(add("tnt_a"))
-    assert not Store.absent(url)
+    assert not Store.absent(made_url)
     with pytest.raises(Misconfigured, match="already"):
-        Store.open(url, create=True)
+        Store.open(made_url, create=True)
     assert names(store) == ["tnt_a"]
 
 
@@ -261,16 +262,18 @@ def test_somebody_elses_database_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def file_store(tmp_path: Path) -> Any:
-    opened = Store.open(f"sqlite:///{tmp_path}/gateway.db", create=True)
+    opened = Store.open(databases.sqlite(tmp_path))
     yield opened
     opened.close()
 
 
-def test_the_sqlite_file_is_private(file_store: Store, tmp_path: Path) -> None:
+def test_the_sqlite_file_is_private(tmp_path: Path) -> None:
+    file_store = Store.open(f"sqlite:///{tmp_path}/gateway.db", create=True)
     file_store.run(add("tnt_a"))
     modes = {entry.name: stat.S_IMODE(entry.stat().st_mode) for entry in os.scandir(tmp_path)}
     assert modes == dict.fromkeys(modes, 0o600)
     assert "gateway.db-wal" in modes
+    file_store.close()
 
 
 def test_a_locked_sqlite_fails_within_a_second_turns_red_and_recovers(file_store: Store, tmp_path: Path) -> None:
@@ -317,7 +320,7 @@ def test_a_database_file_moved_away_is_noticed_before_anything_is_lost(
 
 @pytest.mark.postgres
 def test_a_stopped_server_turns_red_and_nobody_hangs(server: Postgres) -> None:
-    store = Store.open(server.new_url(), create=True)
+    store = Store.open(databases.postgres(server))
     try:
         store.run(add("tnt_a"))
         names(store)

@@ -9,7 +9,6 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from gateway.store import migrations
-from gateway.store.database import Store
 from gateway.store.schema import MACED_TABLES, metadata
 
 
@@ -28,10 +27,9 @@ def test_the_version_checked_at_start_is_the_newest_migration() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == migrations.HEAD
 
 
-def test_upgrading_an_up_to_date_database_changes_nothing(store: Store, url: str) -> None:
-    store.close()
-    migrations.upgrade(url)
-    assert migrations.version(url) == migrations.HEAD
+def test_upgrading_an_up_to_date_database_changes_nothing(made_url: str) -> None:
+    migrations.upgrade(made_url)
+    assert migrations.version(made_url) == migrations.HEAD
 
 
 def test_every_column_has_its_phi_class() -> None:
