@@ -31,7 +31,15 @@ ROOT = Path(__file__).resolve().parents[2]
 class Smtpd:
     """A running smtp process with a worker's signs beside it."""
 
-    def __init__(self, directory: Path, ring: Keyring, config: SmtpConfig, wrapper: list[str], tenants: dict[str, Any]):
+    def __init__(
+        self,
+        directory: Path,
+        ring: Keyring,
+        config: SmtpConfig,
+        wrapper: list[str],
+        tenants: dict[str, Any],
+        environment: dict[str, str],
+    ) -> None:
         self.directory = directory
         self.ring = ring
         self.config = config
@@ -40,6 +48,7 @@ class Smtpd:
         self.healthy = True
         self.changes = tenants
         self._renewing = threading.Event()
+        self._writing = threading.Lock()
         self._thread = threading.Thread(target=self._renew, daemon=True)
         self.sign()
         self._thread.start()
@@ -52,7 +61,7 @@ class Smtpd:
             stdout=subprocess.PIPE,
             stderr=self.log,
             start_new_session=True,
-            env={**os.environ, "PYTHONWARNINGS": "error::RuntimeWarning"},
+            env={**os.environ, "PYTHONWARNINGS": "error::RuntimeWarning", **environment},
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -66,14 +75,16 @@ class Smtpd:
         return self.ports["relay"][0]
 
     def sign(self, **changes: Any) -> None:
-        write_signs(self.signs, self.ring, self.healthy, **{**self.changes, **changes})
+        with self._writing:
+            write_signs(self.signs, self.ring, self.healthy, **{**self.changes, **changes})
 
     def _renew(self) -> None:
         from gateway.spool import health
 
         while not self._renewing.wait(1.0):
             mark = health.Health(self.ring.clock.now_us(), self.healthy, "" if self.healthy else "store")
-            health.write(self.signs / "health.json", mark)
+            with self._writing:
+                health.write(self.signs / "health.json", mark)
 
     def stop_signs(self) -> None:
         """The worker dies: nothing is renewed any more."""
@@ -81,7 +92,6 @@ class Smtpd:
         self._thread.join()
 
     def log_text(self) -> str:
-        self.log.flush()
         return (self.directory / "smtpd.log").read_text()
 
     def terminate(self) -> int:
@@ -149,6 +159,7 @@ def smtpd(
     wrapper: list[str] | None = None,
     ring: Keyring | None = None,
     snapshot: dict[str, Any] | None = None,
+    environment: dict[str, str] | None = None,
     **config: Any,
 ) -> Iterator[Smtpd]:
     """Start it, hand it out, stop it. `config` are fields of SmtpConfig; `snapshot` replaces parts of the payload."""
@@ -173,7 +184,9 @@ def smtpd(
         "tls_key_file": key,
         "log_level": "DEBUG",
     }
-    server = Smtpd(directory, ring, SmtpConfig(**{**settings, **config}), wrapper or [], snapshot or {})
+    server = Smtpd(
+        directory, ring, SmtpConfig(**{**settings, **config}), wrapper or [], snapshot or {}, environment or {}
+    )
     try:
         yield server
     finally:
