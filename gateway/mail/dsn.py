@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from gateway.mail import compose
+from gateway.mail.address import xtext_decode
 from gateway.mail.model import Message
 from gateway.mail.notices import paragraphs
 from gateway.mail.trace import CHECKPOINT
@@ -41,8 +42,8 @@ _REASONS = {
 class FailedRecipient:
     """One recipient and what became of the message there.
 
-    `status` is an enhanced code; `original` is ORCPT as given (``rfc822;xtext``); `code` is the SMTP reply code, 0
-    where there was none; `reason` is a key under ``mail.dsn.reason``, empty to derive it from the status.
+    `status` is an enhanced code; `original` is ORCPT as given (``rfc822;xtext``, decoded here); `code` is the SMTP
+    reply code, 0 where there was none; `reason` is a key under ``mail.dsn.reason``, empty to derive it from the status.
     """
 
     address: str
@@ -54,7 +55,10 @@ class FailedRecipient:
 
 @dataclass(frozen=True, slots=True)
 class DsnFacts:
-    """What a DSN is made of. `date` and `arrived` are RFC 5322 date-times, `message_id` has its angle brackets."""
+    """What a DSN is made of. `date` and `arrived` are RFC 5322 date-times, `message_id` has its angle brackets.
+
+    `envid` is ENVID as given (xtext, decoded here: RFC 3461 5.4, 6.3).
+    """
 
     action: str
     to: str
@@ -140,14 +144,14 @@ def _machine(facts: DsnFacts) -> bytes:
     """RFC 3464 2.2, 2.3: a group for the message, then one for each recipient."""
     lines = [f"Reporting-MTA: dns; {_atom(facts.reporting_mta)}"]
     if facts.envid:
-        lines.insert(0, f"Original-Envelope-Id: {compose.one_line(facts.envid, 100)}")
+        lines.insert(0, f"Original-Envelope-Id: {compose.one_line(xtext_decode(facts.envid), 100)}")
     lines += [f"Arrival-Date: {compose.one_line(facts.arrived, 60)}", ""]
     for one in facts.recipients:
         if not _STATUS.match(one.status):
             raise ValueError("a status is three numbers")
         kind = "rfc822" if one.address.isascii() else "utf-8"
         if one.original:
-            lines.append(f"Original-Recipient: {compose.one_line(one.original, 500)}")
+            lines.append(f"Original-Recipient: {compose.one_line(xtext_decode(one.original), 500)}")
         lines += [f"Final-Recipient: {kind}; {compose.one_line(one.address, 254)}"]
         lines += [f"Action: {facts.action}", f"Status: {one.status}"]
         if one.code:

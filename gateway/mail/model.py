@@ -219,8 +219,16 @@ class Message:
 
     @property
     def encrypted(self) -> bool:
-        """S/MIME or PGP/MIME encrypted as a whole (RFC 1847, RFC 3156, RFC 8551)."""
+        """It says that it is S/MIME or PGP/MIME encrypted as a whole; `cipher.proven` looks whether it is."""
         return self.root.content_type == "multipart/encrypted" or self.root.kind == "encrypted"
+
+    def hidden(self) -> tuple[tuple[int, int], ...]:
+        """Byte ranges before the first and after the last part of each multipart that hold more than line ends.
+
+        Most readers hide them, some show them, all pass them on: they are text to be looked at.
+        """
+        ranges = [span for part in self.parts() for span in (part.preamble, part.epilogue)]
+        return tuple((start, stop) for start, stop in ranges if stop - start > 4)
 
     @property
     def auto_submitted(self) -> bool:

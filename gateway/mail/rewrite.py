@@ -64,12 +64,14 @@ def seal_attachments(
 ) -> Pieces:
     """The message without the parts at `removed`, with `block` first in every alternative of its visible body.
 
-    `subject` replaces the subject and every field that repeats it. Raises `Unrewritable` for an unknown path, a part
-    inside a signed or encrypted one, and mail that is ambiguous.
+    `subject` replaces the subject and every field that repeats it; with it, `removed` may be empty. Raises
+    `Unrewritable` for an unknown path, a part inside a signed or encrypted one, and mail that is ambiguous.
     """
     if message.ambiguous:
         raise Unrewritable("ambiguous")
     gone = _whole_removals(message, frozenset(removed))
+    if not gone and subject is None:
+        raise Unrewritable("nothing to seal")
     edits: list[Edit] = []
     secrets = {part.filename for path in gone for part in _at(message, path).walk() if part.filename}
     if subject is not None:
@@ -134,8 +136,6 @@ def _at(message: Message, path: _Path) -> Part:
 
 def _whole_removals(message: Message, removed: frozenset[_Path]) -> frozenset[_Path]:
     """The removals with those below another left out, and a multipart that would be left empty removed itself."""
-    if not removed:
-        raise Unrewritable("nothing to seal")
     gone = set(removed)
     for path in removed:
         _at(message, path)

@@ -96,7 +96,7 @@ def test_one_file_and_none_are_said_rightly() -> None:
     [
         "https://a.example/m/x?y=1",
         "https://a.example/m/x#y",
-        "https://a.example/m/" + "x" * 70,
+        "https://a.example/m/" + "x" * 300,
         "javascript:alert(1)",
         'https://a.example/m/"x',
         "https://a.example/m/x\nBcc: b@c.example",
@@ -138,10 +138,10 @@ DSN = DsnFacts(
     arrived=NOW,
     reference="msg_abc",
     recipients=(
-        FailedRecipient("pat@mail.example", "5.1.1", original="rfc822;pat@mail.example", code=550),
+        FailedRecipient("pat@mail.example", "5.1.1", original="rfc822;pat+2Bx@mail.example", code=550),
         FailedRecipient("rob@mail.example", "5.2.2"),
     ),
-    envid="QQ314159",
+    envid="QQ+2B314159+0D+0AX:y",
     checkpoint="v1; clinic.example; 1; aGFzaA==; c2ln",
 )
 ORIGINAL = read(
@@ -163,9 +163,9 @@ def test_a_dsn_is_what_rfc_3464_says() -> None:
     assert machine.get_content_type() == "message/delivery-status"
     whole, first, second = machine.get_payload()  # type: ignore[misc]
     assert whole["Reporting-MTA"] == "dns; gw.clinic.example"  # type: ignore[index, call-overload]
-    assert whole["Original-Envelope-Id"] == "QQ314159"  # type: ignore[index, call-overload]
+    assert whole["Original-Envelope-Id"] == "QQ+314159 X:y"  # type: ignore[index, call-overload]
     assert first["Final-Recipient"] == "rfc822; pat@mail.example"  # type: ignore[index, call-overload]
-    assert first["Original-Recipient"] == "rfc822;pat@mail.example"  # type: ignore[index, call-overload]
+    assert first["Original-Recipient"] == "rfc822;pat+x@mail.example"  # type: ignore[index, call-overload]
     assert (first["Action"], first["Status"]) == ("failed", "5.1.1")  # type: ignore[index, call-overload]
     assert first["Diagnostic-Code"] == "smtp; 550 5.1.1"  # type: ignore[index, call-overload]
     assert second["Status"] == "5.2.2"  # type: ignore[index, call-overload]

@@ -235,6 +235,14 @@ def test_without_a_new_subject_the_old_one_stays_as_it_was() -> None:
     assert b"\r\nSubject: your labs\r\n" in sealed(mixed(text_part("x", "utf-8", "8bit")), (2,))
 
 
+def test_only_the_subject_can_be_sealed() -> None:
+    out = sealed(mixed(text_part("x", "utf-8", "8bit")), subject="neutral")
+    assert b"your labs" not in out
+    assert parsed(out)["Subject"] == "neutral"
+    assert b"roe_labs.pdf" in out
+    assert URL.encode() in out
+
+
 def test_untouched_parts_are_copied_byte_for_byte() -> None:
     odd = b'Content-Type:   image/PNG ;\r\n\tname = "logo.png"\r\nX-Odd:  kept \r\n\r\n\xff\xfe odd \r\nbytes'
     data = mixed(text_part("x", "utf-8", "8bit"), odd)
