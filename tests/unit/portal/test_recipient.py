@@ -111,7 +111,10 @@ def test_wrong_replayed_and_foreign_codes_are_refused_and_logged(world: World) -
     answer = other.post(f"/m/{mail.token(who)}/verify", theirs, code=code)
     assert "note=wrong" in answer.headers["location"]
     assert browser.post(f"{base}/verify", page, code=code).headers["location"] == base
-    assert "note=used" in browser.post(f"{base}/verify", browser.get(f"/m/{mail.token(who)}/code").text, code=code).headers["location"]
+    assert (
+        "note=used"
+        in browser.post(f"{base}/verify", browser.get(f"/m/{mail.token(who)}/code").text, code=code).headers["location"]
+    )
     assert [one["reason"] for one in world.events("code:refused", mail.grant(who))] == ["wrong", "wrong", "used"]
 
 
@@ -136,7 +139,8 @@ def test_no_valid_secret_gets_one_page_whatever_is_wrong(world: World) -> None:
     flipped = token[:-1] + ("0" if token[-1] != "0" else "1")
     expired = old.links[next(iter(old.links))].token
     strangers = [
-        flipped, token[:20], token[:12], "x", "0" * 34, mail.grant(who)[4:] + "0" * 22, expired[:-1] + "z", "lnk_nothing",
+        flipped, token[:20], token[:12], "x", "0" * 34, mail.grant(who)[4:] + "0" * 22, expired[:-1] + "z",
+        "lnk_nothing",
     ]  # fmt: skip
     pages = {world.browser().get(f"/m/{one}").text for one in strangers}
     assert len({world.browser().get(f"/m/{one}").status_code for one in strangers}) == 1

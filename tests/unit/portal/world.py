@@ -190,7 +190,9 @@ class World:
             columns = schema.log_leaves.c
             statement = select(columns.entry).where(columns.log == TENANT).order_by(columns.idx)
             found = [parse(entry) for entry in conn.execute(statement).scalars()]
-        return [one for one in found if (not action or one["action"] == action) and (not about or one["object"] == about)]
+        return [
+            one for one in found if (not action or one["action"] == action) and (not about or one["object"] == about)
+        ]
 
     def sign_in(self, mail: Mail, address: str = "maria@mail.example", browser: Browser | None = None) -> Browser:
         """A browser that went from the link to reading."""

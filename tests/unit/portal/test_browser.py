@@ -1,0 +1,188 @@
+"""The pages in a real browser: without script, on a small phone, in the dark, for a screen reader, for a robot."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import secrets
+import threading
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import Page, sync_playwright
+
+from gateway.assets import web_dir
+from gateway.portal.headers import PAGE_CSP
+from tests.support import needs
+from tests.support.keyholder import PHONE
+from tests.unit.portal.samples import rendered
+from tests.unit.portal.world import PDF, World, plain
+
+pytestmark = [pytest.mark.browser, pytest.mark.full]
+PAGE_BYTES = 60_000
+NARROW, WIDE = 320, 1280
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Chromium]:
+    """The system's Chromium."""
+    found = needs.chromium()
+    if found is None:
+        pytest.skip("Chromium is not installed (apt-get install chromium)")
+    with sync_playwright() as player:
+        browser = player.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class _Samples(http.server.BaseHTTPRequestHandler):
+    pages: ClassVar[dict[str, str]] = {}
+    css = b""
+
+    def do_GET(self) -> None:
+        name = self.path.strip("/")
+        is_css = name == "static/portal.css"
+        body = self.css if is_css else self.pages.get(name, "").encode()
+        self.send_response(200)
+        self.send_header("content-type", "text/css" if is_css else "text/html; charset=utf-8")
+        self.send_header("content-security-policy", PAGE_CSP)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet."""
+
+
+@pytest.fixture(scope="module")
+def samples() -> Iterator[tuple[str, list[str]]]:
+    """Every page with made-up values, served with the portal's policy."""
+    _Samples.pages = rendered()
+    _Samples.css = (web_dir() / "static" / "portal.css").read_bytes()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Samples)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/", list(_Samples.pages)
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_violation_on_any_page(chromium: Chromium, samples: tuple[str, list[str]], scheme: Any) -> None:
+    base, names = samples
+    page = chromium.new_page(viewport={"width": NARROW, "height": 800}, color_scheme=scheme, bypass_csp=True)
+    found = []
+    for name in names:
+        page.goto(base + name)
+        for violation in Axe().run(page).response["violations"]:
+            found.append((name, violation["id"], [node["html"] for node in violation["nodes"]]))
+    page.close()
+    assert found == []
+
+
+_TOO_SMALL = """() => [...document.querySelectorAll('button, .button, input:not([type=hidden]):not([type=radio])')]
+    .map(one => [one.outerHTML.slice(0, 80), one.getBoundingClientRect().height]).filter(one => one[1] < 44)"""
+
+
+@pytest.mark.parametrize("width", [NARROW, WIDE])
+def test_pages_fit_the_screen_with_large_text_and_large_buttons(
+    chromium: Chromium, samples: tuple[str, list[str]], width: int
+) -> None:
+    base, names = samples
+    page = chromium.new_page(viewport={"width": width, "height": 800})
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    for name in names:
+        page.goto(base + name)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        assert page.evaluate("parseFloat(getComputedStyle(document.querySelector('main p')).fontSize)") >= 19, name
+        assert page.evaluate(_TOO_SMALL) == [], name
+        assert len(_Samples.pages[name].encode()) + len(_Samples.css) < PAGE_BYTES, name
+    page.close()
+    assert [one for one in complaints if "favicon" not in one and "404" not in one] == []
+
+
+def test_pages_survive_forced_colours_and_twice_the_text_size(
+    chromium: Chromium, samples: tuple[str, list[str]]
+) -> None:
+    base, names = samples
+    page = chromium.new_page(viewport={"width": NARROW, "height": 800}, forced_colors="active")
+    for name in names:
+        page.goto(base + name)
+        page.evaluate("document.documentElement.style.fontSize = '200%'")
+        assert page.evaluate("document.documentElement.scrollWidth") <= NARROW, name
+    page.close()
+
+
+def test_an_error_takes_the_focus_without_script(chromium: Chromium, samples: tuple[str, list[str]]) -> None:
+    base, _ = samples
+    page = chromium.new_context(java_script_enabled=True).new_page()
+    page.goto(base + "code-wrong")
+    assert page.evaluate("document.activeElement.className") == "errors"
+    page.close()
+
+
+def _patient(world: World) -> str:
+    return f"b{secrets.token_hex(6)}@mail.example"
+
+
+def test_the_whole_way_without_script(world: World, chromium: Chromium) -> None:
+    who = _patient(world)
+    mail = world.send(who)
+    context = chromium.new_context(java_script_enabled=False, viewport={"width": NARROW, "height": 800})
+    page = context.new_page()
+    pages = 0
+
+    def count(response: Any) -> None:
+        nonlocal pages
+        pages += response.request.resource_type == "document" and response.status == 200
+
+    page.on("response", count)
+    page.goto(f"{world.base}/m/{mail.token(who)}")
+    page.get_by_label("Last four digits").fill(PHONE[-4:])
+    page.locator('[data-action="ask-text"]').click()
+    page.get_by_label("Code", exact=True).fill(world.text_code())
+    page.locator('[data-action="verify"]').click()
+    assert page.url == f"{world.base}{plain(mail, who)}"
+    assert "your results." in page.locator('[data-part="body"]').inner_text()
+    assert pages == 3
+    with page.expect_download() as waiting:
+        page.locator('[data-action="download"]').click()
+    saved = waiting.value
+    assert saved.suggested_filename == "Maria's röntgen 2026.pdf"
+    assert hashlib.sha256(saved.path().read_bytes()).digest() == hashlib.sha256(PDF).digest()
+    page.locator('[data-action="sign-out"]').click()
+    assert "You are signed out" in page.inner_text("h1")
+    context.close()
+
+
+def _press_everything(page: Page, start: str) -> int:
+    pressed = 0
+    page.goto(start)
+    for number in range(page.locator("a, button").count()):
+        page.goto(start)
+        one = page.locator("a, button").nth(number)
+        href = one.get_attribute("href") or ""
+        if not href.startswith(("tel:", "#")):
+            one.click()
+            pressed += 1
+    return pressed
+
+
+def test_a_robot_that_runs_scripts_and_presses_everything_opens_nothing(world: World, chromium: Chromium) -> None:
+    who = _patient(world)
+    mail = world.send(who)
+    context = chromium.new_context()
+    page = context.new_page()
+    assert _press_everything(page, f"{world.base}/m/{mail.token(who)}") >= 4
+    assert _press_everything(page, f"{world.base}/m/{mail.token(who)}/code") >= 3
+    context.close()
+    assert world.keyholder.worker.take_texts(10) == []
+    for action in ("object:opened", "session:started", "code:asked"):
+        assert [one for one in world.events(action) if one["object"] in (mail.grant(who), mail.object(0))] == []
+    assert world.events("link:visited", mail.grant(who))
+    assert world.browser().get(f"/m/{mail.token(who)}").status_code == 200

@@ -1,0 +1,418 @@
+"""The outer walls: hosts, headers, forms, guards, logs, and what happens when a neighbour fails."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import socket
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.assets import web_dir
+from gateway.audit.event import Action
+from gateway.errors import Misconfigured
+from gateway.logs import JsonLines
+from gateway.portal.app import client_ip, discovered
+from gateway.portal.guards import PAGES, Guard, Permission, Rate, Unlogged, check
+from gateway.portal.limits import Limits
+from gateway.settingtypes import network
+from gateway.store import schema
+from tests.support.keyholder import PHONE
+from tests.unit.portal.world import CLINIC_PHONE, PDF, Browser, World, plain, portal, serve, wait_for
+
+GUARD = Guard(Permission.ANYONE, 0, Unlogged("a test"), Rate(1))
+
+
+def address() -> str:
+    """A new patient for each test."""
+    return f"d{secrets.token_hex(6)}@mail.example"
+
+
+def test_unknown_host_is_misdirected_and_learns_nothing(world: World) -> None:
+    mail = world.send(address())
+    token = next(iter(mail.links.values())).token
+    for host in ("evil.example", "localhost", "localhost:1", ""):
+        answer = world.browser().get(f"/m/{token}", host=host)
+        assert answer.status_code == 421
+        assert "Elm Street" not in answer.text
+    assert world.browser().get("/healthz", host="10.0.0.1").status_code == 200
+
+
+def test_every_answer_carries_the_security_headers(world: World) -> None:
+    who = address()
+    mail = world.send(who)
+    browser = world.sign_in(mail, who)
+    paths = ["/m/x", f"/m/{mail.token(who)}", plain(mail, who), "/limits", "/staff/sign-in", "/nothing",
+             "/static/portal.css", f"{plain(mail, who)}/files/{mail.object(1)}", "/healthz"]  # fmt: skip
+    for path in paths:
+        headers = browser.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff", path
+        assert headers["referrer-policy"] == "no-referrer", path
+        assert "noindex" in headers["x-robots-tag"], path
+        assert headers["content-security-policy"].startswith("default-src 'none'"), path
+        assert "unsafe" not in headers["content-security-policy"], path
+        assert "frame-ancestors 'none'" in headers["content-security-policy"], path
+        assert headers["cache-control"] == "no-store" or path.startswith("/static"), path
+        assert "server" not in headers, path
+    file = browser.get(f"{plain(mail, who)}/files/{mail.object(1)}").headers
+    assert "sandbox" in file["content-security-policy"]
+    assert file["content-disposition"].startswith("attachment;")
+
+
+def test_forms_of_others_are_refused_whatever_they_carry(world: World) -> None:
+    who = address()
+    mail = world.send(who)
+    browser = world.browser()
+    page = browser.get(f"/m/{mail.token(who)}").text
+    target = f"/m/{mail.token(who)}/code"
+    for headers in (
+        {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {"origin": "https://evil.example"},
+        {"sec-fetch-site": "none"},
+    ):  # fmt: skip
+        assert browser.post(target, page, headers, last4=PHONE[-4:]).status_code == 403, headers
+    assert browser.post(target, "", None, last4=PHONE[-4:]).status_code == 403
+    assert browser.post(target, 'name="csrf" value="AAAA"', None, last4=PHONE[-4:]).status_code == 403
+    other = world.browser()
+    other.get(f"/m/{mail.token(who)}")
+    assert other.post(target, page, None, last4=PHONE[-4:]).status_code == 403
+    assert world.browser().post(target, page, None, last4=PHONE[-4:]).status_code == 403
+    assert world.keyholder.worker.take_texts(10) == []
+    assert browser.post(target, page, {}, last4=PHONE[-4:]).status_code == 303
+    assert len(world.keyholder.worker.take_texts(10)) == 1
+
+
+def test_a_form_from_before_signing_in_is_worthless_after(world: World) -> None:
+    who = address()
+    mail = world.send(who)
+    browser = world.browser()
+    before = browser.get(f"/m/{mail.token(who)}").text
+    world.sign_in(mail, who, browser)
+    assert browser.post(f"{plain(mail, who)}/sign-out", before).status_code == 403
+
+
+def test_oversized_and_malformed_forms_get_a_calm_page(world: World) -> None:
+    browser = world.browser()
+    page = browser.get("/m").text
+    assert browser.post("/m", page, None, reference="1" * 20_000).status_code == 413
+    assert browser.client.post("/m", content=b"\xff\xfe=%%%").status_code == 403
+    assert browser.client.post("/m", json={"csrf": "x"}).status_code == 403
+
+
+def test_a_route_without_a_whole_guard_stops_start_up() -> None:
+    def bare(request: object) -> Response:
+        return Response()
+
+    with pytest.raises(Misconfigured, match="/bare has no guard"):
+        check([Route("/bare", bare)])
+    for guard, words in (
+        (replace(GUARD, event=Unlogged("")), "why it leaves no event"),
+        (replace(GUARD, rate=Rate(0)), "no rate limit"),
+        (replace(GUARD, permission=Permission.READER), "below proof level 2"),
+        (replace(GUARD, strength=2), "without a session"),
+        (replace(GUARD, permission=Permission.STAFF, strength=2, event=Action.LINK_VISITED), "roles"),
+    ):
+
+        def handler(request: object) -> Response:
+            return Response()
+
+        handler.guard = guard  # type: ignore[attr-defined]
+        with pytest.raises(Misconfigured, match=words):
+            check([Route("/half", handler)])
+
+
+def test_every_page_is_guarded_and_content_needs_level_two() -> None:
+    pages = discovered()
+    assert len(pages) == len(PAGES) >= 34
+    for one in pages:
+        assert isinstance(one.guard, Guard)
+        if "/files/" in one.path:
+            assert one.guard.permission is Permission.READER
+            assert one.guard.strength == 2
+        if "POST" in one.methods and one.path.startswith("/staff/") and one.path != "/staff/sign-in":
+            assert one.guard.permission is Permission.STAFF
+
+
+def test_strangers_are_slowed_per_network_and_for_a_minute_at_most() -> None:
+    now = [0.0]
+    limits = Limits(lambda: now[0])
+    assert [limits.take("/m", "192.0.2.0/24", 3) for _ in range(5)] == [True, True, True, False, False]
+    assert limits.take("/m", "198.51.100.0/24", 3)
+    now[0] = 60.0
+    assert [limits.take("/m", "192.0.2.0/24", 3) for _ in range(4)] == [True, True, True, False]
+
+
+def test_a_flood_without_a_secret_is_slowed_and_a_valid_link_still_opens(world: World) -> None:
+    who = address()
+    mail = world.send(who)
+    deps = replace(world.deps, limits=Limits())
+    server = serve(deps)
+    try:
+        browser = replace(world.browser(), base=f"http://localhost:{server.ports[0]}")
+        codes = [browser.get("/m/" + "0" * 34).status_code for _ in range(70)]
+        assert codes[:60] == [404] * 60
+        assert 429 in codes[60:]
+        assert browser.get("/m/" + "0" * 34).headers["retry-after"] == "60"
+        assert browser.get(f"/m/{mail.token(who)}").status_code == 200
+    finally:
+        server.stop()
+
+
+def test_only_trusted_proxies_are_believed() -> None:
+    proxies = [network("127.0.0.0/8")]
+    assert client_ip("127.0.0.1", "203.0.113.7", proxies) == "203.0.113.7"
+    assert client_ip("127.0.0.1", "6.6.6.6, 203.0.113.7", proxies) == "203.0.113.7"
+    assert client_ip("198.51.100.1", "203.0.113.7", proxies) == "198.51.100.1"
+    assert client_ip("127.0.0.1", "203.0.113.7", []) == "127.0.0.1"
+
+
+def test_no_log_line_holds_a_token_a_name_a_code_or_an_address(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    mark = "zqxmark"
+    who = f"{mark}{secrets.token_hex(4)}@mail.example"
+    caplog.set_level(logging.DEBUG)
+    mail = world.send(who, subject=f"{mark} subject", body={"text": f"{mark} body", "html": None},
+                      files=[(f"{mark}.pdf", "application/pdf", PDF)])  # fmt: skip
+    browser = world.sign_in(mail, who)
+    browser.get(plain(mail, who))
+    browser.get(f"{plain(mail, who)}/files/{mail.object(1)}")
+    browser.get("/m/" + mail.token(who)[:-1] + "_")
+    lines = [JsonLines().format(record) for record in caplog.records if not record.name.startswith("http")]
+    assert any('"path_kind":"/m/{token}"' in line for line in lines)
+    secret = mail.token(who)[12:]
+    handle = next(value for name, value in browser.client.cookies.items() if name.startswith("session-"))
+    for line in lines:
+        assert mark not in line
+        assert secret not in line
+        assert handle not in line
+    for entry in world.events():
+        assert mark not in str(entry)
+        assert secret not in str(entry)
+
+
+def test_a_log_that_cannot_be_written_gives_503_and_not_one_byte(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    who = address()
+    mail = world.send(who)
+    browser = world.sign_in(mail, who)
+    assert browser.get(f"{plain(mail, who)}/files/{mail.object(1)}").content == PDF
+
+    def broken(tx: object) -> None:
+        raise OSError("disk full")
+
+    world.store.before_commit.append(broken)
+    try:
+        for _ in range(25):
+            answer = browser.get(f"{plain(mail, who)}/files/{mail.object(1)}")
+            assert answer.status_code == 503
+            assert PDF[:16] not in answer.content
+        page = browser.get(plain(mail, who))
+        assert page.status_code == 503
+        assert "your results." not in page.text
+        assert CLINIC_PHONE in page.text
+    finally:
+        world.store.before_commit.remove(broken)
+    assert browser.get(f"{plain(mail, who)}/files/{mail.object(1)}").content == PDF
+
+
+def _blob(world: World, name: str) -> Path:
+    return next(path for path in world.vault_dir.rglob("*") if path.is_file() and name in str(path))
+
+
+def _stored(world: World, object_id: str) -> Path:
+    with world.store.reading() as conn:
+        row = world.rows.get(conn, schema.objects, object_id)
+    assert row is not None
+    return _blob(world, row["blob"].rsplit("/", 1)[-1])
+
+
+def test_a_flipped_bit_is_refused_before_a_byte_of_its_segment_and_alarmed(world: World) -> None:
+    who = address()
+    mail = world.send(who)
+    browser = world.sign_in(mail, who)
+    path = _stored(world, mail.object(1))
+    good = path.read_bytes()
+    path.chmod(0o600)
+    for at in (5, len(good) // 2 % 262_144 + 100, len(good) - 3):
+        path.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+        answer = browser.get(f"{plain(mail, who)}/files/{mail.object(1)}")
+        assert answer.status_code == 503
+        assert b"%PDF" not in answer.content
+    path.write_bytes(good[:-262_144])
+    assert browser.get(f"{plain(mail, who)}/files/{mail.object(1)}").status_code == 503
+    path.write_bytes(good)
+    assert browser.get(f"{plain(mail, who)}/files/{mail.object(1)}").content == PDF
+    assert len(world.events("tamper:found", mail.object(1))) == 4
+
+
+def test_a_bad_segment_in_the_middle_cuts_the_connection_short_of_its_length(world: World) -> None:
+    who = address()
+    mail = world.send(who)
+    browser = world.sign_in(mail, who)
+    path = _stored(world, mail.object(1))
+    good = path.read_bytes()
+    at = 400_000
+    path.chmod(0o600)
+    path.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+    with _raw_get(world, browser, f"{plain(mail, who)}/files/{mail.object(1)}") as raw:
+        got = b""
+        while piece := raw.recv(65536):
+            got += piece
+    path.write_bytes(good)
+    head, _, body = got.partition(b"\r\n\r\n")
+    promised = re.search(rb"content-length: (\d+)", head)
+    assert promised is not None
+    assert int(promised[1]) == len(PDF)
+    assert len(body) < len(PDF)
+    assert PDF.startswith(body)
+    failed = wait_for(lambda: world.events("object:failed", mail.object(1)))
+    assert failed[0]["reason"] == "tampered"
+
+
+def test_changed_rows_are_refused_and_named(world: World) -> None:
+    who, other = address(), address()
+    mail, swap = world.send(who), world.send(other)
+    browser = world.sign_in(mail, who)
+
+    def change(table: object, row: str, **values: object) -> None:
+        world.store.run(lambda tx: tx.conn.execute(update(table).where(table.c.id == row).values(**values)))  # type: ignore[attr-defined]
+
+    with world.store.reading() as conn:
+        grant = world.rows.get(conn, schema.grants, mail.grant(who))
+        stolen = world.rows.get(conn, schema.grants, swap.grant(other))
+    assert grant is not None
+    assert stolen is not None
+    change(schema.grants, mail.grant(who), wrap=stolen["wrap"])
+    assert world.browser().get(f"/m/{mail.token(who)}").status_code == 503
+    assert world.events("tamper:found", mail.grant(who))
+    change(schema.grants, mail.grant(who), wrap=grant["wrap"])
+    assert world.browser().get(f"/m/{mail.token(who)}").status_code == 200
+    change(schema.objects, mail.object(1), position=7)
+    assert browser.get(f"{plain(mail, who)}/files/{mail.object(1)}").status_code == 503
+    assert world.events("tamper:found", mail.message)
+
+
+def test_a_stopped_keyholder_gives_503_and_readers_go_on_after(tmp_path: Path) -> None:
+    with portal(tmp_path) as world:
+        mail = world.send("maria@mail.example")
+        browser = world.sign_in(mail)
+        world.keyholder.stop()
+        answer = browser.get(f"{plain(mail)}/files/{mail.object(1)}")
+        assert answer.status_code == 503
+        assert CLINIC_PHONE in answer.text
+        world.keyholder.start()
+        assert world.browser().get(f"/m/{mail.token()}").status_code == 200
+
+
+def test_a_recall_ends_a_download_under_way(world: World) -> None:
+    who = address()
+    sender = f"r{secrets.token_hex(4)}@clinic.test"
+    world.member(sender, "staff")
+    big = secrets.token_bytes(1_000_000) * 40
+    mail = world.send(who, sender=sender, files=[("big.bin", "application/octet-stream", big)])
+    browser = world.sign_in(mail, who)
+    staff = world.staff_browser(sender)
+    page = staff.get(f"/staff/messages/{mail.message}/recall").text
+    with _raw_get(world, browser, f"{plain(mail, who)}/files/{mail.object(1)}") as raw:
+        got = len(raw.recv(65536))
+        wait_for(lambda: world.running.count() == 1)
+        assert staff.post(f"/staff/messages/{mail.message}/recall", page).status_code == 303
+        while piece := raw.recv(65536):
+            got += len(piece)
+    assert got < len(big) // 2
+    failed = wait_for(lambda: world.events("object:failed", mail.object(1)))
+    assert failed[0]["reason"] == "stopped"
+    assert world.running.count() == 0
+
+
+def test_a_browser_that_goes_away_stops_the_decryption(world: World) -> None:
+    who = address()
+    big = secrets.token_bytes(1_000_000) * 40
+    mail = world.send(who, files=[("big.bin", "application/octet-stream", big)])
+    browser = world.sign_in(mail, who)
+    with browser.client.stream("GET", f"{plain(mail, who)}/files/{mail.object(1)}") as answer:
+        next(answer.iter_bytes(1000))
+    failed = wait_for(lambda: world.events("object:failed", mail.object(1)))
+    assert failed[0]["reason"] == "cut"
+    assert 0 < failed[0]["bytes"] < len(big)
+
+
+def _raw_get(world: World, browser: Browser, path: str) -> socket.socket:
+    """A GET over a socket of our own, with a small window, so that the server has to wait for us."""
+    cookies = "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())
+    host = world.base.removeprefix("http://")
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    raw.settimeout(20)
+    raw.connect(("127.0.0.1", int(host.rpartition(":")[2])))
+    raw.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookies}\r\n\r\n".encode())
+    return raw
+
+
+def test_slow_downloads_do_not_make_another_client_wait(world: World) -> None:
+    who = address()
+    big = secrets.token_bytes(1_000_000) * 30
+    mail = world.send(who, files=[("big.bin", "application/octet-stream", big)])
+    browser = world.sign_in(mail, who)
+    slow = [_raw_get(world, browser, f"{plain(mail, who)}/files/{mail.object(1)}") for _ in range(6)]
+    try:
+        assert [one.recv(15) for one in slow] == [b"HTTP/1.1 200 OK"] * 6
+        assert world.running.count() == 6
+        began = time.monotonic()
+        assert world.browser().get("/healthz").status_code == 200
+        assert world.browser().get(f"/m/{mail.token(who)}").status_code == 200
+        assert time.monotonic() - began < 2.0
+    finally:
+        for one in slow:
+            one.close()
+    wait_for(lambda: world.running.count() == 0)
+
+
+def test_ranges_conditions_and_etag(world: World) -> None:
+    who = address()
+    mail = world.send(who)
+    browser = world.sign_in(mail, who)
+    path = f"{plain(mail, who)}/files/{mail.object(1)}"
+    head = browser.client.head(path)
+    assert head.status_code == 200
+    assert head.headers["content-length"] == str(len(PDF))
+    assert world.events("object:opened", mail.object(1)) == []
+    etag = head.headers["etag"]
+    part = browser.get(path, range="bytes=262100-262200")
+    assert part.status_code == 206
+    assert part.content == PDF[262100:262201]
+    assert part.headers["content-range"] == f"bytes 262100-262200/{len(PDF)}"
+    assert browser.get(path, range="bytes=-5").content == PDF[-5:]
+    assert browser.get(path, range="bytes=700000-").content == PDF[700000:]
+    assert browser.get(path, range=f"bytes={len(PDF)}-").status_code == 416
+    assert browser.get(path, range="bytes=0-1,5-6").status_code == 200
+    assert browser.get(path, range="bytes=0-9", if_range='"other"').status_code == 200
+    assert browser.get(path, range="bytes=0-9", if_range=etag).status_code == 206
+    assert browser.get(path, if_none_match=etag).status_code == 304
+    assert browser.get(path, if_match='"other"').status_code == 412
+    opened = world.events("object:opened", mail.object(1))
+    assert len({one["receipt"] for one in opened}) == 1
+
+
+def test_ready_tells_the_truth(world: World) -> None:
+    server = serve(replace(world.deps, ready=lambda: False))
+    try:
+        bad = replace(world.browser(), base=f"http://localhost:{server.ports[0]}").get("/readyz")
+        assert bad.status_code == 503
+    finally:
+        server.stop()
+    assert world.browser().get("/readyz").status_code == 200
+
+
+def test_style_sheet_is_small_and_pages_carry_no_script() -> None:
+    assert (web_dir() / "static" / "portal.css").stat().st_size < 15_000
+    for path in (web_dir() / "templates").rglob("*.html"):
+        source = path.read_text()
+        assert "<script" not in source, path
+        assert " style=" not in source, path
+        assert not re.search(r"\son[a-z]+=", source), path
+        assert "| safe" not in source, path
