@@ -13,7 +13,6 @@ import os
 import queue
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _BATCH = 64
+_BUSY_SECONDS = 0.5
+_PATIENCE = 4  # attempts of _BUSY_SECONDS each, well inside a client's time-out
 
 
 class Recorded(Denied):
@@ -76,7 +77,9 @@ def open_store(path: Path, *, create: bool = False) -> sqlite3.Connection:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     elif not path.exists():
         raise NoStore(f"{path}: the keyholder's store is missing; it is never made anew in an existing installation")
-    conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+    conn = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, cached_statements=512, timeout=_BUSY_SECONDS
+    )
     conn.row_factory = sqlite3.Row
     try:
         _assert(conn, "PRAGMA journal_mode=WAL", "PRAGMA journal_mode", "wal")
@@ -99,6 +102,19 @@ def open_store(path: Path, *, create: bool = False) -> sqlite3.Connection:
     return conn
 
 
+_Work = tuple[Callable[[Tx], Any], "Future[Any]"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What one call came to; it is answered only once its batch is durable."""
+
+    future: Future[Any]
+    value: Any
+    failure: BaseException | None
+    destroyed: bool
+
+
 class Database:
     """The writing thread. `run` may be called from any thread."""
 
@@ -107,7 +123,8 @@ class Database:
         self._custody = custody
         self._limits = limits
         self._now_us = now_us
-        self._queue: queue.SimpleQueue[tuple[Callable[[Tx], Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._owed = False  # a truncation that a reader prevented
         self._closing = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._loop, name="store", daemon=True)
@@ -152,14 +169,12 @@ class Database:
             if batch[-1] is None:
                 return
 
-    def _batch(self, works: list[tuple[Callable[[Tx], Any], Future[Any]]]) -> None:
-        outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
+    def _batch(self, works: list[_Work]) -> None:
+        outcomes: list[_Outcome] = []
         try:
-            destroyed = self._transaction(works, outcomes)
-            if destroyed:
-                self._truncate()
+            self._transaction(works, outcomes)
         except Exception as error:
-            # Nothing of the batch may be answered as done: not committed, or destroyed without the truncation.
+            # Not committed, so nothing of the batch may be answered as done.
             with contextlib.suppress(sqlite3.Error):
                 if self._conn.in_transaction:
                     self._conn.execute("ROLLBACK")
@@ -167,46 +182,45 @@ class Database:
             for _, future in works:
                 future.set_exception(trouble)
             return
-        for future, value, failure in outcomes:
-            if failure is None:
-                future.set_result(value)
+        destroyed = any(outcome.destroyed for outcome in outcomes)
+        if destroyed or self._owed:
+            self._owed = not self._truncate(attempts=_PATIENCE if destroyed else 1)
+        for outcome in outcomes:
+            if outcome.destroyed and self._owed:
+                outcome.future.set_exception(Unavailable("a destroyed value is still in the write-ahead log"))
+            elif outcome.failure is None:
+                outcome.future.set_result(outcome.value)
             else:
-                future.set_exception(failure)
+                outcome.future.set_exception(outcome.failure)
 
-    def _transaction(
-        self,
-        works: list[tuple[Callable[[Tx], Any], Future[Any]]],
-        outcomes: list[tuple[Future[Any], Any, BaseException | None]],
-    ) -> bool:
+    def _transaction(self, works: list[_Work], outcomes: list[_Outcome]) -> None:
         conn = self._conn
-        destroyed = False
         conn.execute("BEGIN IMMEDIATE")
         for work, future in works:
             tx = Tx(conn, self._now_us(), self._custody, self._limits)
             conn.execute("SAVEPOINT call")
             try:
-                outcomes.append((future, work(tx), None))
+                outcomes.append(_Outcome(future, work(tx), None, tx.destroyed))
             except Recorded as denial:
-                outcomes.append((future, None, denial))
+                outcomes.append(_Outcome(future, None, denial, tx.destroyed))
             except sqlite3.OperationalError:
                 raise  # the store itself is in trouble: full, locked, unreadable
             except Exception as error:
                 conn.execute("ROLLBACK TO call")
-                outcomes.append((future, None, error))
-                tx.destroyed = False
+                outcomes.append(_Outcome(future, None, error, False))
             conn.execute("RELEASE call")
-            destroyed = destroyed or tx.destroyed
         conn.execute("COMMIT")
-        return destroyed
 
-    def _truncate(self) -> None:
-        """Copy the write-ahead log into the (overwriting) database and cut it to nothing; readers get a moment."""
-        for _ in range(50):
-            busy, _, _ = self._conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if not busy:
-                return
-            time.sleep(0.01)
-        raise sqlite3.OperationalError("another reader keeps the write-ahead log")
+    def _truncate(self, attempts: int) -> bool:
+        """Copy the write-ahead log into the (overwriting) database and cut it to nothing, unless a reader stays."""
+        try:
+            for _ in range(attempts):
+                busy, _, _ = self._conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if not busy:
+                    return True
+        except sqlite3.Error:
+            return False
+        return False
 
 
 def _assert(conn: sqlite3.Connection, change: str, question: str, wanted: object) -> None:

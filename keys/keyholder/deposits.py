@@ -91,6 +91,7 @@ def _destroy(tx: Tx, tenant: str, message: str, actor: Actor, reason: str) -> di
     if row is None or row["tenant"] != tenant:
         raise refused(tx, tenant, "grant:refused", "unknown", object=message, actor=actor)
     final_us = (row["last_day"] + 1 + tx.limits.day_grace_days) * DAY_US
+    tx.destroyed = True  # also when repeated: an earlier attempt may have failed at truncating the write-ahead log
     if row["destroyed_us"] is not None:
         return {"destroyed_us": row["destroyed_us"], "final_us": final_us, "receipt": None}
     index = record(tx, tenant, "share:destroyed", object=message, actor=actor, reason=reason)
@@ -99,7 +100,6 @@ def _destroy(tx: Tx, tenant: str, message: str, actor: Actor, reason: str) -> di
     tx.run("DELETE FROM sessions WHERE message = ?", message)
     tx.run("DELETE FROM codes WHERE grant_id IN (SELECT id FROM grants WHERE message = ?)", message)
     grants.seal_rows(tx, message)
-    tx.destroyed = True
     return {"destroyed_us": tx.now_us, "final_us": final_us, "receipt": receipt(tx, tenant, index)}
 
 

@@ -46,12 +46,12 @@ def epoch_done(tx: Tx, *, node: str, epoch: int) -> None:
     """Destroy an epoch's private key. Idempotent; Denied("not-over") while its hour runs or is still to come."""
     if epoch >= current(tx.now_us):
         raise Denied("not-over")
+    tx.destroyed = True  # also when repeated: an earlier attempt may have failed at truncating the write-ahead log
     row = tx.one("SELECT private FROM epochs WHERE node = ? AND epoch = ?", node, epoch)
     if row is None or row["private"] is None:
         return
     tx.custody.forget(bytes(row["private"]), "epoch", node, epoch)
     tx.run("UPDATE epochs SET private = NULL, destroyed_us = ? WHERE node = ? AND epoch = ?", tx.now_us, node, epoch)
-    tx.destroyed = True
 
 
 def snapshot(tx: Tx, *, node: str, extensions: dict[str, Any]) -> dict[str, str]:

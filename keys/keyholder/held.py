@@ -11,8 +11,8 @@ from typing import Any
 
 from keys import access
 from keys.derive import object_share
-from keys.keyholder import custody, factors, grants, sessions, tries
-from keys.keyholder.database import Recorded, Tx
+from keys.keyholder import custody, factors, grants, sessions, staff, tries
+from keys.keyholder.database import Tx
 from keys.keyholder.releaselog import Actor, receipt, record, refused
 from keys.keyholder.sessions import SECOND_US, Live
 from keys.keyholder.wire import b64
@@ -24,20 +24,48 @@ _WORKER: Actor = ("worker", "worker")
 def officer_act(tx: Tx, *, session: str, totp: str, act: str, tenant: str, message: str, reason: str) -> dict[str, Any]:
     """Record one decision. Denied with what `access` said, bad-act, or what became of the TOTP code."""
     live = sessions.need(tx, session, "act:refused", object=message)
+    _may(tx, live, act, tenant, message)
+    failure = _prove(tx, live, totp)
+    if failure is not None:
+        left = tries.left(tx, tenant, f"user:{live.facts.user}")
+        raise refused(
+            tx, live.facts.tenant, "act:refused", failure, data={"tries_left": left}, object=message, actor=live.actor
+        )
+    return _recorded(tx, live, act, tenant, message, reason)
 
-    def no(why: str, **data: Any) -> Recorded:
-        return refused(tx, live.facts.tenant, "act:refused", why, data=data, object=message, actor=live.actor)
 
+def officer_decision(
+    holder: staff.House, *, tenant: str, user: str, password: str, code: str, network: str, act: str, message: str,
+    reason: str,
+) -> dict[str, Any]:  # fmt: skip
+    """The same for an officer who is not signed in: password and TOTP code are spent on this one act.
+
+    Denied: as `staff.staff_login` and `officer_act` say.
+    """
+    kept = holder.database.run(lambda tx: staff.admit(tx, holder, tenant, user, network))
+    right = holder.hasher.holds(kept, staff.pepper(holder, tenant, user, password))
+
+    def work(tx: Tx) -> dict[str, Any]:
+        handle = staff.finish(tx, tenant, user, code, network, right)["handle"]
+        live = sessions.need(tx, handle, "act:refused", object=message)
+        sessions.end_session(tx, handle=handle)  # its handle leaves nobody; the act is all it was for
+        _may(tx, live, act, tenant, message)
+        return _recorded(tx, live, act, tenant, message, reason)
+
+    return holder.database.run(work)
+
+
+def _may(tx: Tx, live: Live, act: str, tenant: str, message: str) -> None:
+    """Raises what refuses this person this act on this message, recorded."""
     row = grants.message_row(tx, message)
     same = row is not None and row["tenant"] == tenant
     verdict = access.may_act(live.facts, tenant, same and _review(tx, message) is not None)
-    if isinstance(verdict, access.Denial):
-        raise no(verdict.reason)
-    if act not in ACTS:
-        raise no("bad-act")
-    failure = _prove(tx, live, totp)
-    if failure is not None:
-        raise no(failure, tries_left=tries.left(tx, tenant, f"user:{live.facts.user}"))
+    why = verdict.reason if isinstance(verdict, access.Denial) else "" if act in ACTS else "bad-act"
+    if why:
+        raise refused(tx, live.facts.tenant, "act:refused", why, object=message, actor=live.actor)
+
+
+def _recorded(tx: Tx, live: Live, act: str, tenant: str, message: str, reason: str) -> dict[str, Any]:
     name = "act_" + secrets.token_hex(12)
     sealed = custody.values(tx, tenant).seal(name.encode("ascii"), reason.encode("utf-8"))
     tx.run(
@@ -87,12 +115,12 @@ def held_done(tx: Tx, *, tenant: str, message: str) -> None:
     row = grants.message_row(tx, message)
     if row is None or row["tenant"] != tenant:
         raise refused(tx, tenant, "grant:refused", "unknown", object=message, actor=_WORKER)
+    tx.destroyed = True  # also when repeated: an earlier attempt may have failed at truncating the write-ahead log
     if _review(tx, message) is None:
         return
     tx.run("UPDATE grants SET secret = NULL WHERE message = ? AND kind = 'review'", message)
     tx.run("UPDATE acts SET done_us = ? WHERE message = ? AND done_us IS NULL", tx.now_us, message)
     record(tx, tenant, "held:settled", object=message, actor=_WORKER)
-    tx.destroyed = True
 
 
 def raise_budget(tx: Tx, *, session: str, totp: str) -> dict[str, int]:

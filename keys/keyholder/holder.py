@@ -111,7 +111,9 @@ class Holder:
     def close(self) -> None:
         """Finish what was begun and let go of the store."""
         self.database.close()
-        os.close(self._lock)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
 
 def _take(config: KeyholderConfig) -> int:

@@ -89,7 +89,7 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
             "officer_act": held.officer_act,
             "raise_budget": held.raise_budget,
         },
-        {"staff_login": staff.staff_login},
+        {"staff_login": staff.staff_login, "officer_decision": held.officer_decision},
     ),
     "operator": _table(
         {

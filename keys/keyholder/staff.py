@@ -152,12 +152,12 @@ def app_password(tx: Tx, *, tenant: str, user: str, username: str) -> dict[str, 
 
 def staff_login(holder: House, *, tenant: str, user: str, password: str, code: str, network: str) -> dict[str, Any]:
     """A staff session. Denied: wrong, used (right but spent TOTP), too-many, busy."""
-    kept = holder.database.run(lambda tx: _admit(tx, holder, tenant, user, network))
-    right = holder.hasher.holds(kept, _pepper(holder, tenant, user, password))
-    return holder.database.run(lambda tx: _finish(tx, tenant, user, code, network, right))
+    kept = holder.database.run(lambda tx: admit(tx, holder, tenant, user, network))
+    right = holder.hasher.holds(kept, pepper(holder, tenant, user, password))
+    return holder.database.run(lambda tx: finish(tx, tenant, user, code, network, right))
 
 
-def _admit(tx: Tx, holder: House, tenant: str, user: str, network: str) -> str:
+def admit(tx: Tx, holder: House, tenant: str, user: str, network: str) -> str:
     """Count this try as failed before any hashing; the hash to compare with, a dummy for nobody."""
     where = _where(tx, tenant)
     since = tx.now_us - tx.limits.tries_window_seconds * SECOND_US
@@ -172,7 +172,8 @@ def _admit(tx: Tx, holder: House, tenant: str, user: str, network: str) -> str:
     return holder.hasher.dummy if row is None else str(row["password"])
 
 
-def _finish(tx: Tx, tenant: str, user: str, code: str, network: str, right: bool) -> dict[str, Any]:
+def finish(tx: Tx, tenant: str, user: str, code: str, network: str, right: bool) -> dict[str, Any]:
+    """The session, once the password was right and the code is spent. Denied and recorded otherwise."""
     row = tx.one("SELECT * FROM users WHERE tenant = ? AND id = ? AND state = 'active'", tenant, user)
     outcome: int | str = "wrong"
     if row is not None and right:
@@ -199,10 +200,11 @@ def _where(tx: Tx, tenant: str) -> str:
 def _new_password(holder: House, tenant: str, user: str, password: str) -> str:
     if len(password) < holder.config.limits.password_min:
         raise Denied("password")
-    return holder.hasher.hash(_pepper(holder, tenant, user, password))
+    return holder.hasher.hash(pepper(holder, tenant, user, password))
 
 
-def _pepper(holder: House, tenant: str, user: str, password: str) -> bytes:
+def pepper(holder: House, tenant: str, user: str, password: str) -> bytes:
+    """What is hashed instead of the password: bound to tenant and user by a key of the custody."""
     return holder.custody.mac("password", tenant, user, password.encode("utf-8"))
 
 
