@@ -36,17 +36,23 @@ CUES: dict[str, tuple[str, ...]] = {
     "research": (
         r"\bp ?[<=>] ?0?\.\d", r"\b95 ?% (?:ci|confidence)\b", r"\brandomi[sz]ed\b", r"\bcohort\b", r"\bet al\b", r"\bparticipants\b", r"\bn ?= ?\d+",
         r"\b(?:methods|results|conclusions?|objective|background|aims?):", r"\b(?:this|our|the present|a) (?:study|trial|analysis|review)\b", r"\bsignificantly\b",
-        r"\bodds ratio\b", r"\bretrospective", r"\bprospective", r"\bmulticent(?:er|re)\b", r"\bwere (?:compared|evaluated|assessed|analy[sz]ed|included|enrolled)\b",
+        r"\bto (?:assess|determine|evaluate|investigate|compare|examine) (?:whether|the|if|how)\b", r"\baged (?:\d+|over|between)", r"\bpatients (?:undergoing|admitted|treated|aged)\b", r"\bodds ratio\b", r"\bretrospective", r"\bprospective", r"\bmulticent(?:er|re)\b", r"\bwere (?:compared|evaluated|assessed|analy[sz]ed|included|enrolled)\b",
     ),
     "market": (
         r"\bclick (?:here|below|on)\b", r"\bunsubscribe\b", r"\bremoved? from\b", r"\border (?:now|today|online)\b", r"\b(?:free|risk[- ]free|100 ?%)\b",
         r"\bguaranteed?\b", r"\bmoney[ -]back\b", r"\blimited time\b", r"\b(?:special|exclusive) offer\b", r"\bsave (?:up to|on|\$)", r"\bopt[- ]?(?:in|out)\b",
         r"\$\d", r"!!+", r"\bact now\b", r"\bno (?:obligation|risk|cost|prescription)\b", r"\blose (?:weight|\d+|up)\b", r"\bper month\b", r"\bdear (?:friend|sir|customer)\b",
     ),
+    "business": (
+        r"\blectures?\b", r"\bspeakers?\b", r"\bconference\b", r"\bseminar\b", r"\bregist(?:er|ration)\b", r"\brsvp\b", r"\bworkshop\b", r"\bclass(?:es)?\b", r"\bcourses?\b",
+        r"\binstructor\b", r"\bhiring\b", r"\bresume\b", r"\bsalary\b", r"\binvoice\b", r"\bvendor\b", r"\bship(?:s|ped|ping|ment)?\b", r"\bpurchase\b", r"\bquote\b", r"\border (?:#|number|no)",
+        r"\battn\b", r"\bsales\b", r"\bmeeting\b", r"\bagenda\b", r"\bbudget\b", r"\bwill (?:speak|present|talk|teach)\b", r"\bon call\b", r"\bregards\b", r"\btraining\b", r"\bnewsletter\b",
+        r"\barticle\b", r"\bcopyright\b", r"\bnews\b", r"\bauthor\b", r"\bpublished\b", r"\bcustomers?\b", r"\bdemo\b", r"\bproducts?\b",
+    ),
     "listmail": (
         r"^> ?", r"\bwrote:", r"\bmailing list\b", r"\bsubscri(?:be|ption)\b", r"^-- ?$", r"^_{20}", r"^-{20}", r"\bforwarded\b", r"^(?:from|to|cc|sent|subject|date|in-reply-to|message-id): ",
         r"\blistinfo\b", r"\blinux\b", r"\bwindows\b", r"\bkernel\b", r"\bserver\b", r"\bsoftware\b", r"\bperl\b", r"\brpm\b", r"\binstall(?:ed)?\b", r"\bcompile\b",
-        r"\bbugs?\b", r"\bcode\b", r"\bfiles?\b", r"\bdirectory\b", r"\bconfig\b", r"\bmeeting\b", r"\bproject\b", r"\binvoice\b", r"\bcompany\b", r"\[\w+\] ",
+        r"\bbugs?\b", r"\bcode\b", r"\bfiles?\b", r"\bdirectory\b", r"\bconfig\b", r"\bproject\b", r"\bcompany\b", r"\[\w+\] ",
     ),
     "policy": (
         r"\b(?:policy|policies|procedures?)\b", r"\bworkforce\b", r"\bshall\b", r"\bmust\b", r"\bcovered entit", r"\bbusiness associates?\b", r"\bhipaa\b",

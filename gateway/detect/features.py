@@ -16,7 +16,7 @@ from gateway.detect.identify import Evidence, Span
 _STRENGTH = {names.PATIENT: 1.0, names.TITLED: 0.75, names.FULL: 0.6, names.WEAK: 0.25, names.CORRESPONDENT: 0.12, names.CLINICIAN: 0.05}
 _RECORD = {"SSN": 1.0, "ID": 0.9, "ACCOUNT": 0.85, "DEVICE": 0.6, "AGE90": 0.5, "PHONE": 0.3, "EMAIL": 0.25, "LOCATION": 0.2, "IP": 0.1, "URL": 0.05, "DATE": 0.12}
 _NAMED = (names.PATIENT, names.TITLED, names.FULL)
-_CUE_FEATURES = ("patient", "chart", "population", "reader", "research", "market", "listmail", "policy", "family", "first", "blank", "header")
+_CUE_FEATURES = ("patient", "chart", "population", "reader", "research", "business", "market", "listmail", "policy", "family", "first", "blank", "header")
 
 FEATURES = (
     "health", "health_density", "health_strong", "length", "short",
@@ -105,7 +105,7 @@ def features(texts: Sequence[Evidence]) -> list[float]:
     scale = max(1.0, tokens / 150.0)
     for name in _CUE_FEATURES:
         row[f"c_{name}"] = min(1.0, cues[name] / scale / 6.0)
-    general = min(1.0, row["c_population"] + row["c_reader"] + row["c_research"] + row["c_market"] + row["c_policy"])
+    general = min(1.0, row["c_population"] + row["c_reader"] + row["c_research"] + row["c_market"] + row["c_policy"] + row["c_business"])
     row["h_person_general"] = health * person * general
     row["h_person_chart"] = health * person * min(1.0, row["c_patient"] + row["c_chart"] + row["c_first"])
     return [row[name] for name in FEATURES]

@@ -15,6 +15,9 @@ from functools import cache
 from gateway.detect.words import _ENDING, tiers, word_list
 
 PATIENT, TITLED, FULL, WEAK, CLINICIAN, CORRESPONDENT = "patient", "titled", "full", "weak", "clinician", "correspondent"
+LONG = 600
+"""Characters from which a lone unknown word with a capital is rather a brand than a person."""
+
 ROLES = (PATIENT, TITLED, FULL, WEAK, CLINICIAN, CORRESPONDENT)
 
 _WORD = r"(?:[A-Z]['-])?(?:[A-Z][a-z]{1,3})?[A-Z][a-z]+(?:['-][A-Z]?[a-z]+)*|[A-Z]{2,}(?:['-][A-Z]+)*"
@@ -45,7 +48,7 @@ _SOFT_LABEL = re.compile(
 )  # fmt: skip
 _AFTER = re.compile(
     r"(?:'s)?\s*[(,|;-]?\s*(?:\(?(?:dob|d\.o\.b|mrn|date of birth|birth ?date|born|ssn|member|acct|account|age|tel|ph|phone|cell|chart|id|nhc|pt id)\b"
-    r"|(?:is |was )?(?:an? |the )?(?:[a-z]+ ){0,2}\d{1,3}[- ]?(?:year|yr|y\.?/?o\b|month|week|day|anos)|age[d]? \d|\d{1,3}[ -]?(?:y/?o|yo|[MF])\b"
+    r"|(?:(?:is|was) |(?<=,) ?|(?<=\() ?)(?:now |currently )?(?:an? |the |our )?(?:[a-z]+ ){0,2}\d{1,3}[- ]?(?:(?:year|yr|month|week|day)s?[- ]old|y\.?/?o\b|anos)|age[d]? \d|\d{1,3}[ -]?(?:y/?o|yo|[MF])\b"
     r"|(?:(?:is|was|has|had|will|would|should|needs?|wants?) (?:been |be |also |currently |now |still )?(?:admitted|seen|referred|diagnosed|discharged|scheduled|here|being|a (?:patient|pleasant)|complain\w*|doing"
     r"|in (?:for|with|today|the office)|status|now|taking|having|started|prescribed|allergic|due|on|to be seen|no|a history|not had|treated|recovering|experienc\w*|pregnant|call))\b"
     r"|(?:presents?|presented|denies|denied|reports|reported|complains|complained|states|stated|takes|took|underwent|tested|returns|returned|came|comes|suffers|suffered|rates|relates|describes|has had|lives|used to"
@@ -80,7 +83,8 @@ _STOP = frozenset(
     " should would could now new old out up down over under about after again also just more most other into from with without re fw fwd cc bcc hi hello dear please thanks thank"
     " regards sincerely best mr mrs ms dr miss sir madam med rec no dob mrn ssn pt pts dos acct ref tel fax ph cell phone home work address email mail name date note notes chart"
     " record number id ok let see per via one two three four five six seven eight nine ten first second third last next today yesterday tomorrow mom dad mother father son daughter"
-    " brother sister wife husband uncle aunt grandma grandpa patient patients provider doctor god lord king queen president senator colonel general captain sergeant officer inc".split()
+    " brother sister wife husband uncle aunt grandma grandpa patient patients provider doctor god lord king queen president senator colonel general captain sergeant officer inc xyz abc xx xxx xxxx doe's lastname firstname surname"
+    " we're they're you're i'm it's that's don't can't let's he's she's what's who's here's there's i've i'll i'd you'll".split()
 )  # fmt: skip
 _DETERMINER = re.compile(r"\b(?:the|a|an|this|these|its|our|their|your|my|every|each|any|some|no|all) \Z", re.I)
 _PLACE_BEFORE = re.compile(r"\b(?:lives? in|living in|moved (?:here )?(?:from|to)|from|born in|travel(?:l?ed)? to|trip to|visit(?:ing|ed)? to|grew up in|located in|based in|at|near|in)\s\Z", re.I)
@@ -146,6 +150,20 @@ def _worth(piece: str) -> float:
     return 0.9
 
 
+def _worths(words: list[str]) -> list[float]:
+    """Worth of each word beside the others: after a given name, a surname that is also a word or an eponym is a surname."""
+    lists = _lists()
+    worth = [_worth(word) for word in words]
+    given = False
+    for at, word in enumerate(words):
+        lower = word.lower().removesuffix("'s")
+        if given and lower in lists.last and lower not in _STOP and not _is_health(lower):
+            worth[at] = max(worth[at], 0.6)
+        if lower in lists.first and worth[at] >= 0.5:
+            given = True
+    return worth
+
+
 def _sentence_start(text: str, at: int) -> bool:
     before = text[max(0, at - 4) : at].rstrip(" \t>*-\"'(")
     return not before or before[-1] in ".!?:\n|"
@@ -164,9 +182,35 @@ def _spans(text: str) -> Iterator[tuple[int, int, list[str]]]:
         yield match.start(), match.end(), []
 
 
+_LOWER_PAIR = re.compile(r"\b([a-z]{3,}) ([a-z]{3,})\b")
+_LOWER_CUE = re.compile(
+    r"\b(?:patient|pt|named|called|mr|mrs|ms|miss|hi ?,?|hello ?,?|hey ?,?|good morning ?,?|good afternoon ?,?|thanks ?,?|okay ?,?|alright ?,?|bye ?,?|so ?,|for|whether|can|should|does|is) ([a-z]{3,})\b|\b([a-z]{3,}) (?:is|was) an? \d{1,3}"
+)
+
+
+def _of_lower_case(text: str) -> Iterator[NameHit]:
+    """Names in texts whose writer, or transcript, uses no capitals."""
+    lists = _lists()
+    for match in _LOWER_PAIR.finditer(text):
+        first, last = match[1], match[2]
+        if first in lists.first and first not in lists.common and first not in lists.other and last in lists.last and last not in lists.common:
+            yield NameHit(match.start(), match.end(), PATIENT if _AFTER.match(text, match.end()) else FULL, 0.65)
+    for match in _LOWER_CUE.finditer(text):
+        word = match[1] or match[2]
+        if word in lists.first and word not in lists.common and word not in lists.other and word not in _STOP:
+            start, end = match.span(1 if match[1] else 2)
+            strong = match[2] is not None or match[0].startswith(("patient", "pt", "named", "mr", "ms", "miss"))
+            yield NameHit(start, end, PATIENT if strong else WEAK, 0.7 if strong else 0.55)
+
+
+def _capitals_are_rare(text: str) -> bool:
+    letters = sum(map(text.count, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+    return letters * 100 < len(text)
+
+
 def find(text: str) -> list[NameHit]:
     """All names of a folded text."""
-    hits: list[NameHit] = []
+    hits: list[NameHit] = list(_of_lower_case(text)) if _capitals_are_rare(text) else []
     covered = bytearray(len(text))
     for start, end, inverted in _spans(text):
         if inverted:
@@ -194,9 +238,11 @@ def _of_run(text: str, start: int, end: int) -> list[NameHit]:
     group: list[tuple[int, int, str]] = []
     for at, piece in enumerate([*pieces, (end, end, "")]):
         word = piece[2].rstrip(".")
-        if word and not _is_title(word) and _belongs(piece[2], group, title):
+        if word and not _is_title(word) and (_belongs(piece[2], group, title) or _is_surname(word, group)):
             group.append(piece)
             continue
+        if word and len(pieces) == 2 and not title and not group and at == 0 and _introduced(text, pieces):
+            return [NameHit(start, pieces[1][1], PATIENT, 0.6)]
         ahead = [one[2].lower().rstrip(".") for one in pieces[at : at + 2]]
         hit = _of_group(text, group, title) if _ORGANISATION.isdisjoint(ahead) else None
         if hit is not None:
@@ -218,8 +264,30 @@ def _belongs(piece: str, group: list[tuple[int, int, str]], title: str) -> bool:
     return bare.lower() not in _STOP  # "Mr. Green": after a title even a common word is a name
 
 
+_INTRODUCES = re.compile(r" (?:presents|presented|denies|denied|reports|complains|complained|states|underwent|tolerated|was (?:seen|admitted|discharged|referred)|is an? \d{1,3}[- ]|, an? \d{1,3}[- ])")
+
+
+def _introduced(text: str, pieces: list[tuple[int, int, str]]) -> bool:
+    """"Jai Rout presents today": two words in capitals that a clinician's verb makes a person."""
+    lower = [one[2].lower() for one in pieces]
+    common = _lists().common
+    if any(len(word) < 3 or word in _STOP or word in _ORGANISATION or _is_health(word) for word in lower) or all(word in common for word in lower):
+        return False
+    return _INTRODUCES.match(text, pieces[1][1]) is not None
+
+
+def _is_surname(word: str, group: list[tuple[int, int, str]]) -> bool:
+    """"Emily Jones", "Mark Green": behind a given name even an eponym or a common word is the surname."""
+    lists = _lists()
+    lower = word.lower().removesuffix("'s")
+    if not group or lower not in lists.last or lower in _STOP or lower in _ORGANISATION or _is_health(lower):
+        return False
+    given = group[0][2].lower()
+    return len(group) <= 2 and given in lists.first and _worth(given.capitalize()) >= 0.8 and not any(len(one[2]) > 2 for one in group[1:])
+
+
 def _of_group(text: str, group: list[tuple[int, int, str]], title: str) -> NameHit | None:
-    while group and (group[-1][2].islower() or (len(group) > 1 and _worth(group[-1][2]) < 0 and not title)):
+    while group and (group[-1][2].islower() or (len(group) > 1 and _worths([one[2] for one in group])[-1] < 0 and not title)):
         group.pop()
     while group and not title and len(group) > 1 and (_worth(group[0][2]) < 0.1 or group[0][2].islower()):
         group.pop(0)
@@ -237,9 +305,9 @@ def _judge(text: str, start: int, end: int, words: list[str], *, inverted: bool 
         return None
     lists = _lists()
     real = [word for word in words if len(word.rstrip(".")) > 1 and not word.islower()]
-    worth = [_worth(word) for word in real]
     if not real:
         return None
+    worth = _worths(real)
     total, count = sum(worth), len(real)
     listed = any(word.lower().removesuffix("'s") in lists.first for word in real)
     if (title and _DOCTOR.match(title)) or (_CREDENTIAL.match(after) and count > 1):
@@ -262,6 +330,8 @@ def _judge(text: str, start: int, end: int, words: list[str], *, inverted: bool 
         return NameHit(start, end, CORRESPONDENT, 0.75 if looks else 0.5)
     if _AFTER.match(after) and total >= 0.7 and min(worth) > -0.5 and (count > 1 or listed or total >= 0.9) and not _DETERMINER.search(before):
         return NameHit(start, end, PATIENT, 0.88 if looks else 0.6)
+    if count == 1 and len(words) > 1 and listed and worth[0] >= 0.8 and len(words[-1].rstrip(".")) == 1:
+        return NameHit(start, end, FULL, 0.65)
     if count > 1 and looks:
         alone = not after[:1].strip() or after[0] in ",.;)|(-"
         return NameHit(start, end, FULL, 0.8 if listed else (0.6 if alone or _SOFT_LABEL.search(before) else 0.5))
@@ -269,7 +339,11 @@ def _judge(text: str, start: int, end: int, words: list[str], *, inverted: bool 
         if _PLACE_BEFORE.search(before) and not listed:
             return NameHit(start, end, WEAK, 0.3) if worth[0] >= 0.9 else None
         if worth[0] >= 0.9:
-            return NameHit(start, end, WEAK, 0.55 if listed or _SOFT_LABEL.search(before) else 0.35)
+            if listed:
+                return NameHit(start, end, WEAK, 0.55)
+            if len(text) > LONG:
+                return NameHit(start, end, WEAK, 0.2)  # brands and devices abound in long notes
+            return NameHit(start, end, WEAK, 0.55 if _SOFT_LABEL.search(before) else 0.35)
     elif count == 1 and listed and worth[0] >= 1.5 and not real[0].isupper():
         return NameHit(start, end, WEAK, 0.5)
     return None
@@ -290,13 +364,14 @@ def propagate(text: str, hits: list[NameHit]) -> list[NameHit]:
                 best[lower] = hit
     if not best:
         return sorted(hits, key=lambda one: one.start)
+    rare = _capitals_are_rare(text)
     taken = bytearray(len(text) + 1)
     kept = [hit for hit in hits if hit.confidence >= 0.6]
     for hit in kept:
         taken[hit.start : hit.end] = b"\1" * (hit.end - hit.start)
     words = "|".join(re.escape(word) for word in sorted(best, key=len, reverse=True))
     for match in re.finditer(rf"\b(?:{words})\b(?: [A-Z]\.)?", text, re.I):
-        if match[0].islower() or taken.find(1, match.start(), match.end()) >= 0:
+        if (match[0].islower() and not rare) or taken.find(1, match.start(), match.end()) >= 0:
             continue
         source = best[match[0].lower().split(" ")[0]]
         kept.append(NameHit(match.start(), match.end(), source.role, min(0.75, source.confidence)))

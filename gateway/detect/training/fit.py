@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from gateway.detect.features import features
+from gateway.detect.features import FEATURES, features
 from gateway.detect.identify import look
 from gateway.detect.scorer import Model, logistic
 from gateway.detect.training.templates import Sample
@@ -96,6 +96,25 @@ def _solve(matrix: list[list[float]], right: list[float]) -> list[float]:
     return answer
 
 
+NOT_NEGATIVE = frozenset(
+    "health_strong h_patient h_titled h_full h_dob h_date h_phone h_ssn h_id h_account h_age90 h_device person h_person near_name near_record together repeated c_patient c_header"
+    " h_person_chart".split()
+)
+"""An identifier more never speaks against PHI: what the data says otherwise is chance."""
+
+
+def _monotone(rows: list[list[float]], labels: list[float], weights: list[float]) -> list[float]:
+    """Newton with columns of `NOT_NEGATIVE` that came out negative left out, until none is."""
+    dropped: set[int] = set()
+    while True:
+        used = [[0.0 if at in dropped else value for at, value in enumerate(row)] for row in rows]
+        beta = newton(used, labels, weights)
+        wrong = {at for at, name in enumerate(FEATURES) if name in NOT_NEGATIVE and beta[at] < -1e-9}
+        if not wrong:
+            return beta
+        dropped |= wrong
+
+
 def fit(rows: list[list[float]], samples: Sequence[Sample], words: dict[str, float], dev: frozenset[int]) -> Model:
     """An uncalibrated model. Rows of phi-dev (indices `dev`) count three times, classes are balanced."""
     labels = [1.0 if sample.phi else 0.0 for sample in samples]
@@ -103,7 +122,7 @@ def fit(rows: list[list[float]], samples: Sequence[Sample], words: dict[str, flo
     positive = sum(weight for weight, label in zip(weights, labels, strict=True) if label)
     negative = sum(weights) - positive
     weights = [weight * (0.5 * sum(weights) / (positive if label else negative)) for weight, label in zip(weights, labels, strict=True)]
-    beta = newton(rows, labels, weights)
+    beta = _monotone(rows, labels, weights)
     return Model(VERSION, words, tuple(round(value, 5) for value in beta[:-1]), round(beta[-1], 5), 1.0, 0.0, 0.5)
 
 

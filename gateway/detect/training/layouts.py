@@ -30,6 +30,8 @@ PHI = (
     "Insurance | {first} {last}, policy number {member}, had surgery for {condition} on {date} at {clinic}.",
     "device | Pacemaker serial number {record} was implanted on {date} for {condition}; remote check scheduled.",
     "Thank you | Hi {doctor}, thanks for everything. Since you changed my {drug} my {condition} is much better. See you {date}. {first} {last}, {phone}",
+    "fwd | {first} {last} presents with {condition}. Started {drug}.",
+    "sx | {first} {last} ({age}F) {condition}, {test} pending",
     "Vaccine | {first} {last}'s immunization record: influenza {date}, covid {date2}. DOB {dob}.",
 )
 OTHER = (
@@ -51,6 +53,11 @@ OTHER = (
     "Abstract | Background: {condition} is common. Methods: {n} patients with {condition} were randomized to {drug} or placebo between 2001 and 2006 at two hospitals. Results: mortality was reduced (p < 0.01, 95% CI 0.4-0.9). Conclusion: {drug} is effective.",
     "Abstract | Objective: to assess {test} in children with {condition}. Kaplan-Meier curves and Cox regression were used in a retrospective cohort of {n} patients. Conclusions: {test} may predict outcome.",
     "Article | {condition} can be caused by many things. Symptoms include pain and fatigue. Your doctor may order a {test}. Treatments include {drug} and surgery. Risk factors are smoking and family history.",
+    "Course | {condition} course starts {date} at {clinic}. Instructor: {first} {last}, RN. Register with {email}, {phone}.",
+    "Quote | {company} quotes {amount} for a {test} system, ship to Radiology, {address}. Attn: {first} {last} {phone}. Order number {record}.",
+    "Article | {date}. By {first} {last}. A new study in {city} says that {condition} is rising. Professor {last} of the university said patients with {condition} should see a doctor. {name2} disagrees. {url}",
+    "Abstract | To assess whether {drug} helps. {n} patients aged 65 and over with {condition} from {clinic}, {city}, were followed. Results: p<0.05 ({last} et al, 2004).",
+    "Re: book | {first} {last} wrote:\n> the chapter about {condition} in the middle ages was great\nYes, people died early then. See you on {date}. {name2}",
     "IT | The interface to the lab system was down on {date} from {time}. {first} {last} restarted the server. No patient data was lost. Ticket {record}.",
     "EHR upgrade | Hi {first}, the patient portal will be upgraded on {weekday}. Please tell nurses and physicians. Regards, {name2}, {company}, {phone}",
     "Invoice | Invoice {record} from {company}: 40 boxes of gloves, 12 syringes, total {amount}, due {date}. Contact {name2}, {phone}.",
