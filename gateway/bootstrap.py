@@ -112,13 +112,29 @@ class Gateway:
                 system = self.keyholder.vkeys(SYSTEM)
 
             def work(tx: Tx) -> None:
-                if tx.conn.execute(select(schema.tenants.c.id).where(schema.tenants.c.id == setup.tenant)).first() is None:
-                    tx.conn.execute(schema.tenants.insert().values(
-                        id=setup.tenant, name=setup.name, origin=setup.origin, created_at=tx.now_us))  # fmt: skip
-                self.audit.open_log(tx, SYSTEM, origin=system["origin"], release_vkey=system["release_vkey"],
-                                    system_vkey=system["system_vkey"])  # fmt: skip
-                self.audit.open_log(tx, setup.tenant, origin=setup.origin, release_vkey=vkeys["release_vkey"],
-                                    system_vkey=vkeys["system_vkey"])  # fmt: skip
+                if (
+                    tx.conn.execute(select(schema.tenants.c.id).where(schema.tenants.c.id == setup.tenant)).first()
+                    is None
+                ):
+                    tx.conn.execute(
+                        schema.tenants.insert().values(
+                            id=setup.tenant, name=setup.name, origin=setup.origin, created_at=tx.now_us
+                        )
+                    )
+                self.audit.open_log(
+                    tx,
+                    SYSTEM,
+                    origin=system["origin"],
+                    release_vkey=system["release_vkey"],
+                    system_vkey=system["system_vkey"],
+                )
+                self.audit.open_log(
+                    tx,
+                    setup.tenant,
+                    origin=setup.origin,
+                    release_vkey=vkeys["release_vkey"],
+                    system_vkey=vkeys["system_vkey"],
+                )
 
             self.store.run(work)
             path.unlink()
@@ -138,7 +154,9 @@ class Gateway:
         body = vouched["body"]
         from keys.encoding import canonical
 
-        verify_signature(self.pinned, unb64(vouched["signature"]), "sealgate/settings/v1", tenant, vouched["serial"], canonical(body))
+        verify_signature(
+            self.pinned, unb64(vouched["signature"]), "sealgate/settings/v1", tenant, vouched["serial"], canonical(body)
+        )
         policy = load_policy(self.settings.policy.file)
         if policy.version != body["policy_version"]:
             raise Misconfigured(
@@ -146,11 +164,18 @@ class Gateway:
                 f"{body['policy_version']}; put the signed one back, or have the change approved"
             )
         return TenantView(
-            id=tenant, name=body["name"], display_name=body["display_name"], phone=body["phone"],
-            domains=frozenset(domain.lower() for domain in body["domains"]), public_url=body["public_url"],
-            timezone=body["timezone"], policy=policy, origin=origin, message_for=timedelta(days=body["message_days"]),
+            id=tenant,
+            name=body["name"],
+            display_name=body["display_name"],
+            phone=body["phone"],
+            domains=frozenset(domain.lower() for domain in body["domains"]),
+            public_url=body["public_url"],
+            timezone=body["timezone"],
+            policy=policy,
+            origin=origin,
+            message_for=timedelta(days=body["message_days"]),
             hold_for=timedelta(days=body["hold_days"]),
-        )  # fmt: skip
+        )
 
     def view(self, tenant: str) -> TenantView:
         """Raises NotFound."""
@@ -174,8 +199,12 @@ class Gateway:
         from keys.signing import SigningKey
 
         assert isinstance(key, SigningKey)
-        self.incoming = SpoolReader(spool / "in", self.node, public, self.epochs.open_box, direction="in", signing_key=key)
-        self.outgoing = SpoolReader(spool / "out", self.node, public, self.epochs.open_box, direction="out", signing_key=key)
+        self.incoming = SpoolReader(
+            spool / "in", self.node, public, self.epochs.open_box, direction="in", signing_key=key
+        )
+        self.outgoing = SpoolReader(
+            spool / "out", self.node, public, self.epochs.open_box, direction="out", signing_key=key
+        )
         self.copies_spool = SpoolWriter(spool / "out", self.node, key, "out", self.epochs.public, clock=self.clock)
         copies = Copies(self.copies_spool, self.clock, words.language("en"), self.view, self._checkpoint, self.node)
         self.records = Records(self.rows, self.directory, self.audit, self.node)
@@ -184,23 +213,46 @@ class Gateway:
         worker = settings.worker
         self.returner = Returner(copies, self.view, self.clock)
         self.deliverer = Deliverer(
-            self.store, self.records, {"in": self.incoming, "out": self.outgoing}, lambda tenant: self.courier,
-            self.returner, self.clock,
-            Pauses(timedelta(seconds=worker.retry_first_seconds), timedelta(seconds=worker.retry_most_seconds),
-                   timedelta(hours=worker.give_up_hours)),
-            worker.delivery_threads, copies.top,
-        )  # fmt: skip
+            self.store,
+            self.records,
+            {"in": self.incoming, "out": self.outgoing},
+            lambda tenant: self.courier,
+            self.returner,
+            self.clock,
+            Pauses(
+                timedelta(seconds=worker.retry_first_seconds),
+                timedelta(seconds=worker.retry_most_seconds),
+                timedelta(hours=worker.give_up_hours),
+            ),
+            worker.delivery_threads,
+            copies.top,
+        )
         self.isolated = Isolated(children=worker.parsers)
         self.outbound = Outbound(
-            store=self.store, records=self.records, users=self.users, directory=self.directory, spool=self.incoming,
-            isolated=self.isolated, treatment=treatment, deliverer=self.deliverer, tenants=self.view, clock=self.clock,
+            store=self.store,
+            records=self.records,
+            users=self.users,
+            directory=self.directory,
+            spool=self.incoming,
+            isolated=self.isolated,
+            treatment=treatment,
+            deliverer=self.deliverer,
+            tenants=self.view,
+            clock=self.clock,
             words=words.language("en"),
-        )  # fmt: skip
+        )
         self.worker = Worker(self.incoming, self.outbound, self.deliverer, self.store, worker.threads)
         self.held = Held(
-            store=self.store, records=self.records, vault=self.vault, keyholder=self.keyholder, outbound=self.outbound,
-            returner=self.returner, deliverer=self.deliverer, tenants=self.view, clock=self.clock,
-        )  # fmt: skip
+            store=self.store,
+            records=self.records,
+            vault=self.vault,
+            keyholder=self.keyholder,
+            outbound=self.outbound,
+            returner=self.returner,
+            deliverer=self.deliverer,
+            tenants=self.view,
+            clock=self.clock,
+        )
 
     def _node_keys(self) -> dict[str, bytes]:
         with answering():
@@ -208,7 +260,8 @@ class Gateway:
             public = {}
             for role, row in found.items():
                 verify_signature(
-                    self.pinned, unb64(row["signature"]), "sealgate/node-key/v1", self.node, role, unb64(row["public"]))
+                    self.pinned, unb64(row["signature"]), "sealgate/node-key/v1", self.node, role, unb64(row["public"])
+                )
                 public[role] = unb64(row["public"])
         return public
 
@@ -229,17 +282,33 @@ class Gateway:
         faces = [
             Face(view.id, view.display_name, view.phone, view.public_url, view.timezone) for view in self.views.values()
         ]
-        self.app = portal_app.create(portal_app.PortalDeps(
-            faces=faces, visits=visits, downloads=downloads, mail=mail, desk=desk, clock=self.clock,
-            ready=lambda: self.life.last.ok, trusted_proxies=self.settings.portal.trusted_proxies,
-            demo=os.environ.get("SEALGATE_TEST_DEMO") == "1",
-        ))  # fmt: skip
+        self.app = portal_app.create(
+            portal_app.PortalDeps(
+                faces=faces,
+                visits=visits,
+                downloads=downloads,
+                mail=mail,
+                desk=desk,
+                clock=self.clock,
+                ready=lambda: self.life.last.ok,
+                trusted_proxies=self.settings.portal.trusted_proxies,
+                demo=os.environ.get("SEALGATE_TEST_DEMO") == "1",
+            )
+        )
         self.office = Office(
-            store=self.store, records=self.records, people=self.people, users=self.users, held=self.held,
-            portal_keys=self.portal_keys, audit=self.audit, sequencer=self.sequencer,
-            deliverer=self.deliverer, tenants=lambda: list(self.views.values()), clock=self.clock,
+            store=self.store,
+            records=self.records,
+            people=self.people,
+            users=self.users,
+            held=self.held,
+            portal_keys=self.portal_keys,
+            audit=self.audit,
+            sequencer=self.sequencer,
+            deliverer=self.deliverer,
+            tenants=lambda: list(self.views.values()),
+            clock=self.clock,
             refresh=lambda: self.upkeep.now("snapshot"),
-        )  # fmt: skip
+        )
 
     def _upkeep_parts(self) -> None:
         settings = self.settings
@@ -252,14 +321,19 @@ class Gateway:
         self.life = SignOfLife(settings.snapshot_directory / "health.json", checks, self.clock)
         texts = Texts(self.keyholder, text_sender(settings.notify), self._text_words)
         hour = 3600.0
-        self.upkeep = Upkeep([
-            [Duty("life", 0.8, self.life)],
-            [Duty("snapshot", 60.0, self._snapshot), Duty("epochs", 30.0, self._epochs)],
-            [Duty("checkpoints", 1.0, self.sequencer.run_once)],
-            [Duty("texts", 0.5, texts)],
-            [Duty("holds", 60.0, self.held.return_expired), Duty("expire", 600.0, self._sweep_expired),
-             Duty("sweep", hour, self._sweep)],
-        ])  # fmt: skip
+        self.upkeep = Upkeep(
+            [
+                [Duty("life", 0.8, self.life)],
+                [Duty("snapshot", 60.0, self._snapshot), Duty("epochs", 30.0, self._epochs)],
+                [Duty("checkpoints", 1.0, self.sequencer.run_once)],
+                [Duty("texts", 0.5, texts)],
+                [
+                    Duty("holds", 60.0, self.held.return_expired),
+                    Duty("expire", 600.0, self._sweep_expired),
+                    Duty("sweep", hour, self._sweep),
+                ],
+            ]
+        )
 
     def _keyholder_answers(self) -> bool:
         with answering():
@@ -313,7 +387,9 @@ class Gateway:
         self.worker.start()
         listen = [portal_server.Listen(one.host, one.port) for one in self.settings.portal.listen]
         portal = self.settings.portal
-        self.server = portal_server.start(self.app, listen, cert_file=portal.tls_cert_file, key_file=portal.tls_key_file)
+        self.server = portal_server.start(
+            self.app, listen, cert_file=portal.tls_cert_file, key_file=portal.tls_key_file
+        )
         self.control = ControlServer(self.settings.worker_directory / "control.sock", self.office.commands())
         self.control.start()
         return self.server.ports
@@ -365,17 +441,26 @@ def run_smtp(settings: Settings) -> int:
     roles.harden_self()
     smtp = settings.smtp
     config = SmtpConfig(
-        hostname=smtp.hostname, node=settings.node.name, directory=settings.smtp_directory,
-        signs_directory=settings.snapshot_directory, spool=settings.spool.directory / "in",
+        hostname=smtp.hostname,
+        node=settings.node.name,
+        directory=settings.smtp_directory,
+        signs_directory=settings.snapshot_directory,
+        spool=settings.spool.directory / "in",
         listen=tuple((one.host, one.port) for one in smtp.listen),
         submission_listen=tuple((one.host, one.port) for one in smtp.submission_listen),
         submissions_listen=tuple((one.host, one.port) for one in smtp.submissions_listen),
-        tls_cert_file=smtp.tls_cert_file, tls_key_file=smtp.tls_key_file,
-        normalize_newlines=smtp.bare_newlines == "normalize", max_message_bytes=smtp.max_message_bytes,
+        tls_cert_file=smtp.tls_cert_file,
+        tls_key_file=smtp.tls_key_file,
+        normalize_newlines=smtp.bare_newlines == "normalize",
+        max_message_bytes=smtp.max_message_bytes,
         max_recipients=smtp.max_recipients,
-        limits=Limits(connections=smtp.max_connections, connections_per_host=smtp.max_connections_per_host,
-                      command_seconds=float(smtp.command_timeout_seconds), message_seconds=float(smtp.message_timeout_seconds)),
-    )  # fmt: skip
+        limits=Limits(
+            connections=smtp.max_connections,
+            connections_per_host=smtp.max_connections_per_host,
+            command_seconds=float(smtp.command_timeout_seconds),
+            message_seconds=float(smtp.message_timeout_seconds),
+        ),
+    )
 
     def ready(ports: dict[str, list[int]]) -> None:
         print(json.dumps({"ready": True, "ports": ports}), flush=True)
@@ -386,5 +471,3 @@ def run_smtp(settings: Settings) -> int:
 def operator(settings: Settings) -> OperatorClient:
     """For commands of whoever may reach the operator's socket."""
     return OperatorClient(settings.sockets_directory / "operator.sock")
-
-

@@ -1,7 +1,9 @@
 """A fresh installation: folders with their owners, the root key, the tenant's keys, the node's keys.
 
-Promises: nothing is made unless store, vault, spool and key directory are all absent or empty (a mix is refused and says
-what is missing, exit 78); a set-up that was interrupted goes on where it stopped, because every step may be repeated and
+Promises: nothing is made unless store, vault, spool and key directory are all absent or empty (a mix is refused and
+says
+what is missing, exit 78); a set-up that was interrupted goes on where it stopped, because every step may be repeated
+and
 `setup.json` is removed only by the gateway once its database stands. DESIGN §8.
 """
 
@@ -63,9 +65,10 @@ def fresh(settings: Settings) -> bool:
     missing = [name for name, present in found.items() if not present]
     if missing:
         raise Misconfigured(
-            f"{', '.join(missing)}: absent or empty, while {', '.join(n for n, there in found.items() if there)} hold an "
-            "installation. Nothing is made anew beside existing data: bring back what is missing from the backup "
-            "(sealgate restore), or, for a new installation, empty all four"
+            f"{', '.join(missing)}: absent or empty, while "
+            f"{', '.join(name for name, there in found.items() if there)} hold an installation. "
+            "Nothing is made anew beside existing data: bring back what is missing from the backup, or, for a new "
+            "installation, empty all four"
         )
     if not settings.keys.kek_file.exists():
         raise Misconfigured(
@@ -94,13 +97,21 @@ def prepare(settings: Settings, who: Identities) -> Setup:
         return read_setup(path)
     tenant = "tnt_" + "".join(secrets.choice(BASE62) for _ in range(16))
     setup = Setup(tenant, settings.tenant.name, f"{settings.public_host}/log/{tenant}")
-    _write(path, json.dumps({"tenant": setup.tenant, "name": setup.name, "origin": setup.origin}).encode(), who, "gateway", 0o600)
+    _write(
+        path,
+        json.dumps({"tenant": setup.tenant, "name": setup.name, "origin": setup.origin}).encode(),
+        who,
+        "gateway",
+        0o600,
+    )
     return setup
 
 
 def sockets(settings: Settings, who: Identities) -> None:
     """The folder of the keyholder's sockets; it may lie on a file system that is empty after a restart."""
-    _folder(settings.sockets_directory, who, "keyholder", 0o750 if who.enforced else 0o700, group="gateway", parents=True)
+    _folder(
+        settings.sockets_directory, who, "keyholder", 0o750 if who.enforced else 0o700, group="gateway", parents=True
+    )
 
 
 def storage(settings: Settings, who: Identities) -> None:
@@ -128,7 +139,10 @@ def node_keys(settings: Settings, who: Identities, operator: OperatorClient) -> 
     import base64
 
     public = base64.b64decode(operator.status()["public_key"])
-    for role, owner, directory in (("smtp", "smtp", settings.smtp_directory), ("worker", "gateway", settings.worker_directory)):
+    for role, owner, directory in (
+        ("smtp", "smtp", settings.smtp_directory),
+        ("worker", "gateway", settings.worker_directory),
+    ):
         path = directory / NODE_KEY
         key = nodekey.load(path) if path.exists() else nodekey.create(path)
         operator.register_node(settings.node.name, role, key.public)
@@ -145,9 +159,15 @@ def keyholder_config(settings: Settings, who: Identities, *, create: bool) -> Ke
     groups = {"worker": who.gid("gateway"), "portal": who.gid("gateway")} if who.enforced else {}
     uids = {"worker": (gateway,), "portal": (gateway,), "operator": (0, who.uid("keyholder"))} if who.enforced else {}
     return KeyholderConfig(
-        directory=settings.keys.directory, kek_file=settings.keys.kek_file, sockets_dir=settings.sockets_directory,
-        create=create, socket_groups=groups, uids=uids, die_with_parent=True, limits=_limits(),
-    )  # fmt: skip
+        directory=settings.keys.directory,
+        kek_file=settings.keys.kek_file,
+        sockets_dir=settings.sockets_directory,
+        create=create,
+        socket_groups=groups,
+        uids=uids,
+        die_with_parent=True,
+        limits=_limits(),
+    )
 
 
 def _limits() -> Limits:
@@ -169,14 +189,24 @@ def settings_body(settings: Settings) -> dict[str, object]:
     """What the keyholder is asked to vouch for: everything of a tenant that decides what may happen to its mail."""
     policy = load_policy(settings.policy.file)
     return {
-        "name": settings.tenant.name, "display_name": settings.tenant.display_name, "phone": settings.tenant.phone,
-        "timezone": settings.tenant.timezone, "domains": list(settings.tenant.domains),
+        "name": settings.tenant.name,
+        "display_name": settings.tenant.display_name,
+        "phone": settings.tenant.phone,
+        "timezone": settings.tenant.timezone,
+        "domains": list(settings.tenant.domains),
         "networks": [str(network) for network in settings.smtp.trusted_networks],
-        "limits": {"max_message_bytes": settings.smtp.max_message_bytes, "max_recipients": settings.smtp.max_recipients},
-        "public_url": settings.portal.public_url, "smarthost": str(settings.courier.smarthost),
-        "smarthost_tls": settings.courier.tls, "policy": policy.name, "policy_version": policy.version,
-        "message_days": settings.policy.message_days, "hold_days": settings.policy.hold_days,
-    }  # fmt: skip
+        "limits": {
+            "max_message_bytes": settings.smtp.max_message_bytes,
+            "max_recipients": settings.smtp.max_recipients,
+        },
+        "public_url": settings.portal.public_url,
+        "smarthost": str(settings.courier.smarthost),
+        "smarthost_tls": settings.courier.tls,
+        "policy": policy.name,
+        "policy_version": policy.version,
+        "message_days": settings.policy.message_days,
+        "hold_days": settings.policy.hold_days,
+    }
 
 
 def read_setup(path: Path) -> Setup:
@@ -185,7 +215,9 @@ def read_setup(path: Path) -> Setup:
         value = json.loads(path.read_text())
         return Setup(str(value["tenant"]), str(value["name"]), str(value["origin"]))
     except (OSError, ValueError, KeyError) as error:
-        raise Misconfigured(f"{path} cannot be read; empty store, vault, spool and key directory and start again") from error
+        raise Misconfigured(
+            f"{path} cannot be read; empty store, vault, spool and key directory and start again"
+        ) from error
 
 
 def _holds(directory: Path) -> bool:

@@ -1,6 +1,7 @@
 """What commands read of an installation: the log's database beside its writer, and the keyholder's own log.
 
-Promises: nothing is written here; what a command must leave in the log (an export, a search) the running gateway writes.
+Promises: nothing is written here; what a command must leave in the log (an export, a search) the running gateway
+writes.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ def audit_installation(args: argparse.Namespace) -> Iterator[Installation]:
             after_search=lambda tenant, query: control(settings, "log.note", {"tenant": tenant, "what": "searched"}),
         )
     except Unavailable as error:
-        raise TryLater("the keyholder does not answer; is 'sealgate serve' running, and are you its user or root?") from error
+        raise TryLater(
+            "the keyholder does not answer; is 'sealgate serve' running, and are you its user or root?"
+        ) from error
     finally:
         keyholder.close()
         store.close()

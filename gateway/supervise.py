@@ -1,6 +1,7 @@
 """The parent of the roles: starts them in order, restarts one that falls over, forwards signals, ends when told.
 
-Promises: the parent itself opens no mail, key or database; a role that dies is started again after a pause that grows to
+Promises: the parent itself opens no mail, key or database; a role that dies is started again after a pause that grows
+to
 30 s, and nothing that it had promised is lost, because every promise is on disk; SIGTERM ends the doors first and the
 keyholder last.
 """
@@ -47,7 +48,11 @@ class Child:
         """Start it and wait for its ready line. Raises TryLater when it ends or says nothing in time."""
         as_user: dict[str, Any] = {}
         if self.identity.uid is not None:
-            as_user = {"user": self.identity.uid, "group": self.identity.gid, "extra_groups": list(self.identity.groups)}
+            as_user = {
+                "user": self.identity.uid,
+                "group": self.identity.gid,
+                "extra_groups": list(self.identity.groups),
+            }
         self.started_at = time.monotonic()
         self.process = subprocess.Popen(
             list(self.argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=self.environ,
@@ -103,7 +108,9 @@ class ChildEnded(TryLater):
 
 
 class Supervisor:
-    """Runs children until a signal. `children` start in order and stop in reverse; `on_start` runs once all are ready."""
+    """Runs children until a signal. `children` start in order and stop in reverse; `on_start` runs once all are
+    ready.
+    """
 
     def __init__(self) -> None:
         self._children: list[Child] = []

@@ -379,6 +379,18 @@ class PortalClient(_Client):
             ),
         )
 
+    def officer_decision(
+        self, tenant: str, user: str, password: str, code: str, network: str, act: str, message: str, reason: str
+    ) -> dict[str, Any]:
+        """As `officer_act`, for an officer who is not signed in: password and TOTP code are spent on this one act."""
+        return cast(
+            "dict[str, Any]",
+            self._call(
+                "officer_decision", tenant=tenant, user=user, password=password, code=code, network=network, act=act,
+                message=message, reason=reason,
+            ),
+        )  # fmt: skip
+
     def officer_act(self, session: str, totp: str, act: str, tenant: str, message: str, reason: str) -> dict[str, Any]:
         """``act``: id of a recorded decision (release or drop) on one held message, proved by a fresh TOTP."""
         return cast(

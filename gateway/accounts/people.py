@@ -31,12 +31,16 @@ class People:
         ).first()
         return str(found[0]) if found else None
 
-    def add(self, tx: Tx, tenant: str, address: str, *, person: str | None = None, name: str = "", language: str = "en") -> str:
+    def add(
+        self, tx: Tx, tenant: str, address: str, *, person: str | None = None, name: str = "", language: str = "en"
+    ) -> str:
         """The person with that address, added when there is none. Inside a transaction, so two callers make one row."""
         known = self.find(tx.conn, tenant, address)
         if known is not None:
             if name:
-                self._rows.update(tx, schema.people, known, name=self._directory.seal(tenant, "people.name", known, name))
+                self._rows.update(
+                    tx, schema.people, known, name=self._directory.seal(tenant, "people.name", known, name)
+                )
             return known
         person = person or self._clock.new_id("per")
         self._rows.insert(

@@ -1,6 +1,7 @@
 """Outbound copies and our own mail to senders: what exactly leaves, written to the outbound spool.
 
-Promises: one copy per protected recipient, holding that recipient's link and no other; RET=HDRS on every copy, so that a
+Promises: one copy per protected recipient, holding that recipient's link and no other; RET=HDRS on every copy, so
+that a
 bounce cannot bring PHI back (RFC 3461 4.3); nothing is sent to the null sender or in answer to an automatic mail; every
 mail of our own carries the log's checkpoint when there is one (DESIGN §5).
 """
@@ -35,9 +36,14 @@ class Copies:
     """Composes and writes. Thread-safe: it holds no state of a message."""
 
     def __init__(
-        self, spool: SpoolWriter, clock: Clock, words: Words, tenants: Callable[[str], TenantView],
-        checkpoint: Callable[[str], str], node: str,
-    ) -> None:  # fmt: skip
+        self,
+        spool: SpoolWriter,
+        clock: Clock,
+        words: Words,
+        tenants: Callable[[str], TenantView],
+        checkpoint: Callable[[str], str],
+        node: str,
+    ) -> None:
         self._spool = spool
         self._clock = clock
         self._words = words
@@ -61,10 +67,15 @@ class Copies:
     ) -> Envelope:
         """The envelope of a copy. Mail of our own goes out with the null reverse-path (RFC 3834 3.3, RFC 3464 2)."""
         return Envelope(
-            tenant=original.tenant, queue=copy, mail_from="" if system else original.mail_from, recipients=recipients,
-            identity=Identity("system") if system else original.identity, arrived_us=self._clock.now_us(), node=self._node,
+            tenant=original.tenant,
+            queue=copy,
+            mail_from="" if system else original.mail_from,
+            recipients=recipients,
+            identity=Identity("system") if system else original.identity,
+            arrived_us=self._clock.now_us(),
+            node=self._node,
             mail_params=params,
-        )  # fmt: skip
+        )
 
     @staticmethod
     def headers_only(params: Params) -> Params:
@@ -86,15 +97,31 @@ class Copies:
         yield from source.chunks(0, source.size)
 
     def secured(
-        self, view: TenantView, envelope: Envelope, message: Message, source: Source, seal: MessageSeal, link: LinkGrant,
-        recipient: Recipient, *, whole_notice: bool, removed: frozenset[Path], neutral: bool,
-    ) -> Iterator[bytes]:  # fmt: skip
+        self,
+        view: TenantView,
+        envelope: Envelope,
+        message: Message,
+        source: Source,
+        seal: MessageSeal,
+        link: LinkGrant,
+        recipient: Recipient,
+        *,
+        whole_notice: bool,
+        removed: frozenset[Path],
+        neutral: bool,
+    ) -> Iterator[bytes]:
         """The copy for one recipient: the mail without its sealed parts, or a notice in place of all of it."""
         facts = NoticeFacts(
-            clinic=view.display_name, recipient=recipient.address, url=f"{view.public_url}/m/{link.token}", files=seal.files,
-            size_bytes=seal.file_bytes, until=self._local(view, seal.expires_us).date(), phone=view.phone,
-            sender=self.sender_name(message), proved=envelope.identity.kind == "app-password",
-        )  # fmt: skip
+            clinic=view.display_name,
+            recipient=recipient.address,
+            url=f"{view.public_url}/m/{link.token}",
+            files=seal.files,
+            size_bytes=seal.file_bytes,
+            until=self._local(view, seal.expires_us).date(),
+            phone=view.phone,
+            sender=self.sender_name(message),
+            proved=envelope.identity.kind == "app-password",
+        )
         top = self.top(view.id, envelope) + self._checkpoint_field(view.id)
         subject = neutral_subject(self._words, view.display_name) if neutral else None
         if not whole_notice:
@@ -125,36 +152,71 @@ class Copies:
         return ending if known else mimetypes.guess_extension(content_type) or ""
 
     def sender_notice(
-        self, view: TenantView, envelope: Envelope, message: Message, kind: str, reference: str,
-        recipients: Iterable[Recipient], found: tuple[Found, ...],
-    ) -> bytes | None:  # fmt: skip
+        self,
+        view: TenantView,
+        envelope: Envelope,
+        message: Message,
+        kind: str,
+        reference: str,
+        recipients: Iterable[Recipient],
+        found: tuple[Found, ...],
+    ) -> bytes | None:
         """Plain words to the sender, or None where nobody may be answered."""
         if not answerable(envelope, message):
             return None
         now = self._clock.now()
-        return sender_notice(self._words, SenderFacts(
-            kind=kind, to=envelope.mail_from, postmaster=f"postmaster@{view.host}", clinic=view.display_name, phone=view.phone,
-            message_id=self._message_id(view), date=format_datetime(now.astimezone(ZoneInfo(view.timezone))),
-            sent_at=format_datetime(self._local(view, envelope.arrived_us)), reference=reference,
-            recipients=tuple(one.address for one in recipients), found=found, days=view.hold_for.days,
-            in_reply_to=message.message_id or "", checkpoint=self._checkpoint(view.id),
-        ))  # fmt: skip
+        return sender_notice(
+            self._words,
+            SenderFacts(
+                kind=kind,
+                to=envelope.mail_from,
+                postmaster=f"postmaster@{view.host}",
+                clinic=view.display_name,
+                phone=view.phone,
+                message_id=self._message_id(view),
+                date=format_datetime(now.astimezone(ZoneInfo(view.timezone))),
+                sent_at=format_datetime(self._local(view, envelope.arrived_us)),
+                reference=reference,
+                recipients=tuple(one.address for one in recipients),
+                found=found,
+                days=view.hold_for.days,
+                in_reply_to=message.message_id or "",
+                checkpoint=self._checkpoint(view.id),
+            ),
+        )
 
     def dsn(
-        self, view: TenantView, envelope: Envelope, message: Message | None, reference: str,
-        failed: tuple[FailedRecipient, ...], action: str = "failed",
-    ) -> bytes | None:  # fmt: skip
+        self,
+        view: TenantView,
+        envelope: Envelope,
+        message: Message | None,
+        reference: str,
+        failed: tuple[FailedRecipient, ...],
+        action: str = "failed",
+    ) -> bytes | None:
         """A delivery status notification, or None for the null sender."""
         if not envelope.mail_from:
             return None
         envid = next((value for name, value in envelope.mail_params if name.upper() == "ENVID"), "")
-        return dsn(self._words, DsnFacts(
-            action=action, to=envelope.mail_from, postmaster=f"postmaster@{view.host}", reporting_mta=view.host,
-            clinic=view.display_name, phone=view.phone, message_id=self._message_id(view),
-            date=format_datetime(self._clock.now().astimezone(ZoneInfo(view.timezone))),
-            arrived=format_datetime(self._local(view, envelope.arrived_us)), reference=reference, recipients=failed,
-            envid=compose.one_line(envid), checkpoint=self._checkpoint(view.id),
-        ), message)  # fmt: skip
+        return dsn(
+            self._words,
+            DsnFacts(
+                action=action,
+                to=envelope.mail_from,
+                postmaster=f"postmaster@{view.host}",
+                reporting_mta=view.host,
+                clinic=view.display_name,
+                phone=view.phone,
+                message_id=self._message_id(view),
+                date=format_datetime(self._clock.now().astimezone(ZoneInfo(view.timezone))),
+                arrived=format_datetime(self._local(view, envelope.arrived_us)),
+                reference=reference,
+                recipients=failed,
+                envid=compose.one_line(envid),
+                checkpoint=self._checkpoint(view.id),
+            ),
+            message,
+        )
 
     def _message_id(self, view: TenantView) -> str:
         return f"<{self._clock.new_id('ntc')}@{view.host}>"

@@ -56,7 +56,9 @@ class MessageSeal:
     def __post_init__(self) -> None:
         self.message = self.message or self.clock.new_id("msg")
 
-    def add(self, kind: str, name: str, media_type: str, chunks: Iterable[bytes], *, public_name: str | None = None) -> str:
+    def add(
+        self, kind: str, name: str, media_type: str, chunks: Iterable[bytes], *, public_name: str | None = None
+    ) -> str:
         """Seal one object and return its id. `public_name` stands on lists when the name itself may be PHI.
 
         Raises TryLater when the vault cannot make it durable.
@@ -65,18 +67,33 @@ class MessageSeal:
         opened = object_share(self._share, tenant=self.tenant, message=self.message, object_id=object_id)
         key = object_key(self._mk, opened, tenant=self.tenant, message=self.message, object_id=object_id, kind=kind)
         stored: Stored = self.vault.seal(key, tenant=self.tenant, object_id=object_id, kind=kind, chunks=chunks)
-        shown = {"name": public_name if public_name is not None else name, "type": media_type, "bytes": stored.plain_bytes}
+        shown = {
+            "name": public_name if public_name is not None else name,
+            "type": media_type,
+            "bytes": stored.plain_bytes,
+        }
         inner = {"name": name, "type": media_type, "bytes": stored.plain_bytes}
         if kind in FILES:
             self.file_bytes += stored.plain_bytes
-        self._objects.append({
-            "id": object_id, "tenant": self.tenant, "message": self.message, "kind": kind, "position": len(self._objects),
-            "blob": stored.blob, "header_tag": stored.header_tag, "sealed_bytes": stored.sealed_bytes,
-            "meta": self._meta().seal(lp("sealgate/objmeta/v1", self.tenant, self.message, object_id), canonical(shown)),
-            "inner_meta": key.value_key("sealgate/inner/v1").seal(
-                lp(self.tenant, object_id, stored.header_tag), canonical(inner)),
-            "created_at": self.clock.now_us(),
-        })  # fmt: skip
+        self._objects.append(
+            {
+                "id": object_id,
+                "tenant": self.tenant,
+                "message": self.message,
+                "kind": kind,
+                "position": len(self._objects),
+                "blob": stored.blob,
+                "header_tag": stored.header_tag,
+                "sealed_bytes": stored.sealed_bytes,
+                "meta": self._meta().seal(
+                    lp("sealgate/objmeta/v1", self.tenant, self.message, object_id), canonical(shown)
+                ),
+                "inner_meta": key.value_key("sealgate/inner/v1").seal(
+                    lp(self.tenant, object_id, stored.header_tag), canonical(inner)
+                ),
+                "created_at": self.clock.now_us(),
+            }
+        )
         return object_id
 
     def link(self, person: str) -> LinkGrant:
@@ -95,11 +112,19 @@ class MessageSeal:
 
     def _grant(self, grant: str, kind: str, person: str | None, secret: bytes) -> None:
         context = WrapContext(self.tenant, self.message, grant, kind, KEY_VERSION)
-        self._grants.append({
-            "id": grant, "tenant": self.tenant, "message": self.message, "person": person, "kind": kind,
-            "wrap": wrap(secret, self._mk, context), "expires_at": self.expires_us, "created_at": self.clock.now_us(),
-            "revoked_at": None,
-        })  # fmt: skip
+        self._grants.append(
+            {
+                "id": grant,
+                "tenant": self.tenant,
+                "message": self.message,
+                "person": person,
+                "kind": kind,
+                "wrap": wrap(secret, self._mk, context),
+                "expires_at": self.expires_us,
+                "created_at": self.clock.now_us(),
+                "revoked_at": None,
+            }
+        )
 
     def _meta(self) -> ValueKey:
         return meta_key(self._share, tenant=self.tenant, message=self.message)
@@ -113,9 +138,15 @@ class MessageSeal:
         """What the keyholder must have before any copy leaves."""
         objects = [DepositObject(row["id"], row["kind"], row["header_tag"]) for row in self._objects]
         return Deposit(
-            tenant=self.tenant, message=self.message, expires_us=self.expires_us, share=self._share,
-            grants=self._deposit_grants, objects=objects, sender_user=sender_user, hold_until_us=hold_until_us,
-        )  # fmt: skip
+            tenant=self.tenant,
+            message=self.message,
+            expires_us=self.expires_us,
+            share=self._share,
+            grants=self._deposit_grants,
+            objects=objects,
+            sender_user=sender_user,
+            hold_until_us=hold_until_us,
+        )
 
     @property
     def objects(self) -> list[dict[str, Any]]:

@@ -35,7 +35,9 @@ def secret_lines(prompts: list[str]) -> list[str]:
     lines = [sys.stdin.readline().rstrip("\n") for _ in prompts]
     for prompt, line in zip(prompts, lines, strict=True):
         if not line:
-            raise Misconfigured(f"{prompt}: nothing on standard input; write one line for each of: {', '.join(prompts)}")
+            raise Misconfigured(
+                f"{prompt}: nothing on standard input; write one line for each of: {', '.join(prompts)}"
+            )
     return lines
 
 
@@ -52,6 +54,8 @@ def keyholder(settings: Settings, call: Callable[[OperatorClient], T]) -> T:
     except Denied as denied:
         raise Misconfigured(WHY.get(denied.reason, f"the keyholder refused: {denied.reason}")) from denied
     except Unavailable as error:
-        raise TryLater("the keyholder does not answer; is 'sealgate serve' running, and are you its user or root?") from error
+        raise TryLater(
+            "the keyholder does not answer; is 'sealgate serve' running, and are you its user or root?"
+        ) from error
     finally:
         client.close()

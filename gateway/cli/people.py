@@ -23,7 +23,9 @@ COLUMNS = ("address", "name", "phone", "language")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    one = actions.add_parser("import", help="a CSV file with the columns address, name, phone, language; may be repeated")
+    one = actions.add_parser(
+        "import", help="a CSV file with the columns address, name, phone, language; may be repeated"
+    )
     one.add_argument("file", metavar="FILE.csv", type=Path)
     one.add_argument("--region", default="US", help="country of numbers without one (default US)")
     add_config(one)
@@ -58,7 +60,9 @@ def read(path: Path, region: str) -> list[tuple[str, str, str, str]]:
                 if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", address):
                     raise Misconfigured(f"{path}, line {line}: 'address' is not a mail address")
                 phone = _phone((row.get("phone") or "").strip(), region, f"{path}, line {line}")
-                found.append((address, (row.get("name") or "").strip(), phone, (row.get("language") or "en").strip() or "en"))
+                found.append(
+                    (address, (row.get("name") or "").strip(), phone, (row.get("language") or "en").strip() or "en")
+                )
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise Misconfigured(f"{path} cannot be read as CSV in UTF-8") from error
     return found

@@ -24,7 +24,9 @@ EX_DATAERR, EX_NOINPUT = 65, 66
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--jsonl", action="store_true", help='one object a line: {"id", "text"} or {"id", "subject", "body"}')
+    parser.add_argument(
+        "--jsonl", action="store_true", help='one object a line: {"id", "text"} or {"id", "subject", "body"}'
+    )
     parser.add_argument("--json", action="store_true", help="print JSON for programs, one object a file")
     parser.add_argument("paths", metavar="PATH", nargs="*", help="file or .eml; standard input when there is none")
 
@@ -52,7 +54,10 @@ def scan_object(item: Any) -> dict[str, Any]:
         "id": item.get("id"),
         "phi": found.phi,
         "score": found.score,
-        "spans": [{"start": one.start, "end": one.end, "type": one.kind, "confidence": round(one.confidence, 3)} for one in spans_of(text)],
+        "spans": [
+            {"start": one.start, "end": one.end, "type": one.kind, "confidence": round(one.confidence, 3)}
+            for one in spans_of(text)
+        ],
         "unread": [f"{one.place}: {one.reason}" for one in found.unread],
     }
 
@@ -76,8 +81,17 @@ def _lines(args: argparse.Namespace) -> int:
                     answer = scan_object(json.loads(line))
                 except ValueError:
                     code = EX_DATAERR
-                    print(f"sealgate scan: line {number} is not an object with text, or with subject and body", file=sys.stderr)
-                    answer = {"id": None, "phi": False, "score": 0.0, "spans": [], "unread": [f"line {number}: not readable"]}
+                    print(
+                        f"sealgate scan: line {number} is not an object with text, or with subject and body",
+                        file=sys.stderr,
+                    )
+                    answer = {
+                        "id": None,
+                        "phi": False,
+                        "score": 0.0,
+                        "spans": [],
+                        "unread": [f"line {number}: not readable"],
+                    }
                 print(json.dumps(answer, ensure_ascii=False), flush=True)
     except OSError as error:
         print(f"sealgate scan: {error.filename}: {error.strerror}", file=sys.stderr)

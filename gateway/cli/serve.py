@@ -35,8 +35,8 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     if args.role in ("worker", "portal"):
         raise Misconfigured(
-            f"--role {args.role} alone needs PostgreSQL, because several processes writing one SQLite file wait on each other "
-            "for seconds; on SQLite run --role gateway, which is both. Separate worker and portal processes are not in "
+            f"--role {args.role} alone needs PostgreSQL, because several processes writing one SQLite "
+            "file wait on each other for seconds; on SQLite run --role gateway, which is both. Separate worker and portal processes are not in "
             "this release"
         )
     if args.role == "smtp":
@@ -48,7 +48,15 @@ def run(args: argparse.Namespace) -> int:
 
         return run_gateway(settings)
     if args.role == "keyholder":
-        command = [sys.executable, "-P", "-s", "-m", "keys.keyholder", "--config", str(keyholder_file(settings.keys.directory))]
+        command = [
+            sys.executable,
+            "-P",
+            "-s",
+            "-m",
+            "keys.keyholder",
+            "--config",
+            str(keyholder_file(settings.keys.directory)),
+        ]
         os.execv(command[0], command)  # noqa: S606 - the keyholder is its own program
     from gateway.launch import launch
 

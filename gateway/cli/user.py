@@ -65,7 +65,9 @@ def _add(settings: Settings, args: argparse.Namespace) -> dict[str, Any]:
     password = _password(args)
     known = [args.address, *args.address.split("@"), settings.tenant.name, settings.tenant.display_name, args.name]
     if len(password) < 8 or zxcvbn(password[:72], user_inputs=[word for word in known if word])["score"] < 3:
-        raise Misconfigured("this password is easy to guess: use four unrelated words, or let a password manager make one")
+        raise Misconfigured(
+            "this password is easy to guess: use four unrelated words, or let a password manager make one"
+        )
     user = SystemClock().new_id("usr")
     tenant = _tenant(settings)
     made = keyholder(settings, lambda keys: keys.add_user(tenant, user, args.role, password, name=args.address))

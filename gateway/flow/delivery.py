@@ -48,19 +48,26 @@ class Pauses:
     give_up: timedelta
 
     def after(self, attempts: int) -> timedelta:
-        """Pause after that many attempts: doubling, with a quarter of jitter so that a recovered host is not stormed."""
+        """Pause after that many attempts: doubling, with jitter so that a recovered host is not stormed."""
         doubled: timedelta = self.first * float(2 ** min(attempts, 20))
-        return min(doubled, self.most) * random.uniform(0.75, 1.25)
+        return min(doubled, self.most) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
 
 
 class Deliverer:
     """Threads that take jobs and settle them."""
 
     def __init__(
-        self, store: Store, records: Records, spools: dict[str, SpoolReader], couriers: Callable[[str], Courier],
-        returner: Returner, clock: Clock, pauses: Pauses, threads: int,
+        self,
+        store: Store,
+        records: Records,
+        spools: dict[str, SpoolReader],
+        couriers: Callable[[str], Courier],
+        returner: Returner,
+        clock: Clock,
+        pauses: Pauses,
+        threads: int,
         top: Callable[[str, Envelope], bytes],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._store = store
         self._records = records
         self._spools = spools
@@ -111,10 +118,15 @@ class Deliverer:
             grouped[key].append(self._records.target(row))
             system = row["treatment"] == "notice"
             jobs[key] = Job(
-                tenant=row["tenant"], message=row["message"], item=key[2], direction=key[1],
-                mail_from="" if system else self._records.sender(message), mail_params=self._records.opened(row)[1],
-                targets=(), accepted_us=message["received_at"],
-            )  # fmt: skip
+                tenant=row["tenant"],
+                message=row["message"],
+                item=key[2],
+                direction=key[1],
+                mail_from="" if system else self._records.sender(message),
+                mail_params=self._records.opened(row)[1],
+                targets=(),
+                accepted_us=message["received_at"],
+            )
         return [replace(job, targets=tuple(grouped[key])) for key, job in jobs.items()]
 
     def _serve(self) -> None:
@@ -140,10 +152,14 @@ class Deliverer:
                 source = item.source
                 top = self._top(job.tenant, item.envelope) if job.direction == "in" else b""
                 outbound = Outbound(
-                    mail_from=job.mail_from, mail_params=job.mail_params,
-                    recipients=tuple(Addressee(t.recipient.address, t.recipient.params, t.delivery) for t in job.targets), size=len(top) + source.size,
+                    mail_from=job.mail_from,
+                    mail_params=job.mail_params,
+                    recipients=tuple(
+                        Addressee(t.recipient.address, t.recipient.params, t.delivery) for t in job.targets
+                    ),
+                    size=len(top) + source.size,
                     chunks=lambda: _chunks(top, source),
-                )  # fmt: skip
+                )
                 head = source.read(0, min(source.size, HEAD_BYTES))
                 outcomes = [one.outcome for one in self._couriers(job.tenant).deliver(outbound)]
         except Tampered:
@@ -175,13 +191,30 @@ class Deliverer:
         written = None
         if failures:
             written = self._returner.write(
-                tenant=job.tenant, message=job.message, mail_from=job.mail_from, mail_params=job.mail_params,
-                arrived_us=job.accepted_us, node=self._records.node, failures=failures, head=head,
-            )  # fmt: skip
-        notice = None if written is None else self._records.delivery(
-            id=self._clock.new_id("dlv"), tenant=job.tenant, message=job.message, recipient=written.recipient, mail_params=(),
-            treatment="notice", state="ready", copy=written.copy, now_us=now,
-        )  # fmt: skip
+                tenant=job.tenant,
+                message=job.message,
+                mail_from=job.mail_from,
+                mail_params=job.mail_params,
+                arrived_us=job.accepted_us,
+                node=self._records.node,
+                failures=failures,
+                head=head,
+            )
+        notice = (
+            None
+            if written is None
+            else self._records.delivery(
+                id=self._clock.new_id("dlv"),
+                tenant=job.tenant,
+                message=job.message,
+                recipient=written.recipient,
+                mail_params=(),
+                treatment="notice",
+                state="ready",
+                copy=written.copy,
+                now_us=now,
+            )
+        )
 
         def work(tx: Tx) -> None:
             for target, outcome in settled:
@@ -194,7 +227,9 @@ class Deliverer:
         self._store.run(work)
         if written is not None and notice is not None:
             target = Target(notice["id"], written.recipient, "notice", 0)
-            self.submit([replace(job, item=written.copy, direction="out", mail_from="", mail_params=(), targets=(target,))])
+            self.submit(
+                [replace(job, item=written.copy, direction="out", mail_from="", mail_params=(), targets=(target,))]
+            )
         if all(not isinstance(outcome, Deferred) for _, outcome in settled):
             self._erase(job)
 
@@ -225,23 +260,41 @@ class Deliverer:
             state = row["state"] if row is not None else state
         else:
             self._records.rows.update(
-                tx, schema.deliveries, target.delivery, state=state, status=status, attempts=attempts, next_at=next_at,
+                tx,
+                schema.deliveries,
+                target.delivery,
+                state=state,
+                status=status,
+                attempts=attempts,
+                next_at=next_at,
                 settled_at=settled_at,
-            )  # fmt: skip
+            )
         evidence = outcome.evidence if isinstance(outcome, Delivered) else None
         proof = f"{evidence.tls_version or 'no TLS'}" if evidence is not None else ""
-        self._records.log.append(tx, Event(
-            action=action, tenant=job.tenant, object=target.delivery, actor=GATEWAY, request=job.message,
-            outcome=_WORD[type(outcome)],
-            reason=" ".join(word for word in (status, proof) if word),
-        ))  # fmt: skip
+        self._records.log.append(
+            tx,
+            Event(
+                action=action,
+                tenant=job.tenant,
+                object=target.delivery,
+                actor=GATEWAY,
+                request=job.message,
+                outcome=_WORD[type(outcome)],
+                reason=" ".join(word for word in (status, proof) if word),
+            ),
+        )
 
     def _tampered(self, tx: Tx, job: Job) -> None:
         for target in job.targets:
             self._records.rows.update(
-                tx, schema.deliveries, target.delivery, state="deferred", attempts=target.attempts + 1,
-                next_at=self._clock.now_us() + self._pauses.most // timedelta(microseconds=1), status="4.3.0",
-            )  # fmt: skip
+                tx,
+                schema.deliveries,
+                target.delivery,
+                state="deferred",
+                attempts=target.attempts + 1,
+                next_at=self._clock.now_us() + self._pauses.most // timedelta(microseconds=1),
+                status="4.3.0",
+            )
         event = Event(action=Action.TAMPER_FOUND, tenant=job.tenant, object=job.item, actor=GATEWAY, outcome="refused")
         self._records.log.append(tx, event)
 

@@ -42,7 +42,9 @@ class Epochs:
             for row in self._keyholder.epochs(self._node):
                 key = BoxKey.from_private(base64.b64decode(row["private"]))
                 signature = base64.b64decode(row["signature"])
-                verify_signature(self._public, signature, "sealgate/epoch/v1", self._node, int(row["epoch"]), key.public)
+                verify_signature(
+                    self._public, signature, "sealgate/epoch/v1", self._node, int(row["epoch"]), key.public
+                )
                 found[int(row["epoch"])] = key
         with self._lock:
             self._keys = found

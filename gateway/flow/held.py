@@ -1,6 +1,7 @@
 """Held mail: listed, released by an officer's recorded act, dropped, or returned to its sender when its time is over.
 
-Promises: what is held opens only with the R that the keyholder gives for an act it recorded itself; a release makes a new
+Promises: what is held opens only with the R that the keyholder gives for an act it recorded itself; a release makes a
+new
 message with new keys and goes through the same steps as any mail; R is destroyed once the copies are durable; nobody
 reads the mail by releasing it. DESIGN §4 (`review`), §3 (held mail).
 """
@@ -76,9 +77,18 @@ class Held:
     """What can be done with held mail. Thread-safe."""
 
     def __init__(
-        self, *, store: Store, records: Records, vault: Vault, keyholder: WorkerClient, outbound: Outbound,
-        returner: Returner, deliverer: Deliverer, tenants: Callable[[str], TenantView], clock: Clock,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        store: Store,
+        records: Records,
+        vault: Vault,
+        keyholder: WorkerClient,
+        outbound: Outbound,
+        returner: Returner,
+        deliverer: Deliverer,
+        tenants: Callable[[str], TenantView],
+        clock: Clock,
+    ) -> None:
         self._store = store
         self._records = records
         self._vault = vault
@@ -106,7 +116,9 @@ class Held:
         return row
 
     def release(self, tenant: str, message: str, act: str, officer: str, *, as_is: bool) -> str:
-        """Send it: protected (a secure message), or as it came. Returns the new message's id. Raises NotApproved, TryLater."""
+        """Send it: protected (a secure message), or as it came. Returns the new message's id. Raises NotApproved,
+        TryLater.
+        """
         row = self.need(tenant, message)
         view = self._tenants(tenant)
         try:
@@ -121,9 +133,16 @@ class Held:
             parsed = self._outbound.parse(source)
             retry = self._records.directory.index(tenant, f"released {message}")
             piece = self._outbound.piece(
-                view, envelope, source, parsed, retry, parent=message, spooled=False,
-                adjust=lambda decision: _released(decision, as_is), release=_released(None, as_is),
-            )  # fmt: skip
+                view,
+                envelope,
+                source,
+                parsed,
+                retry,
+                parent=message,
+                spooled=False,
+                adjust=lambda decision: _released(decision, as_is),
+                release=_released(None, as_is),
+            )
 
             def more(tx: Tx) -> None:
                 self._end(tx, row, deliveries, "released", Actor("user", officer), Action.MESSAGE_RELEASED, act)
@@ -136,16 +155,20 @@ class Held:
 
     def drop(self, tenant: str, message: str, act: str, officer: str) -> None:
         """Do not send it; the sender is told, the contents are destroyed."""
-        self._give_up(self.need(tenant, message), "dropped", "dropped", Actor("user", officer), Action.MESSAGE_DROPPED, act)
+        self._give_up(
+            self.need(tenant, message), "dropped", "dropped", Actor("user", officer), Action.MESSAGE_DROPPED, act
+        )
 
     def return_expired(self) -> int:
         """Return what was held too long, and finish what a crash left half done."""
         table = schema.messages
         with self._store.reading() as conn:
             late = self._records.rows.find(
-                conn, select(table).where(table.c.state == "held", table.c.hold_until < self._clock.now_us()))
+                conn, select(table).where(table.c.state == "held", table.c.hold_until < self._clock.now_us())
+            )
             ended = self._records.rows.find(
-                conn, select(table).where(table.c.state.in_(ENDED), table.c.hold_until.is_not(None)))
+                conn, select(table).where(table.c.state.in_(ENDED), table.c.hold_until.is_not(None))
+            )
         for row in late:
             self._give_up(row, "returned", "held_expired", GATEWAY, Action.MESSAGE_RETURNED, "")
         for row in ended:
@@ -156,15 +179,28 @@ class Held:
         envelope, deliveries = self._envelope(row)
         failures = [Failure(recipient, "5.7.1") for recipient in envelope.recipients]
         written = self._returner.write(
-            tenant=row["tenant"], message=row["id"], mail_from=envelope.mail_from, mail_params=envelope.mail_params,
-            arrived_us=row["received_at"], node=row["node"], failures=failures, reason=reason,
-        )  # fmt: skip
+            tenant=row["tenant"],
+            message=row["id"],
+            mail_from=envelope.mail_from,
+            mail_params=envelope.mail_params,
+            arrived_us=row["received_at"],
+            node=row["node"],
+            failures=failures,
+            reason=reason,
+        )
         notice: dict[str, Any] | None = None
         if written is not None:
             notice = self._records.delivery(
-                id=self._clock.new_id("dlv"), tenant=row["tenant"], message=row["id"], recipient=written.recipient,
-                mail_params=(), treatment="notice", state="ready", copy=written.copy, now_us=self._clock.now_us(),
-            )  # fmt: skip
+                id=self._clock.new_id("dlv"),
+                tenant=row["tenant"],
+                message=row["id"],
+                recipient=written.recipient,
+                mail_params=(),
+                treatment="notice",
+                state="ready",
+                copy=written.copy,
+                now_us=self._clock.now_us(),
+            )
 
         def work(tx: Tx) -> None:
             self._end(tx, row, deliveries, state, actor, action, act)
@@ -174,22 +210,31 @@ class Held:
         self._store.run(work)
         if written is not None and notice is not None:
             target = Target(notice["id"], written.recipient, "notice", 0)
-            self._deliverer.submit([Job(
-                tenant=row["tenant"], message=row["id"], item=written.copy, direction="out", mail_from="", mail_params=(),
-                targets=(target,), accepted_us=self._clock.now_us(),
-            )])  # fmt: skip
+            self._deliverer.submit(
+                [
+                    Job(
+                        tenant=row["tenant"],
+                        message=row["id"],
+                        item=written.copy,
+                        direction="out",
+                        mail_from="",
+                        mail_params=(),
+                        targets=(target,),
+                        accepted_us=self._clock.now_us(),
+                    )
+                ]
+            )
         self._forget(row)
 
-    def _end(
-        self, tx: Tx, row: Row, deliveries: list[Row], state: str, actor: Actor, action: Action, act: str
-    ) -> None:
+    def _end(self, tx: Tx, row: Row, deliveries: list[Row], state: str, actor: Actor, action: Action, act: str) -> None:
         current = self._records.rows.get(tx.conn, schema.messages, row["id"])
         if current is None or current["state"] != "held":
             raise NotHeld("settled meanwhile")
         self._records.rows.update(tx, schema.messages, row["id"], state=state)
         for delivery in deliveries:
             self._records.rows.update(
-                tx, schema.deliveries, delivery["id"], state=state, settled_at=self._clock.now_us())
+                tx, schema.deliveries, delivery["id"], state=state, settled_at=self._clock.now_us()
+            )
         self._records.log.append(tx, Event(action, row["tenant"], row["id"], actor, request=act, policy=row["policy"]))
 
     def _forget(self, row: Row) -> None:
@@ -198,7 +243,9 @@ class Held:
             self._keyholder.held_done(row["tenant"], row["id"])
             with self._store.reading() as conn:
                 links = conn.execute(
-                    select(schema.grants.c.id).where(schema.grants.c.message == row["id"], schema.grants.c.kind == "link")
+                    select(schema.grants.c.id).where(
+                        schema.grants.c.message == row["id"], schema.grants.c.kind == "link"
+                    )
                 ).first()
             if links is None:  # a message held for one and secured for another lives on for the other
                 self._keyholder.destroy_message(row["tenant"], row["id"])
@@ -207,38 +254,68 @@ class Held:
     def _open(self, row: Row, given: dict[str, Any]) -> Reader:
         with self._store.reading() as conn:
             objects = self._records.rows.find(
-                conn, select(schema.objects).where(schema.objects.c.message == row["id"], schema.objects.c.kind == "original"))
+                conn,
+                select(schema.objects).where(
+                    schema.objects.c.message == row["id"], schema.objects.c.kind == "original"
+                ),
+            )
             grants = self._records.rows.find(
-                conn, select(schema.grants).where(schema.grants.c.message == row["id"], schema.grants.c.kind == "review"))
+                conn,
+                select(schema.grants).where(schema.grants.c.message == row["id"], schema.grants.c.kind == "review"),
+            )
         if not objects or not grants:
             raise TryLater("the held original is not there")
         original, grant = objects[-1], grants[-1]
         tenant, message = row["tenant"], row["id"]
-        mk = unwrap(base64.b64decode(given["secret"]), grant["wrap"], WrapContext(tenant, message, grant["id"], "review", 1))
+        mk = unwrap(
+            base64.b64decode(given["secret"]), grant["wrap"], WrapContext(tenant, message, grant["id"], "review", 1)
+        )
         share = base64.b64decode(given["shares"][original["id"]])
         key = object_key(mk, share, tenant=tenant, message=message, object_id=original["id"], kind="original")
         return self._vault.open(
-            key, tenant=tenant, object_id=original["id"], kind="original", blob=original["blob"],
-            header_tag=original["header_tag"], sealed_bytes=original["sealed_bytes"],
-        )  # fmt: skip
+            key,
+            tenant=tenant,
+            object_id=original["id"],
+            kind="original",
+            blob=original["blob"],
+            header_tag=original["header_tag"],
+            sealed_bytes=original["sealed_bytes"],
+        )
 
     def _envelope(self, row: Row) -> tuple[Envelope, list[Row]]:
         with self._store.reading() as conn:
             deliveries = [one for one in self._records.deliveries(conn, row["id"]) if one["state"] == "held"]
         opened = [self._records.opened(one) for one in deliveries]
         return Envelope(
-            tenant=row["tenant"], queue=row["queue"], mail_from=self._records.sender(row),
-            recipients=tuple(recipient for recipient, _ in opened), identity=Identity("held", row["user"]),
-            arrived_us=row["received_at"], node=row["node"], mail_params=opened[0][1] if opened else (),
-        ), deliveries  # fmt: skip
+            tenant=row["tenant"],
+            queue=row["queue"],
+            mail_from=self._records.sender(row),
+            recipients=tuple(recipient for recipient, _ in opened),
+            identity=Identity("held", row["user"]),
+            arrived_us=row["received_at"],
+            node=row["node"],
+            mail_params=opened[0][1] if opened else (),
+        ), deliveries
 
 
 def _released(decision: Decision | None, as_is: bool) -> Decision:
     """What an officer's release makes of a decision: everything sealed, or everything as it came."""
     if as_is:
-        made = Decision(treatment="as-is", sealed_parts=frozenset(), neutral_subject=False, rule="released-as-is",
-                        policy="officer", reasons=("released by an officer",))  # fmt: skip
+        made = Decision(
+            treatment="as-is",
+            sealed_parts=frozenset(),
+            neutral_subject=False,
+            rule="released-as-is",
+            policy="officer",
+            reasons=("released by an officer",),
+        )
     else:
-        made = Decision(treatment="secure", sealed_parts=frozenset(), neutral_subject=True, rule="released-protected",
-                        policy="officer", reasons=("released by an officer",))  # fmt: skip
+        made = Decision(
+            treatment="secure",
+            sealed_parts=frozenset(),
+            neutral_subject=True,
+            rule="released-protected",
+            policy="officer",
+            reasons=("released by an officer",),
+        )
     return made if decision is None else replace(made, policy=decision.policy)

@@ -30,6 +30,7 @@ from gateway.store.database import Store, Tx
 from keys.encoding import parse_canonical
 
 OPERATOR = Actor("operator", "")
+NOT_A_PROOF = ("role", "not-officer", "not-held", "not-allowed")
 
 
 class ProofRefused(Refused):
@@ -40,10 +41,21 @@ class Office:
     """The commands' side of the running gateway."""
 
     def __init__(
-        self, *, store: Store, records: Records, people: People, users: Users, held: Held, portal_keys: PortalClient,
-        audit: AuditLog, sequencer: Sequencer, deliverer: Deliverer,
-        tenants: Callable[[], list[TenantView]], clock: Clock, refresh: Callable[[], None],
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        store: Store,
+        records: Records,
+        people: People,
+        users: Users,
+        held: Held,
+        portal_keys: PortalClient,
+        audit: AuditLog,
+        sequencer: Sequencer,
+        deliverer: Deliverer,
+        tenants: Callable[[], list[TenantView]],
+        clock: Clock,
+        refresh: Callable[[], None],
+    ) -> None:
         self._store = store
         self._records = records
         self._people = people
@@ -60,11 +72,17 @@ class Office:
     def commands(self) -> dict[str, Command]:
         """By name, as the control socket calls them."""
         return {
-            "queue.list": self.queue_list, "queue.show": self.queue_show, "queue.retry": self.queue_retry,
-            "queue.release": lambda given: self.decide(given, "release"), "queue.drop": lambda given: self.decide(given, "drop"),
-            "user.record": self.user_record, "user.changed": self.user_changed, "user.find": self.user_find,
-            "person.record": self.person_record, "log.note": self.log_note,
-        }  # fmt: skip
+            "queue.list": self.queue_list,
+            "queue.show": self.queue_show,
+            "queue.retry": self.queue_retry,
+            "queue.release": lambda given: self.decide(given, "release"),
+            "queue.drop": lambda given: self.decide(given, "drop"),
+            "user.record": self.user_record,
+            "user.changed": self.user_changed,
+            "user.find": self.user_find,
+            "person.record": self.person_record,
+            "log.note": self.log_note,
+        }
 
     # the queue
 
@@ -75,12 +93,23 @@ class Office:
             held = [self._shown(row) for row in self._held.rows(conn, view.id)]
             table = schema.deliveries
             waiting = self._records.rows.find(
-                conn, select(table).where(table.c.tenant == view.id, table.c.state.in_(("ready", "deferred")))
-                .order_by(table.c.created_at).limit(1000))  # fmt: skip
+                conn,
+                select(table)
+                .where(table.c.tenant == view.id, table.c.state.in_(("ready", "deferred")))
+                .order_by(table.c.created_at)
+                .limit(1000),
+            )
         return held + [
-            {"id": row["message"], "delivery": row["id"], "state": row["state"], "attempts": row["attempts"],
-             "status": row["status"] or "", "next_at": _when(row["next_at"])} for row in waiting
-        ]  # fmt: skip
+            {
+                "id": row["message"],
+                "delivery": row["id"],
+                "state": row["state"],
+                "attempts": row["attempts"],
+                "status": row["status"] or "",
+                "next_at": _when(row["next_at"]),
+            }
+            for row in waiting
+        ]
 
     def queue_show(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """One message: why it is where it is, in kinds and places."""
@@ -92,10 +121,16 @@ class Office:
             deliveries = self._records.deliveries(conn, row["id"])
         return self._shown(row) | {
             "deliveries": [
-                {"delivery": one["id"], "treatment": one["treatment"], "state": one["state"], "attempts": one["attempts"],
-                 "status": one["status"] or ""} for one in deliveries
+                {
+                    "delivery": one["id"],
+                    "treatment": one["treatment"],
+                    "state": one["state"],
+                    "attempts": one["attempts"],
+                    "status": one["status"] or "",
+                }
+                for one in deliveries
             ]
-        }  # fmt: skip
+        }
 
     def queue_retry(self, given: Mapping[str, Any]) -> dict[str, int]:
         """Try deferred deliveries now: those of one message, or all."""
@@ -127,16 +162,21 @@ class Office:
         try:
             with answering():
                 answer = self._portal_keys.officer_decision(
-                    view.id, str(user["id"]) if user is not None else "usr_0000000000000000", str(given["password"]),
-                    str(given["totp"]), "local", act, message, str(given.get("reason") or ""),
-                )  # fmt: skip
+                    view.id,
+                    str(user["id"]) if user is not None else "usr_0000000000000000",
+                    str(given["password"]),
+                    str(given["totp"]),
+                    "local",
+                    act,
+                    message,
+                    str(given.get("reason") or ""),
+                )
         except Denied as denied:
-            self._store.run(lambda tx: self._audit.append(tx, Event(
-                Action.SESSION_REFUSED, view.id, message, Actor("user", str(user["id"]) if user is not None else ""),
-                outcome="refused", reason=denied.reason)))  # fmt: skip
-            if denied.reason in ("role", "not-officer", "not-held", "not-allowed"):
-                raise Refused(denied.reason) from denied
-            raise ProofRefused(denied.reason) from denied
+            reason = denied.reason
+            actor = Actor("user", str(user["id"]) if user is not None else "")
+            event = Event(Action.SESSION_REFUSED, view.id, message, actor, outcome="refused", reason=reason)
+            self._store.run(lambda tx: self._audit.append(tx, event))
+            raise (Refused if reason in NOT_A_PROOF else ProofRefused)(reason) from denied
         assert user is not None
         if act == "release":
             new = self._held.release(view.id, message, answer["act"], user["id"], as_is=bool(given.get("as_is")))
@@ -151,8 +191,17 @@ class Office:
         view = self._tenant(given)
 
         def work(tx: Tx) -> None:
-            self._users.add(tx, view.id, str(given["address"]), str(given["role"]), user=str(given["id"]), name=str(given.get("name") or ""))
-            self._audit.append(tx, Event(Action.USER_ADDED, view.id, str(given["id"]), OPERATOR, reason=str(given["role"])))
+            self._users.add(
+                tx,
+                view.id,
+                str(given["address"]),
+                str(given["role"]),
+                user=str(given["id"]),
+                name=str(given.get("name") or ""),
+            )
+            self._audit.append(
+                tx, Event(Action.USER_ADDED, view.id, str(given["id"]), OPERATOR, reason=str(given["role"]))
+            )
 
         self._store.run(work)
         return {"id": str(given["id"])}
@@ -170,7 +219,11 @@ class Office:
         """Note that the keyholder changed a user (app password, disabled); smtp hears of it with the next snapshot."""
         view = self._tenant(given)
         user, what = str(given["id"]), str(given["what"])
-        actions = {"app-password": Action.USER_APP_PASSWORD, "disabled": Action.USER_DISABLED, "password": Action.USER_CHANGED}
+        actions = {
+            "app-password": Action.USER_APP_PASSWORD,
+            "disabled": Action.USER_DISABLED,
+            "password": Action.USER_CHANGED,
+        }
         if what not in actions:
             raise Misconfigured("unknown change of a user")
 
@@ -191,7 +244,8 @@ class Office:
             address = str(given["address"])
             known = self._people.find(tx.conn, view.id, address)
             person = self._people.add(
-                tx, view.id, address, name=str(given.get("name") or ""), language=str(given.get("language") or "en"))
+                tx, view.id, address, name=str(given.get("name") or ""), language=str(given.get("language") or "en")
+            )
             action = Action.PERSON_ADDED if known is None else Action.PERSON_CHANGED
             self._audit.append(tx, Event(action, view.id, person, OPERATOR))
             return person
@@ -220,10 +274,15 @@ class Office:
     def _shown(row: Any) -> dict[str, Any]:
         found = parse_canonical(row["findings"].encode())
         return {
-            "id": row["id"], "state": row["state"], "rule": row["rule"], "policy": row["policy"], "found": found,
-            "bytes": row["size_bytes"], "received_at": _when(row["received_at"]),
+            "id": row["id"],
+            "state": row["state"],
+            "rule": row["rule"],
+            "policy": row["policy"],
+            "found": found,
+            "bytes": row["size_bytes"],
+            "received_at": _when(row["received_at"]),
             "hold_until": _when(row["hold_until"]) if row["hold_until"] else None,
-        }  # fmt: skip
+        }
 
 
 def _when(at_us: int) -> str:

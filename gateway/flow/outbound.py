@@ -44,18 +44,34 @@ from gateway.words import Words
 log = Log("gateway.outbound")
 RETRY_WINDOW_US = 5 * 86_400 * 1_000_000  # as long as a sending MTA keeps trying (RFC 5321 4.5.4.1)
 TRIES_BEFORE_HOLD = 3
-UNPROCESSABLE = Decision(treatment="hold", sealed_parts=frozenset(), neutral_subject=True, rule="cannot-be-processed",
-                         policy="built-in", reasons=("it could not be processed",))  # fmt: skip
+UNPROCESSABLE = Decision(
+    treatment="hold",
+    sealed_parts=frozenset(),
+    neutral_subject=True,
+    rule="cannot-be-processed",
+    policy="built-in",
+    reasons=("it could not be processed",),
+)
 
 
 class Outbound:
     """Takes spooled items through to their transaction. Thread-safe."""
 
     def __init__(
-        self, *, store: Store, records: Records, users: Users, directory: Directory, spool: SpoolReader, isolated: Isolated,
-        treatment: Treatment, deliverer: Deliverer, tenants: Callable[[str], TenantView], clock: Clock,
+        self,
+        *,
+        store: Store,
+        records: Records,
+        users: Users,
+        directory: Directory,
+        spool: SpoolReader,
+        isolated: Isolated,
+        treatment: Treatment,
+        deliverer: Deliverer,
+        tenants: Callable[[str], TenantView],
+        clock: Clock,
         words: Words,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._store = store
         self._records = records
         self._users = users
@@ -135,10 +151,19 @@ class Outbound:
         return scanner.close()
 
     def piece(
-        self, view: TenantView, envelope: Envelope, source: Source, message: Message, retry: bytes, *,
-        forced: Decision | None = None, parent: str | None = None, spooled: bool = True,
-        adjust: Callable[[Decision], Decision] = lambda decision: decision, release: Decision | None = None,
-    ) -> Piece:  # fmt: skip
+        self,
+        view: TenantView,
+        envelope: Envelope,
+        source: Source,
+        message: Message,
+        retry: bytes,
+        *,
+        forced: Decision | None = None,
+        parent: str | None = None,
+        spooled: bool = True,
+        adjust: Callable[[Decision], Decision] = lambda decision: decision,
+        release: Decision | None = None,
+    ) -> Piece:
         """Steps 4 to 7 of one message: everything durable that its transaction will name.
 
         `forced` decides for every recipient without reading, and then the message is sealed whole; `adjust` is what an
@@ -167,11 +192,28 @@ class Outbound:
                 decisions[number] = adjust(decide(view.policy, mail, factual.recipient_facts(view, recipient.address)))
         reached(6)
         row = self._row(view, envelope, message, source, retry, decisions, assessment, parent)
-        piece = Piece(view, envelope, source, message, reading, decisions, Prepared(row), assessment=assessment, parent=parent,
-                      spooled=spooled, unread_whole=forced is not None)  # fmt: skip
+        piece = Piece(
+            view,
+            envelope,
+            source,
+            message,
+            reading,
+            decisions,
+            Prepared(row),
+            assessment=assessment,
+            parent=parent,
+            spooled=spooled,
+            unread_whole=forced is not None,
+        )
         actor = Actor("user", row["user"]) if row["user"] else Actor("sender", "")
         piece.prepared.event(
-            Action.MESSAGE_ACCEPTED, row["id"], actor, request=envelope.queue, reason=envelope.identity.kind, bytes=source.size)
+            Action.MESSAGE_ACCEPTED,
+            row["id"],
+            actor,
+            request=envelope.queue,
+            reason=envelope.identity.kind,
+            bytes=source.size,
+        )
         self._treatment.treat(piece)
         reached(7)
         return piece
@@ -188,23 +230,45 @@ class Outbound:
         self._deliverer.submit(piece.jobs)
 
     def _row(
-        self, view: TenantView, envelope: Envelope, message: Message, source: Source, retry: bytes,
-        decisions: Mapping[int, Decision], assessment: Assessment | None, parent: str | None,
-    ) -> dict[str, Any]:  # fmt: skip
+        self,
+        view: TenantView,
+        envelope: Envelope,
+        message: Message,
+        source: Source,
+        retry: bytes,
+        decisions: Mapping[int, Decision],
+        assessment: Assessment | None,
+        parent: str | None,
+    ) -> dict[str, Any]:
         id = self._clock.new_id("msg")
         with self._store.reading() as conn:
             user = self._user(conn, envelope)
         first = decisions[0] if decisions else UNPROCESSABLE
         return {
-            "id": id, "tenant": view.id, "node": envelope.node, "queue": envelope.queue, "parent": parent, "user": user,
+            "id": id,
+            "tenant": view.id,
+            "node": envelope.node,
+            "queue": envelope.queue,
+            "parent": parent,
+            "user": user,
             "sender": self._directory.seal(view.id, "messages", id, envelope.mail_from),
-            "sender_index": self._directory.index(view.id, envelope.mail_from), "identity": envelope.identity.kind,
-            "retry_key": retry, "message_id_index": self._directory.keyed(view.id, "message-id", message.message_id or ""),
-            "state": _state(decisions.values()), "reference": None, "rule": first.rule, "policy": first.policy,
-            "findings": factual.summary(assessment), "meta": None,
-            "urgent": int(factual.urgent(message)), "size_bytes": source.size, "received_at": envelope.arrived_us,
-            "created_at": self._clock.now_us(), "expires_at": None, "hold_until": None,
-        }  # fmt: skip
+            "sender_index": self._directory.index(view.id, envelope.mail_from),
+            "identity": envelope.identity.kind,
+            "retry_key": retry,
+            "message_id_index": self._directory.keyed(view.id, "message-id", message.message_id or ""),
+            "state": _state(decisions.values()),
+            "reference": None,
+            "rule": first.rule,
+            "policy": first.policy,
+            "findings": factual.summary(assessment),
+            "meta": None,
+            "urgent": int(factual.urgent(message)),
+            "size_bytes": source.size,
+            "received_at": envelope.arrived_us,
+            "created_at": self._clock.now_us(),
+            "expires_at": None,
+            "hold_until": None,
+        }
 
     def _user(self, conn: Connection, envelope: Envelope) -> str | None:
         if envelope.identity.user:
@@ -218,8 +282,12 @@ class Outbound:
         digest = hashlib.sha256()
         for chunk in source.chunks(0, source.size):
             digest.update(chunk)
-        value = [envelope.mail_from, sorted(one.address for one in envelope.recipients), message.message_id or envelope.queue,
-                 digest.hexdigest()]  # fmt: skip
+        value = [
+            envelope.mail_from,
+            sorted(one.address for one in envelope.recipients),
+            message.message_id or envelope.queue,
+            digest.hexdigest(),
+        ]
         return self._directory.keyed(envelope.tenant, "retry", value)
 
     def _repeated(self, tenant: str, retry: bytes) -> bool:
@@ -227,21 +295,32 @@ class Outbound:
         with self._store.reading() as conn:
             found = conn.execute(
                 select(table.c.id).where(
-                    table.c.tenant == tenant, table.c.retry_key == retry,
+                    table.c.tenant == tenant,
+                    table.c.retry_key == retry,
                     table.c.received_at > self._clock.now_us() - RETRY_WINDOW_US,
                 )
-            ).first()  # fmt: skip
+            ).first()
         return found is not None
 
     def _duplicate(self, entry: Entry, envelope: Envelope) -> None:
-        event = Event(action=Action.MESSAGE_DUPLICATE, tenant=envelope.tenant, object=entry.id, actor=Actor("sender", ""))
+        event = Event(
+            action=Action.MESSAGE_DUPLICATE, tenant=envelope.tenant, object=entry.id, actor=Actor("sender", "")
+        )
         self._store.run(lambda tx: self._records.log.append(tx, event))
         self._spool.erase(entry.id)
 
     def _alarm(self, tx: Tx, entry: Entry) -> None:
-        self._records.log.append(tx, Event(
-            action=Action.TAMPER_FOUND, tenant=entry.tenant, object=entry.id, actor=GATEWAY, outcome="refused", reason="spool item",
-        ))  # fmt: skip
+        self._records.log.append(
+            tx,
+            Event(
+                action=Action.TAMPER_FOUND,
+                tenant=entry.tenant,
+                object=entry.id,
+                actor=GATEWAY,
+                outcome="refused",
+                reason="spool item",
+            ),
+        )
 
 
 def _state(decisions: Iterable[Decision]) -> str:

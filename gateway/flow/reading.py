@@ -24,6 +24,8 @@ PART_LIMIT_BYTES = 32 * 1024 * 1024
 MESSAGE_LIMIT_BYTES = 64 * 1024 * 1024
 BODY, SUBJECT = "body", "subject"
 SIGNATURE_LIMIT_BYTES = 65_536
+
+
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """One thing a mail program would list: its part, its number from 1, and what people call it."""
@@ -53,7 +55,16 @@ def read(message: Message, source: Source, words: Words) -> Reading:
     """`words` name the places. Raises Tampered when the spooled bytes do not verify."""
     reader = _Reader(source, message, words)
     if message.subject:
-        reader.give(PartInput(SUBJECT, place(words, message, None), "text/plain", None, "utf-8", message.subject.encode("utf-8", "replace")))
+        reader.give(
+            PartInput(
+                SUBJECT,
+                place(words, message, None),
+                "text/plain",
+                None,
+                "utf-8",
+                message.subject.encode("utf-8", "replace"),
+            )
+        )
     attachments: list[Attachment] = []
     body: list[Part] = []
     listed = {part.path for part in message.attachments()}
@@ -113,7 +124,9 @@ class _Reader:
         if subject:
             where = self._inside(attachment, self._words.say("place.inner_subject"))
             self.give(
-                PartInput(f"{attachment.id}/subject", where, "text/plain", None, "utf-8", subject.encode("utf-8", "replace"))
+                PartInput(
+                    f"{attachment.id}/subject", where, "text/plain", None, "utf-8", subject.encode("utf-8", "replace")
+                )
             )
         number = 0
         for leaf in part.walk():

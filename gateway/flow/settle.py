@@ -37,10 +37,19 @@ def confirm_openings(store: Store, audit: AuditLog, keyholder: WorkerClient, ten
             if entry.get("action") != RELEASED or str(entry.get("outcome", "ok")) != "ok":
                 continue
             receipt = receipt_text(
-                {"log": origin, "index": index, "leaf_hash": base64.b64encode(leaf_hash(raw)).decode()})
+                {"log": origin, "index": index, "leaf_hash": base64.b64encode(leaf_hash(raw)).decode()}
+            )
             if receipt not in quoted:
-                missing.append(Event(
-                    Action.OPENING_UNCONFIRMED, tenant, str(entry["object"]), GATEWAY, outcome="partial", receipt=receipt))
+                missing.append(
+                    Event(
+                        Action.OPENING_UNCONFIRMED,
+                        tenant,
+                        str(entry["object"]),
+                        GATEWAY,
+                        outcome="partial",
+                        receipt=receipt,
+                    )
+                )
 
         def work(tx: Tx, events: list[Event] = missing) -> None:
             for event in events:
@@ -72,7 +81,9 @@ def finish_narrowings(
                 for grant, state in revoked.items():
                     rows.update(tx, schema.grants, grant, revoked_at=state["revoked_us"])
                     receipt = receipt_text(state["receipt"]) if state.get("receipt") else ""
-                    audit.append(tx, Event(Action.LINK_REVOKED, tenant, grant, GATEWAY, receipt=receipt, reason="after a crash"))
+                    audit.append(
+                        tx, Event(Action.LINK_REVOKED, tenant, grant, GATEWAY, receipt=receipt, reason="after a crash")
+                    )
 
             if revoked:
                 store.run(work)

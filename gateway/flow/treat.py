@@ -2,7 +2,8 @@
 
 Promises: a sealed object is durable before the deposit that names it, the deposit before a copy with a link is written,
 the copy before the transaction that says "secured"; no copy holds another recipient's link; Bcc never becomes visible.
-What cannot be edited without breaking it (signed, or readable in two ways) is sealed whole. DESIGN §3, §4 (order of effects).
+What cannot be edited without breaking it (signed, or readable in two ways) is sealed whole. DESIGN §3, §4 (order of
+effects).
 """
 
 from __future__ import annotations
@@ -75,8 +76,15 @@ class Treatment:
     """Makes what the decisions ask for."""
 
     def __init__(
-        self, vault: Vault, keyholder: WorkerClient, store: Store, people: People, records: Records, copies: Copies, clock: Clock,
-    ) -> None:  # fmt: skip
+        self,
+        vault: Vault,
+        keyholder: WorkerClient,
+        store: Store,
+        people: People,
+        records: Records,
+        copies: Copies,
+        clock: Clock,
+    ) -> None:
         self._vault = vault
         self._keyholder = keyholder
         self._store = store
@@ -103,7 +111,9 @@ class Treatment:
         recipients = piece.recipients("as-is")
         if recipients and not piece.spooled:
             copy = self._clock.new_id("spl")
-            envelope = self._copies.envelope(piece.envelope, copy, tuple(one for one, _ in recipients), piece.envelope.mail_params)
+            envelope = self._copies.envelope(
+                piece.envelope, copy, tuple(one for one, _ in recipients), piece.envelope.mail_params
+            )
             top = self._copies.top(piece.tenant.id, piece.envelope)
             written.append(self._copies.write(envelope, self._copies.original(piece.source, top)))
         for recipient, _ in recipients:
@@ -113,9 +123,12 @@ class Treatment:
             self._note(piece, Action.MESSAGE_PASSED, recipients)
 
     def _sealed(
-        self, piece: Piece, edits: Sequence[tuple[Recipient, Decision]], held: Sequence[tuple[Recipient, Decision]],
+        self,
+        piece: Piece,
+        edits: Sequence[tuple[Recipient, Decision]],
+        held: Sequence[tuple[Recipient, Decision]],
         written: list[Future[str]],
-    ) -> None:  # fmt: skip
+    ) -> None:
         now = self._clock.now_us()
         view = piece.tenant
         expires = now + (view.message_for if edits else view.hold_for + timedelta(days=1)) // timedelta(microseconds=1)
@@ -133,11 +146,21 @@ class Treatment:
             whole_notice = piece.whole or decision.treatment == "secure"
             copy = self._clock.new_id("spl")
             chunks = self._copies.secured(
-                view, piece.envelope, piece.message, piece.source, seal, link, recipient, whole_notice=whole_notice,
-                removed=removed.get(recipient.address, frozenset()), neutral=decision.neutral_subject,
-            )  # fmt: skip
+                view,
+                piece.envelope,
+                piece.message,
+                piece.source,
+                seal,
+                link,
+                recipient,
+                whole_notice=whole_notice,
+                removed=removed.get(recipient.address, frozenset()),
+                neutral=decision.neutral_subject,
+            )
             params = self._copies.headers_only(piece.envelope.mail_params)
-            written.append(self._copies.write(self._copies.envelope(piece.envelope, copy, (recipient,), params), chunks))
+            written.append(
+                self._copies.write(self._copies.envelope(piece.envelope, copy, (recipient,), params), chunks)
+            )
             kind = "secure" if whole_notice else "attachments"
             target = self._delivery(piece, recipient, kind, "ready", copy, link)
             piece.jobs.append(self._job(piece, copy, "out", (target,)))
@@ -149,15 +172,26 @@ class Treatment:
         piece.prepared.objects = seal.objects
         piece.prepared.grants = seal.grants
         piece.prepared.message.update(
-            meta=seal.message_meta("" if neutral else subject, piece.message.from_address or "", self._copies.sender_name(piece.message)),
-            reference=seal.reference if edits else None, expires_at=expires, hold_until=hold_until,
-        )  # fmt: skip
+            meta=seal.message_meta(
+                "" if neutral else subject, piece.message.from_address or "", self._copies.sender_name(piece.message)
+            ),
+            reference=seal.reference if edits else None,
+            expires_at=expires,
+            hold_until=hold_until,
+        )
         if edits:
             self._note(piece, Action.MESSAGE_SECURED, edits)
         if held:
             self._note(piece, Action.MESSAGE_HELD, held)
             told = self._copies.sender_notice(
-                view, piece.envelope, piece.message, "held", seal.message, [one for one, _ in held], found(piece.assessment))
+                view,
+                piece.envelope,
+                piece.message,
+                "held",
+                seal.message,
+                [one for one, _ in held],
+                found(piece.assessment),
+            )
             self._notice(piece, told, written)
 
     def _objects(
@@ -180,7 +214,9 @@ class Treatment:
             if attachment.id not in piece.reading.decorations and (secure or attachment.id in wanted):
                 self._file(piece, seal, attachment)
         return {
-            recipient.address: frozenset(one.part.path for one in piece.reading.attachments if one.id in decision.sealed_parts)
+            recipient.address: frozenset(
+                one.part.path for one in piece.reading.attachments if one.id in decision.sealed_parts
+            )
             for recipient, decision in edits
         }
 
@@ -215,7 +251,8 @@ class Treatment:
         if refused:
             self._note(piece, Action.MESSAGE_RETURNED, refused)
             failed = tuple(
-                FailedRecipient(one.address, "5.7.1", original=_orcpt(one), reason="policy") for one, _ in refused)
+                FailedRecipient(one.address, "5.7.1", original=_orcpt(one), reason="policy") for one, _ in refused
+            )
             told = self._copies.dsn(piece.tenant, piece.envelope, piece.message, piece.prepared.message["id"], failed)
             self._notice(piece, told, written)
 
@@ -224,37 +261,64 @@ class Treatment:
         if mail is None:
             return
         copy, recipient = self._clock.new_id("spl"), Recipient(piece.envelope.mail_from)
-        written.append(self._copies.write(self._copies.envelope(piece.envelope, copy, (recipient,), (), system=True), [mail]))
+        written.append(
+            self._copies.write(self._copies.envelope(piece.envelope, copy, (recipient,), (), system=True), [mail])
+        )
         target = self._delivery(piece, recipient, "notice", "ready", copy)
         piece.jobs.append(self._job(piece, copy, "out", (target,), system=True))
         piece.prepared.event(Action.NOTICE_SENT, target.delivery, GATEWAY, request=piece.prepared.message["id"])
 
     def _delivery(
-        self, piece: Piece, recipient: Recipient, treatment: str, state: str, copy: str | None, link: LinkGrant | None = None
+        self,
+        piece: Piece,
+        recipient: Recipient,
+        treatment: str,
+        state: str,
+        copy: str | None,
+        link: LinkGrant | None = None,
     ) -> Target:
         row = self._records.delivery(
-            id=self._clock.new_id("dlv"), tenant=piece.tenant.id, message=piece.prepared.message["id"], recipient=recipient,
-            mail_params=() if treatment == "notice" else piece.envelope.mail_params, treatment=treatment, state=state,
-            copy=copy, now_us=self._clock.now_us(), person=link.person if link else None, grant=link.id if link else None,
-        )  # fmt: skip
+            id=self._clock.new_id("dlv"),
+            tenant=piece.tenant.id,
+            message=piece.prepared.message["id"],
+            recipient=recipient,
+            mail_params=() if treatment == "notice" else piece.envelope.mail_params,
+            treatment=treatment,
+            state=state,
+            copy=copy,
+            now_us=self._clock.now_us(),
+            person=link.person if link else None,
+            grant=link.id if link else None,
+        )
         piece.prepared.deliveries.append(row)
         return Target(row["id"], recipient, treatment, 0)
 
-    def _job(self, piece: Piece, item: str, direction: str, targets: tuple[Target, ...], *, system: bool = False) -> Job:
+    def _job(
+        self, piece: Piece, item: str, direction: str, targets: tuple[Target, ...], *, system: bool = False
+    ) -> Job:
         params = () if system else piece.envelope.mail_params
         if direction == "out" and not system:
             params = self._copies.headers_only(params)
         return Job(
-            tenant=piece.tenant.id, message=piece.prepared.message["id"], item=item, direction=direction,
-            mail_from="" if system else piece.envelope.mail_from, mail_params=params, targets=targets,
+            tenant=piece.tenant.id,
+            message=piece.prepared.message["id"],
+            item=item,
+            direction=direction,
+            mail_from="" if system else piece.envelope.mail_from,
+            mail_params=params,
+            targets=targets,
             accepted_us=piece.prepared.message["received_at"],
-        )  # fmt: skip
+        )
 
     def _note(self, piece: Piece, action: Action, decided: Sequence[tuple[Recipient, Decision]]) -> None:
         decision = decided[0][1]
         piece.prepared.event(
-            action, piece.prepared.message["id"], GATEWAY, reason=decision.rule, policy=decision.policy,
-        )  # fmt: skip
+            action,
+            piece.prepared.message["id"],
+            GATEWAY,
+            reason=decision.rule,
+            policy=decision.policy,
+        )
 
 
 def _orcpt(recipient: Recipient) -> str:

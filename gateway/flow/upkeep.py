@@ -1,4 +1,5 @@
-"""What happens by the clock: the sign of life, the snapshot, checkpoints, epochs, text messages, holds that end, sweeps.
+"""What happens by the clock: the sign of life, the snapshot, checkpoints, epochs, text messages, holds that end,
+sweeps.
 
 Promises: the sign of life says yes only when store, log, vault, spool and keyholder could all take a message now; each
 duty runs by itself, and one that fails is logged and tried at its next turn without stopping the others.
@@ -121,7 +122,9 @@ class SignOfLife:
 
 
 class Texts:
-    """Sends the text messages that the keyholder queued. The code goes from it to the phone, never through the portal."""
+    """Sends the text messages that the keyholder queued. The code goes from it to the phone, never through the
+    portal.
+    """
 
     def __init__(self, keyholder: WorkerClient, sender: TextSender, words: Callable[[str, str], str]) -> None:
         self._keyholder = keyholder

@@ -34,7 +34,9 @@ class _Later:
 class Worker:
     """Threads around `Outbound`."""
 
-    def __init__(self, spool: SpoolReader, outbound: Outbound, deliverer: Deliverer, store: Store, threads: int) -> None:
+    def __init__(
+        self, spool: SpoolReader, outbound: Outbound, deliverer: Deliverer, store: Store, threads: int
+    ) -> None:
         self._spool = spool
         self._outbound = outbound
         self._deliverer = deliverer
