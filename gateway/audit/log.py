@@ -103,7 +103,7 @@ class AuditLog:
             if not page or [index for index, _ in page] != list(range(start, start + len(page))):
                 raise Tampered(f"log {name}: entries {start} to {min(stop, start + _PAGE) - 1} are not all there")
             for _, entry in page:
-                yield bytes(entry)
+                yield octets(entry)
             start += len(page)
 
     # in the writer thread
@@ -157,7 +157,7 @@ class AuditLog:
                 .order_by(log_leaves.c.idx.desc())
             )
             for entry in conn.execute(statement).scalars():
-                found = bytes(entry).partition(mine)[2]
+                found = octets(entry).partition(mine)[2]
                 if found:
                     return int(found.partition(b",")[0])
         return 0
@@ -182,9 +182,14 @@ def hashes(conn: Connection, name: str) -> Get:
         found = conn.execute(statement).scalar_one_or_none()
         if found is None:
             raise Tampered(f"log {name}: hash {index} of level {level} is missing")
-        return bytes(found)
+        return octets(found)
 
     return get
+
+
+def octets(value: object) -> bytes:
+    """A column's bytes; nothing for what is of another type, as SQLite lets a forger store: no hash of it will hold."""
+    return bytes(value) if isinstance(value, bytes | memoryview) else b""
 
 
 def _size(conn: Connection, name: str) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, desc, select
 
 from gateway.audit.event import OUTCOMES, Action, parse
+from gateway.audit.log import octets
 from gateway.clock import to_us
 from gateway.errors import Refused, Tampered
 from gateway.registry import nearest
@@ -80,9 +81,9 @@ def search(conn: Connection, tenant: str, query: str, limit: int = LIMIT) -> lis
     for index, entry, hashed in conn.execute(
         statement.order_by(desc(log_leaves.c.idx)).execution_options(yield_per=500)
     ):
-        if leaf_hash(bytes(entry)) != bytes(hashed):
+        if leaf_hash(octets(entry)) != octets(hashed):
             raise Tampered(f"log {tenant}: entry {index} is not the one that was hashed")
-        fields = parse(bytes(entry))
+        fields = parse(octets(entry))
         if proof is None or fields["proof"] == proof:
             found.append(Found(index, fields))
         if len(found) == limit:

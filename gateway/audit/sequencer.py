@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, desc, func, insert, select
 
 from gateway.audit.event import GATEWAY, SYSTEM, Action, Event, parse
-from gateway.audit.log import AuditLog, hashes
+from gateway.audit.log import AuditLog, hashes, octets
 from gateway.clock import from_us
 from gateway.errors import Misconfigured, Tampered, TryLater
 from gateway.logs import Log
@@ -205,4 +205,4 @@ def _recorded(conn: Connection, name: str) -> int:
         .limit(1)
     )
     entry = conn.execute(statement).scalar_one_or_none()
-    return 0 if entry is None else int(str(parse(bytes(entry))["reason"]).partition(" ")[0])
+    return 0 if entry is None else int(str(parse(octets(entry))["reason"]).partition(" ")[0])

@@ -127,16 +127,15 @@ class Store:
         self._trouble = ""
         self._busy_since: float | None = None
         self._probed = time.monotonic()
-        self._closed = False
+        self._closed = not writing
         self._gate = threading.Lock()
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
-        self._closed = not writing
         if writing:
             self._thread.start()
 
     @classmethod
     def open(cls, url: str, *, create: bool = False, clock: Clock | None = None, writing: bool = True) -> Store:
-        """Open the database at `url`; with `create`, make its tables first; not `writing`: for reading beside its writer.
+        """Open the database at `url`; with `create`, make its tables first; without `writing`, beside its writer.
 
         Raises Misconfigured when it is missing, not ours, of another version, or (`create`) there already;
         TryLater when a database server does not answer.

@@ -257,6 +257,16 @@ def test_somebody_elses_database_is_refused(tmp_path: Path) -> None:
         Store.open(f"sqlite:///{tmp_path}/other.db", create=True)
 
 
+def test_a_store_opened_for_reading_reads_beside_the_writer_and_takes_no_work(store: Store, made_url: str) -> None:
+    beside = Store.open(made_url, writing=False)
+    store.run(add("tnt_a"))
+    assert names(beside) == ["tnt_a"]
+    with pytest.raises(TryLater):
+        beside.run(add("tnt_b"))
+    beside.close()
+    assert names(store) == ["tnt_a"]
+
+
 # SQLite
 
 
