@@ -358,11 +358,14 @@ def test_a_tenant_can_switch_remembering_off(house: House) -> None:
     grant = house.deposit().grants[0].id
     session = house.enter(grant)
     device = unb64(house.portal.remember(session)["device"])
-    house.operator.put_settings(TENANT, {"domains": [], "remembered_device": False})
-    with refusal("not-allowed"):
-        house.portal.remember(session)
-    with refusal("unknown-device"):
-        house.portal.use_device(grant, device, "vis_1")
+    for off in ({"remembered_device": False}, {"policy": "strict"}, {"remembered_device": "yes"}):
+        house.operator.put_settings(TENANT, off)
+        with refusal("not-allowed"):
+            house.portal.remember(session)
+        with refusal("unknown-device"):
+            house.portal.use_device(grant, device, "vis_1")
+    house.operator.put_settings(TENANT, {"policy": "clinic"})
+    assert house.portal.use_device(grant, device, "vis_1")["method"] == "device"
 
 
 @pytest.mark.parametrize("code", ["", "1", "12345", "1234567", "١٢٣٤٥٦", "abc", "9" * 2000])
