@@ -35,7 +35,8 @@ class DotReader:
         """
         buffer = self._held + chunk
         rest: bytes | None = None
-        if _STUFFED in buffer:
+        dotted = _STUFFED in buffer  # both the end and a stuffed dot begin so; most chunks have neither
+        if dotted:
             end = buffer.find(_END)
             if end >= 0:
                 rest = buffer[end + 5 :]
@@ -44,7 +45,7 @@ class DotReader:
             keep = _prefix_of_end(buffer)
             self._held = buffer[len(buffer) - keep :]
             buffer = buffer[: len(buffer) - keep]
-        if _STUFFED in buffer:
+        if dotted:
             buffer = buffer.replace(_STUFFED, b"\r\n")
         if self._ahead:
             cut = min(self._ahead, len(buffer))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -24,7 +25,7 @@ _LOOK_AGAIN_SECONDS = 0.25
 
 
 class Gate:
-    """Looks at most four times a second. One thread."""
+    """Looks at most four times a second. Asked by the event loop, and by the threads that finish large items."""
 
     def __init__(
         self, snapshots: SnapshotReader, health_file: Path, spool: Path, clock: Clock, free_disk_bytes: int
@@ -34,18 +35,21 @@ class Gate:
         self._spool = spool
         self._clock = clock
         self._free_disk_bytes = free_disk_bytes
+        self._lock = threading.Lock()
         self._next = 0.0
         self._found: Snapshot | str = "not looked yet"
 
     def snapshot(self) -> Snapshot:
         """The snapshot by which mail may be taken now. Raises TryLater with the reason as a machine word."""
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + _LOOK_AGAIN_SECONDS
-            self._found = self._look()
-        if isinstance(self._found, str):
-            raise TryLater(self._found)
-        return self._found
+        with self._lock:
+            now = time.monotonic()
+            if now >= self._next:
+                self._next = now + _LOOK_AGAIN_SECONDS
+                self._found = self._look()
+            found = self._found
+        if isinstance(found, str):
+            raise TryLater(found)
+        return found
 
     def extensions(self) -> frozenset[str]:
         """What the smarthost is known to take; nothing while we know nothing."""

@@ -83,7 +83,13 @@ class Receiver:
 
     def abandon(self) -> None:
         """The connection is gone, or gave the message up. Does nothing once the item was handed to the spool."""
-        self._pool.submit(self._item.abort)
+        if self._item.small():
+            self._item.abort()
+            return
+        try:
+            self._pool.submit(self._item.abort)
+        except RuntimeError:
+            pass  # the process is ending; its next life removes what was not finished
 
     async def _keep(self, data: bytes) -> None:
         self._hops.feed(data)

@@ -195,12 +195,15 @@ class SnapshotReader:
         seen = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
         if seen == self._seen:
             return
-        self._seen = seen
         try:
             self._snapshot = self._load()
-        except (Tampered, OSError) as error:
+        except OSError:
+            _log.error("snapshot:unreadable")  # looked at again next time
+            return
+        except Tampered as error:
             self.refused += 1
-            _log.error("snapshot:refused", reason=getattr(error, "detail", "") or "unreadable", count=self.refused)
+            _log.error("snapshot:refused", reason=error.detail, count=self.refused)
+        self._seen = seen
 
     def _load(self) -> Snapshot:
         with open(self._path, "rb") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.errors import Misconfigured
 from gateway.smtp import dialogue
 from gateway.smtp.config import Limits, SmtpConfig
 from gateway.smtp.process import Server, bind
@@ -23,6 +25,22 @@ from tests.support.smtpd import Smtpd, smtpd
 from tests.support.spool import NODE, Keyring, eventually, fresh, smtp_home, write_signs
 
 ENVELOPE = b"EHLO c.test\r\nMAIL FROM:<a@clinic.test>\r\nRCPT TO:<b@example.test>\r\n"
+
+
+def node(directory: Path, ring: Keyring) -> SmtpConfig:
+    """The folders of a node whose worker is well, and their configuration."""
+    smtp_home(directory / "smtp", ring)
+    (directory / "signs").mkdir()
+    write_signs(directory / "signs", ring)
+    return SmtpConfig(
+        hostname="gateway.test",
+        node=NODE,
+        directory=directory / "smtp",
+        signs_directory=directory / "signs",
+        spool=fresh(directory / "in"),
+        listen=(("127.0.0.1", 0),),
+        limits=Limits(drain_seconds=1.0),
+    )
 
 
 def send(server: Smtpd, body: bytes = b"x\r\n") -> int:
@@ -56,6 +74,7 @@ CALL = re.compile(r"^(\d+) +([\d.]+) (\w+)\((.*)$")
 RESUMED = re.compile(r"^(\d+) +([\d.]+) <\.\.\. (\w+) resumed>")
 
 
+@pytest.mark.full
 def test_a_sync_begins_after_the_last_byte_of_data_and_ends_before_each_250(tmp_path: Path) -> None:
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
@@ -132,6 +151,7 @@ def _check_order(lines: list[str]) -> tuple[int, int]:
     return checked, large
 
 
+@pytest.mark.full
 def test_client_that_hangs_up_during_the_sync_does_not_cancel_the_commit(tmp_path: Path) -> None:
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
@@ -150,6 +170,7 @@ def test_client_that_hangs_up_during_the_sync_does_not_cancel_the_commit(tmp_pat
         assert "smtp:failed" not in server.log_text()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("step", ["2-written:3", "2-durable:3", "2:4", "1:3"])
 def test_message_answered_250_survives_a_kill_at_each_step(tmp_path: Path, step: str) -> None:
     answered = []
@@ -221,21 +242,8 @@ def test_tenant_removed_from_the_snapshot_sends_no_more(tmp_path: Path) -> None:
 async def test_exception_inside_is_answered_with_fixed_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    import asyncio
-
     ring = Keyring()
-    smtp_home(tmp_path / "smtp", ring)
-    (tmp_path / "signs").mkdir()
-    write_signs(tmp_path / "signs", ring)
-    config = SmtpConfig(
-        hostname="gateway.test",
-        node=NODE,
-        directory=tmp_path / "smtp",
-        signs_directory=tmp_path / "signs",
-        spool=fresh(tmp_path / "in"),
-        listen=(("127.0.0.1", 0),),
-        limits=Limits(drain_seconds=1.0),
-    )
+    config = node(tmp_path, ring)
     server = Server(config)
     ports = await server.start(bind(config))
 
@@ -321,16 +329,15 @@ def test_sigterm_lets_a_message_end_and_tells_the_idle(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", ["smtp/node.key", "smtp/keyholder.pub", "in/large"])
-def test_missing_piece_stops_the_start_by_name_and_is_not_made_anew(tmp_path: Path, missing: str) -> None:
-    with smtpd(tmp_path / "node") as server:
-        ring = server.ring
-    path = tmp_path / "node" / missing
+async def test_missing_piece_stops_the_start_by_name_and_is_not_made_anew(tmp_path: Path, missing: str) -> None:
+    path = tmp_path / missing
+    config = node(tmp_path, Keyring())
     if path.is_dir():
         path.rmdir()
     else:
         path.unlink()
-    with pytest.raises(AssertionError, match=path.name), smtpd(tmp_path / "node", ring=ring):
-        pass
+    with pytest.raises(Misconfigured, match=re.escape(path.name)):
+        await Server(config).start([])
     assert not path.exists()
 
 
