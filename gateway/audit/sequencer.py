@@ -9,7 +9,6 @@ Clauses: C2SP tlog-checkpoint; RFC 6962 2.1.2; DESIGN §5 (first witness, outsid
 from __future__ import annotations
 
 import base64
-import hashlib
 import secrets
 import threading
 import time
@@ -21,7 +20,7 @@ from sqlalchemy import Connection, desc, func, insert, select
 
 from gateway.audit.event import GATEWAY, SYSTEM, Action, Event, parse
 from gateway.audit.log import AuditLog, hashes, octets
-from gateway.clock import from_us
+from gateway.audit.outside import SALT_BYTES, header_value
 from gateway.errors import Misconfigured, Tampered, TryLater
 from gateway.logs import Log
 from gateway.store.database import Tx
@@ -30,8 +29,6 @@ from keys.errors import Denied, Unavailable
 from keys.merkle import consistency_proof, root
 from keys.notes import parse_checkpoint
 
-HEADER = "Sealgate-Checkpoint"
-SALT_BYTES = 16
 HEADS_EVERY = timedelta(minutes=1)
 
 log = Log("sealgate.audit")
@@ -185,15 +182,6 @@ def latest_note(conn: Connection, name: str) -> str | None:
     """The latest signed checkpoint."""
     statement = select(log_checkpoints.c.note).where(log_checkpoints.c.log == name)
     return conn.execute(statement.order_by(desc(log_checkpoints.c.size)).limit(1)).scalar_one_or_none()
-
-
-def header_value(note: str, salt: bytes, at_us: int) -> str:
-    """The header of a note with that salt and time. The last line of a note is its signature."""
-    origin = note.partition("\n")[0]
-    signature = note.rstrip("\n").rpartition(" ")[2]
-    digest = base64.b64encode(hashlib.sha256(salt + note.encode()).digest()).decode()
-    moment = from_us(at_us).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return f"v1; {origin}; {moment}; {digest}; {signature}"
 
 
 def _recorded(conn: Connection, name: str) -> int:

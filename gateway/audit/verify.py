@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.audit.event import SYSTEM, Action, parse_receipt
-from gateway.audit.sequencer import HEADER, header_value
+from gateway.audit.outside import HEADER, header_value, notice_header
 from gateway.audit.tiledlog import CheckedLog, Problem, check_log
 from gateway.errors import Misconfigured
 from keys.encoding import parse_canonical
@@ -308,14 +308,3 @@ def _old_checkpoint(data: bytes, log: CheckedLog, verifier: Verifier, problems: 
         problems.append(Problem("", None, f"--checkpoint: the checkpoint {wrong}"))
         return ""
     return f"the checkpoint fits: the first {checkpoint.size} entries are as they were"
-
-
-def notice_header(mail: bytes) -> str | None:
-    """The value of a mail's Sealgate-Checkpoint header, unfolded; None when it has none or several."""
-    head = re.split(rb"\r?\n\r?\n", mail, maxsplit=1)[0]
-    unfolded = re.sub(rb"\r?\n[ \t]+", b" ", head)
-    found = re.findall(rb"(?im)^" + HEADER.encode() + rb":[ \t]*(.*?)[ \t]*\r?$", unfolded)
-    if len(found) != 1:
-        return None
-    parts = [re.sub(r"\s+", "", part) for part in found[0].decode("ascii", "replace").split(";")]
-    return "; ".join(parts)

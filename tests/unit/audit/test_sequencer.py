@@ -13,7 +13,8 @@ from sqlalchemy import insert, select
 from gateway.audit import sequencer as module
 from gateway.audit.event import SYSTEM, Action
 from gateway.audit.log import AuditLog
-from gateway.audit.sequencer import Sequencer, guard, header_value, latest_note, signed_size
+from gateway.audit.outside import header_value
+from gateway.audit.sequencer import Sequencer, guard, latest_note, signed_size
 from gateway.clock import SystemClock
 from gateway.errors import Misconfigured, Tampered, TryLater
 from gateway.store.database import Store

@@ -14,7 +14,8 @@ import pytest
 from gateway.audit import sequencer as sequencer_module
 from gateway.audit.event import Action, Actor, Event
 from gateway.audit.export import export, write_log
-from gateway.audit.verify import Report, notice_header, read_key, verify
+from gateway.audit.outside import notice_header
+from gateway.audit.verify import Report, read_key, verify
 from gateway.errors import Misconfigured, Tampered, TryLater
 from keys import notes
 from keys.encoding import canonical
