@@ -312,3 +312,53 @@ def test_no_phone_means_no_text_door_and_the_reference_is_shown(world: World) ->
     assert "Text me a code" not in page
     assert mail.reference in page
     assert CLINIC_PHONE in page
+
+
+def test_looking_shows_text_and_pictures_and_nothing_else(world: World) -> None:
+    who = address()
+    png = b"\x89PNG\r\n\x1a\n" + secrets.token_bytes(500)
+    files = [
+        ("note.txt", "text/plain", "Grüße <script>".encode()),
+        ("photo.png", "image/png", png),
+        ("draw.svg", "image/svg+xml", b"<svg onload='x'/>"),
+        ("page.html", "text/html", b"<script>x</script>"),
+    ]
+    mail = world.send(who, files=files)
+    browser = world.sign_in(mail, who)
+    base = plain(mail, who)
+    note = browser.get(f"{base}/files/{mail.object(1)}/look")
+    assert "Grüße &lt;script&gt;" in note.text
+    look = browser.get(f"{base}/files/{mail.object(2)}/look")
+    assert f'src="{base}/files/{mail.object(2)}/picture"' in look.text
+    assert "img-src 'self'" in look.headers["content-security-policy"]
+    picture = browser.get(f"{base}/files/{mail.object(2)}/picture")
+    assert picture.content == png
+    assert picture.headers["content-type"] == "image/png"
+    assert "sandbox" in picture.headers["content-security-policy"]
+    for number in (3, 4):
+        assert browser.get(f"{base}/files/{mail.object(number)}/look").status_code == 404
+        assert browser.get(f"{base}/files/{mail.object(number)}/picture").status_code == 404
+        saved = browser.get(f"{base}/files/{mail.object(number)}")
+        assert saved.headers["content-type"] == "application/octet-stream"
+
+
+def test_an_original_beside_parts_is_not_the_recipients(world: World) -> None:
+    who = address()
+    mail = world.send(who, original=b"Bcc: other@mail.example\r\n\r\nall of it")
+    browser = world.sign_in(mail, who)
+    assert "message.eml" not in browser.get(plain(mail, who)).text
+    assert browser.get(f"{plain(mail, who)}/files/{mail.object(2)}").status_code == 404
+    whole = world.send(who, body={}, files=[], original=b"signed, all of it")
+    browser = world.sign_in(whole, who)
+    assert "message.eml" in browser.get(plain(whole, who)).text
+    assert browser.get(f"{plain(whole, who)}/files/{whole.object(0)}").content == b"signed, all of it"
+
+
+def test_an_empty_file_downloads_and_counts_as_opened(world: World) -> None:
+    who = address()
+    mail = world.send(who, files=[("empty.txt", "text/plain", b"")])
+    browser = world.sign_in(mail, who)
+    answer = browser.get(f"{plain(mail, who)}/files/{mail.object(1)}")
+    assert answer.status_code == 200
+    assert answer.content == b""
+    assert len(world.events("object:opened", mail.object(1))) == 1

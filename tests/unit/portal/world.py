@@ -135,6 +135,7 @@ class World:
         self, *addresses: str, body: dict[str, Any] | None = None, files: list[tuple[str, str, bytes]] | None = None,
         subject: str = "Your results", secret_subject: str = "", sender: str = "amy@clinic.test", days: float = 90,
         settled_seconds_ago: float = 3600, phone: str | None = PHONE, public_name: str | None = None,
+        original: bytes | None = None,
     ) -> Mail:  # fmt: skip
         """A protected message, sealed, deposited, recorded and handed to the mail server."""
         now = self.clock.now_us()
@@ -147,6 +148,8 @@ class World:
             seal.add("subject", "", "text/plain", [secret_subject.encode()])
         for name, media, data in [(PDF_NAME, "application/pdf", PDF)] if files is None else files:
             seal.add("file", name, media, [data], public_name=public_name)
+        if original is not None:
+            seal.add("original", "message.eml", "message/rfc822", [original])
         wanted = addresses or ("maria@mail.example",)
         links = {address: seal.link(self.person(address, phone)) for address in wanted}
         user = self.staff[sender].user if sender in self.staff else None
