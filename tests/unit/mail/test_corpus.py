@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import pkcs7
 from gateway.mail.decode import decoded
 from gateway.mail.model import Message
 from gateway.mail.rewrite import Unrewritable, as_is, render, seal_attachments
+from gateway.mail.scan import Scanner
 from gateway.mail.source import BytesSource
 from gateway.mail.trace import received, trace
 from tests.support import mail_keys, mail_kinds, make_mail_corpus
@@ -223,3 +224,13 @@ def test_the_generator_writes_exactly_this_corpus() -> None:
         if name not in RANDOM:
             assert MAILS[name.removesuffix(".eml")] == data, name
     assert len(EXPECTED) == 20
+
+
+@each
+def test_every_way_to_cut_it_gives_the_same_structure(name: str) -> None:
+    whole = read(MAILS[name])
+    for size in (1, 2, 7, 1021):
+        scanner = Scanner()
+        for at in range(0, whole.size, size):
+            scanner.feed(MAILS[name][at : at + size])
+        assert scanner.close() == whole
