@@ -24,8 +24,10 @@ from keys.merkle import Frontier, Get, leaf_hash, root
 LOCK = 0x5EA1_6A7E
 """Key of PostgreSQL's advisory lock around appending."""
 
-_LEAF = "INSERT INTO log_leaves (log, idx, ts, action, actor, object, outcome, entry, leaf_hash) VALUES "
-_NODE = "INSERT INTO log_nodes (log, level, idx, hash) VALUES "
+_LEAF = "INSERT INTO log_leaves (log, idx, ts, action, actor, object, outcome, entry, leaf_hash) "
+_NODE = "INSERT INTO log_nodes (log, level, idx, hash) "
+_LEAF_TYPES = ("text", "bigint", "bigint", "text", "text", "text", "text", "bytea", "bytea")
+_NODE_TYPES = ("text", "int", "bigint", "bytea")
 _PAGE = 1000
 
 
@@ -45,9 +47,6 @@ class AuditLog:
         self.node = node
         self.clock = clock
         self._heads: dict[str, _Head] = {}
-        mark = "?" if store.dialect == "sqlite" else "%s"
-        self._leaf = f"{_LEAF} ({', '.join([mark] * 9)})"
-        self._node = f"{_NODE} ({', '.join([mark] * 4)})"
 
     def attach(self) -> None:
         """From now on every batch of the store writes its events before it commits, or fails."""
@@ -134,10 +133,19 @@ class AuditLog:
                 leaves.append((name, index, tx.now_us, event.action, actor, event.object, event.outcome, entry, hashed))
                 nodes += [(name, *node) for node in made[1:]]
             after[name] = _Head(tree, nseq)
-        conn.exec_driver_sql(self._leaf, leaves)
+        self._insert(conn, _LEAF, _LEAF_TYPES, leaves)
         if nodes:
-            conn.exec_driver_sql(self._node, nodes)
+            self._insert(conn, _NODE, _NODE_TYPES, nodes)
         tx.after_commit.append(lambda: self._heads.update(after))
+
+    def _insert(self, conn: Connection, into: str, types: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+        """All rows at once, in order: executemany on SQLite, one statement over arrays on PostgreSQL."""
+        if self.store.dialect == "sqlite":
+            conn.exec_driver_sql(f"{into} VALUES ({', '.join('?' * len(types))})", rows)
+        else:
+            arrays = ", ".join(f"%s::{kind}[]" for kind in types)
+            columns = tuple(list(column) for column in zip(*rows, strict=True))
+            conn.exec_driver_sql(f"{into} SELECT * FROM unnest({arrays})", columns)  # noqa: S608 - constants of ours
 
     def _head(self, conn: Connection, name: str) -> _Head:
         """What is remembered, unless another process has written since."""
@@ -165,7 +173,7 @@ class AuditLog:
     def _probe(self, conn: Connection) -> None:
         """An insert that the store rolls back: a log that cannot be written turns an idle store red."""
         row = ("~probe", 0, 0, "", "", "", "", b"", b"")
-        conn.exec_driver_sql(self._leaf, [row])
+        self._insert(conn, _LEAF, _LEAF_TYPES, [row])
         conn.execute(insert(log_nodes).values(log="~probe", level=1, idx=0, hash=b""))
 
 

@@ -209,6 +209,7 @@ def test_what_a_probe_writes_is_rolled_back(store: Store) -> None:
     assert names(store) == []
 
 
+@pytest.mark.full
 def test_a_stuck_writer_is_red_within_two_seconds_and_nobody_waits_over_five(store: Store) -> None:
     go, future = held(store)
     try:
@@ -329,6 +330,7 @@ def test_a_database_file_moved_away_is_noticed_before_anything_is_lost(
 
 
 @pytest.mark.postgres
+@pytest.mark.full
 def test_a_stopped_server_turns_red_and_nobody_hangs(server: Postgres) -> None:
     store = Store.open(databases.postgres(server))
     try:
