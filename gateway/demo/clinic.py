@@ -23,10 +23,12 @@ from gateway.demo.certificate import make as make_certificate
 from gateway.demo.ports import free_port
 from gateway.demo.sink import Sink
 from gateway.errors import Misconfigured, TryLater
+from gateway.roles import child_setup
 
 DOMAIN = "riverside.test"
 PHONE = "+1 555 010 0100"
 READY_SECONDS = 90.0
+STEP_SECONDS = 30
 PEOPLE = (  # address, name, phone, language; numbers of the range kept for fiction
     ("marguerite@patient.test", "Marguerite Oyelaran", "+15550100143", "en"),
     ("tomas@patient.test", "Tomás Ibarra", "+15550100177", "es"),
@@ -44,20 +46,38 @@ class Member:
     password: str = field(default_factory=lambda: "-".join(secrets.token_hex(3) for _ in range(3)))
     secret: str = ""
     app_password: str = ""
-    _last: str = ""
+    _last: int = 0
 
     def code(self) -> str:
         """A code of the authenticator app that was not used before; waits for the next one if it must."""
-        while (code := pyotp.TOTP(self.secret).now()) == self._last:
-            time.sleep(0.2)
-        self._last = code
+        code, self._last = next_code(self.secret, self._last)
         return code
+
+
+def next_code(secret: str, last: int) -> tuple[str, int]:
+    """A TOTP code of a later time step than `last`, and that step (RFC 6238).
+
+    The keyholder takes the steps before and after the present one, so two in a row need no waiting.
+    """
+    while (step := max(int(time.time()) // STEP_SECONDS, last + 1)) > time.time() // STEP_SECONDS + 1:
+        time.sleep(0.2)
+    return pyotp.TOTP(secret).at(step * STEP_SECONDS), step
 
 
 class Clinic:
     """One running demo."""
 
-    def __init__(self, data: Path, smtp_port: int = 0, web_port: int = 0, limits: dict[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        data: Path,
+        smtp_port: int = 0,
+        web_port: int = 0,
+        limits: dict[str, int] | None = None,
+        *,
+        policy: str = "clinic",
+        smarthost: str = "",
+        environ: dict[str, str] | None = None,
+    ) -> None:
         self.data = data
         self.smtp_port = smtp_port or free_port()
         self.submission_port = free_port()
@@ -71,6 +91,9 @@ class Clinic:
         self.olga = Member(f"olga@{DOMAIN}", "officer", "Olga Brandt")
         self.tenant = ""
         self._limits = limits or {}
+        self._policy = policy
+        self._smarthost = smarthost
+        self._more = environ or {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -99,6 +122,7 @@ class Clinic:
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-s", "-m", "gateway", "serve", "--single-user", "--config", str(self.config)],
             stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, env=self._environ(), start_new_session=True,
+            preexec_fn=child_setup(),
         )  # fmt: skip
         log.close()
         assert self._process.stdout is not None
@@ -124,6 +148,25 @@ class Clinic:
                 self._process.wait()
         self.sink.stop()
 
+    def ended(self) -> int | None:
+        """The gateway's exit status when it has ended by itself."""
+        return None if self._process is None else self._process.poll()
+
+    def left_behind(self) -> list[int]:
+        """Processes of the gateway that still run; all of them are of one session (credentials(7))."""
+        if self._process is None:
+            return []
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal():
+                try:
+                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                except OSError:
+                    continue
+                if int(fields[3]) == self._process.pid and fields[0] != "Z":
+                    found.append(int(entry.name))
+        return found
+
     def command(self, *arguments: str, stdin: str = "", status: int = 0) -> str:
         """Run a `sealgate` command against this clinic; what it printed. Raises Misconfigured for another exit status."""
         done = subprocess.run(
@@ -131,7 +174,9 @@ class Clinic:
             env=self._environ() | {"SEALGATE_CONFIG": str(self.config)}, timeout=120, check=False,
         )  # fmt: skip
         if done.returncode != status:
-            raise Misconfigured(f"sealgate {' '.join(arguments[:2])} ended with {done.returncode}: {done.stderr.strip()}")
+            raise Misconfigured(
+                f"sealgate {' '.join(arguments[:2])} ended with {done.returncode}: {done.stderr.strip()}"
+            )
         return done.stdout
 
     def search(self, *words: str) -> list[dict[str, Any]]:
@@ -164,7 +209,7 @@ class Clinic:
     def _environ(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SEALGATE_")}
         kept |= {name: value for name, value in os.environ.items() if name.startswith("SEALGATE_TEST_")}
-        return kept | {"SEALGATE_TEST_DEMO": "1", "SEALGATE_TEST_LIMITS": json.dumps(self._limits)}
+        return kept | {"SEALGATE_TEST_DEMO": "1", "SEALGATE_TEST_LIMITS": json.dumps(self._limits)} | self._more
 
     def _toml(self, sink_port: int) -> str:
         here = self.data
@@ -186,8 +231,10 @@ tls_key_file = "{self.key}"
 listen = "127.0.0.1:{self.web_port}"
 public_url = "{self.portal}"
 [courier]
-smarthost = "127.0.0.1:{sink_port}"
+smarthost = "{self._smarthost or f"127.0.0.1:{sink_port}"}"
 tls = "none"
+[policy]
+file = "{self._policy}"
 [store]
 url = "sqlite:///{here}/db/sealgate.db"
 [vault]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP
 
 from gateway.demo.ports import free_port
 
@@ -32,9 +33,27 @@ class Received:
 
     @property
     def text(self) -> str:
-        """The text that a mail program would show, or an empty string."""
-        body = self.parsed.get_body(("plain", "html"))
-        return str(body.get_content()) if body is not None else ""
+        """The text that a mail program would show; empty when there is none, or none that can be read."""
+        try:
+            body = self.parsed.get_body(("plain", "html"))
+            return str(body.get_content()) if body is not None else ""
+        except (LookupError, ValueError, AttributeError, TypeError):  # the email package on malformed mail
+            return ""
+
+    @property
+    def attachments(self) -> int:
+        """How many files a mail program would list."""
+        try:
+            return sum(1 for _ in self.parsed.iter_attachments())
+        except (LookupError, ValueError, AttributeError, TypeError):
+            return 0
+
+    def header(self, name: str) -> str:
+        """A header field's value as text; empty when it is absent or cannot be read."""
+        try:
+            return str(self.parsed.get(name, ""))
+        except (LookupError, ValueError, AttributeError, TypeError):
+            return ""
 
     @property
     def link(self) -> str | None:
@@ -48,6 +67,17 @@ class Received:
         return b"\n".join([self.data, *(bytes(part) for part in parts)])
 
 
+class _Smtp(SMTP):
+    """aiosmtpd's, with room for the long lines that mail has in practice."""
+
+    line_length_limit = 1 << 20
+
+
+class _Controller(Controller):
+    def factory(self) -> SMTP:
+        return _Smtp(self.handler, **self.SMTP_kwargs)
+
+
 class Sink:
     """A listening sink. `port` 0 lets the system choose."""
 
@@ -55,7 +85,7 @@ class Sink:
         self.port = port or free_port()
         self._condition = threading.Condition()
         self.mails: list[Received] = []
-        self._controller = Controller(self, hostname="127.0.0.1", port=self.port, data_size_limit=200_000_000,
+        self._controller = _Controller(self, hostname="127.0.0.1", port=self.port, data_size_limit=200_000_000,
                                       enable_SMTPUTF8=True, ready_timeout=30)  # fmt: skip
 
     def start(self) -> int:
@@ -76,6 +106,7 @@ class Sink:
 
     def wait_for(self, recipient: str, count: int = 1, seconds: float = 30.0) -> list[Received]:
         """The mails to that address, once there are `count`. Raises TimeoutError."""
+
         def found() -> list[Received]:
             return [mail for mail in self.mails if recipient in mail.recipients]
 

@@ -24,6 +24,12 @@ PART_LIMIT_BYTES = 32 * 1024 * 1024
 MESSAGE_LIMIT_BYTES = 64 * 1024 * 1024
 BODY, SUBJECT = "body", "subject"
 SIGNATURE_LIMIT_BYTES = 65_536
+_MACHINE_FIELDS = frozenset(
+    b"return-path received dkim-signature arc-seal arc-message-signature arc-authentication-results "
+    b"authentication-results from to cc sender reply-to date message-id mime-version content-type "
+    b"content-transfer-encoding references in-reply-to reporting-mta final-recipient original-recipient action status "
+    b"remote-mta arrival-date last-attempt-date original-envelope-id received-from-mta dsn-gateway".split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +160,9 @@ class _Reader:
             self.unread.append(Unread(name, place, "over limits"))
             return
         self._left -= len(data)
-        content_type = "text/plain" if part.kind == "report" else part.content_type
+        content_type = part.content_type
+        if part.kind == "report":
+            content_type, data = "text/plain", _spoken(data)
         self.give(PartInput(name, place, content_type, part.filename, part.charset, data))
 
     def bytes_of(self, part: Part, limit_bytes: int) -> bytes | None:
@@ -171,6 +179,20 @@ class _Reader:
     def is_logo(self, part: Part) -> bool:
         data = self.bytes_of(part, DECORATION_BYTES)
         return data is not None and is_decoration(data)
+
+
+def _spoken(report: bytes) -> bytes:
+    """What a person wrote in a machine's report: the fields that MTAs write (RFC 3464, RFC 5321 4.4) say nothing of a
+    patient, but dates, addresses and keys in them look like identifiers. A field that is not known is kept.
+    """
+    kept: list[bytes] = []
+    keep = True
+    for line in report.splitlines():
+        if not line[:1].isspace():
+            keep = line.partition(b":")[0].strip().lower() not in _MACHINE_FIELDS
+        if keep:
+            kept.append(line)
+    return b"\r\n".join(kept)
 
 
 def _referenced(message: Message, source: Source) -> frozenset[str]:
