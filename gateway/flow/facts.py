@@ -8,7 +8,9 @@ from collections import Counter
 from gateway.actions.tenants import TenantView
 from gateway.detect.model import Assessment
 from gateway.flow.reading import Reading
+from gateway.mail import cipher
 from gateway.mail.model import Message
+from gateway.mail.source import Source
 from gateway.policy import MailFacts, RecipientFacts
 from gateway.spool.envelope import Envelope
 from keys.encoding import canonical
@@ -16,7 +18,9 @@ from keys.encoding import canonical
 TAG = re.compile(r"\[(secure|plain|urgent)\]", re.IGNORECASE)
 
 
-def mail_facts(message: Message, envelope: Envelope, reading: Reading, assessment: Assessment) -> MailFacts:
+def mail_facts(
+    message: Message, source: Source, envelope: Envelope, reading: Reading, assessment: Assessment
+) -> MailFacts:
     """Facts of the message itself."""
     return MailFacts(
         assessment=assessment,
@@ -25,7 +29,7 @@ def mail_facts(message: Message, envelope: Envelope, reading: Reading, assessmen
         subject_tags=frozenset(word.lower() for word in TAG.findall(message.subject)),
         sensitivity=(message.header("sensitivity") or "").strip().lower(),
         signed=message.signed,
-        encrypted=message.encrypted,
+        encrypted=cipher.proven(message, source),
         malformed=message.malformed,
         attachments=tuple(attachment.id for attachment in reading.attachments),
         decorations=reading.decorations,

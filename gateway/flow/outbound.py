@@ -187,7 +187,7 @@ class Outbound:
         if forced is not None or assessment is None:
             decisions = dict.fromkeys(range(len(envelope.recipients)), forced or UNPROCESSABLE)
         else:
-            mail = factual.mail_facts(message, envelope, reading, assessment)
+            mail = factual.mail_facts(message, source, envelope, reading, assessment)
             for number, recipient in enumerate(envelope.recipients):
                 decisions[number] = adjust(decide(view.policy, mail, factual.recipient_facts(view, recipient.address)))
         reached(6)

@@ -100,6 +100,13 @@ def read(message: Message, source: Source, words: Words) -> Reading:
             reader.leaf(part, BODY, where)
         elif part.kind != "signature" or part.body_stop - part.body_start > SIGNATURE_LIMIT_BYTES:
             reader.unread.append(Unread(BODY, words.say("mail.place.message"), f"cannot be read: {part.kind}"))
+    for start, stop in message.hidden():
+        # Text around the parts of a multipart: most programs hide it, some show it, all pass it on.
+        if stop - start > PART_LIMIT_BYTES:
+            reader.unread.append(Unread(BODY, words.say("mail.place.message"), "over limits"))
+            continue
+        hidden = source.read(start, stop)
+        reader.give(PartInput(BODY, words.say("mail.place.message"), "text/plain", None, None, hidden))
     if message.ambiguous:
         reader.unread.append(Unread(BODY, words.say("mail.place.message"), "can be read in more than one way"))
     return Reading(tuple(reader.inputs), tuple(reader.unread), tuple(attachments), tuple(body), frozenset(decorations))
