@@ -200,6 +200,7 @@ def test_a_log_that_cannot_be_written_gives_503_and_not_one_byte(world: World, m
     mail = world.send(who)
     browser = world.sign_in(mail, who)
     assert browser.get(f"{plain(mail, who)}/files/{mail.object(1)}").content == PDF
+    wait_for(lambda: world.events("object:completed", mail.object(1)))
 
     def broken(tx: object) -> None:
         raise OSError("disk full")
