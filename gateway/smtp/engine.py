@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from abc import abstractmethod
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
@@ -136,10 +137,11 @@ class Engine(SMTP):
             if self.transport is not None:
                 self.transport.close()
 
+    @abstractmethod
     async def converse(self) -> None:
         """The dialogue; made by the subclass."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ended(self) -> None:
         """The dialogue is over, however it ended; a message under way is given up. Made by the subclass."""
 

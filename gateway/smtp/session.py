@@ -8,6 +8,7 @@ Clauses: RFC 5321 4.1, RFC 2034, RFC 2920 (pipelining), RFC 3207, RFC 4954; RFC 
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
@@ -54,19 +55,19 @@ class Session(Engine):
 
     # -- of the message, made by the subclass
 
+    @abstractmethod
     def reset(self) -> None:
         """Give up the message under way, if there is one."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def in_transaction(self) -> bool:
         """Between MAIL and the answer to the message."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def in_message(self) -> bool:
         """Some of the message itself may have come: what is read next need not be a command."""
-        raise NotImplementedError
 
     async def _one(self, line: bytes) -> None:
         command, argument = _split(line)

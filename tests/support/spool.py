@@ -147,4 +147,30 @@ def eventually(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
     raise AssertionError("did not happen in time")
 
 
-__all__ = ["HOUR_US", "NODE", "TENANT", "Keyring", "MovableClock", "eventually", "fresh", "tenant", "write_signs"]
+def put(ring: Keyring, writer: SpoolWriter, content: bytes, chunk: int = 100_000) -> str:
+    """Spool one message; its id."""
+    entry = writer.begin(ring.envelope())
+    for at in range(0, len(content), chunk):
+        entry.write(content[at : at + chunk])
+    return entry.finish().result(10)
+
+
+def segment_files(spool: Path) -> list[Path]:
+    """The log's files, oldest first."""
+    return sorted((spool / "log").iterdir())
+
+
+__all__ = [
+    "HOUR_US",
+    "NODE",
+    "TENANT",
+    "Keyring",
+    "MovableClock",
+    "eventually",
+    "fresh",
+    "put",
+    "segment_files",
+    "smtp_home",
+    "tenant",
+    "write_signs",
+]
