@@ -7,6 +7,7 @@ Argon2id (19 MiB, t=2, p=1) over an HMAC under a key the KEK wraps. RFC 9106, NI
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import secrets
@@ -35,10 +36,10 @@ class Hasher:
     """Argon2id with a bounded number of workers and waiting callers."""
 
     def __init__(self, limits: Limits) -> None:
-        self._argon = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+        self._argon = _argon()
         self._admitted = threading.BoundedSemaphore(limits.hashers + limits.hash_queue)
         self._working = threading.BoundedSemaphore(limits.hashers)
-        self.dummy = self._argon.hash(os.urandom(16))
+        self.dummy = _dummy()
 
     def hash(self, peppered: bytes) -> str:
         """The PHC string to keep. Denied("busy") when too many wait."""
@@ -55,6 +56,16 @@ class Hasher:
 
     def _slot(self) -> _Slot:
         return _Slot(self._admitted, self._working)
+
+
+def _argon() -> argon2.PasswordHasher:
+    return argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+
+
+@functools.cache
+def _dummy() -> str:
+    """The hash of a password nobody has: made at start, so that the first unknown user costs no more than the next."""
+    return _argon().hash(os.urandom(16))
 
 
 class _Slot:

@@ -184,6 +184,8 @@ def test_a_checkpoint_is_signed_only_for_a_tree_that_extends_the_last_one(house:
     assert last is not None
     assert (last["size"], last["note"]) == (11, note)
     assert house.worker.sign_checkpoint(log, 11, tree.root(), 11, []) == note
+    further = Tree()
+    further.grow(13)
     forged = Tree()
     forged.grow(20, "forged")
     attempts = [
@@ -194,6 +196,7 @@ def test_a_checkpoint_is_signed_only_for_a_tree_that_extends_the_last_one(house:
         (20, forged.root(), 0, []),
         (20, forged.root(), 11, []),
         (12, b"short", 11, []),
+        (13, further.root(), 10, further.proof(11)),
     ]
     for size, root, old, proof in attempts:
         with refusal("inconsistent") as no:

@@ -336,3 +336,40 @@ def test_a_stranger_on_a_socket_is_recorded_and_gets_nothing(tmp_path: Path) -> 
 def test_a_client_without_a_keyholder_says_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
         OperatorClient(tmp_path / "nobody.sock").status()
+
+
+def test_a_hardened_process_is_not_dumpable() -> None:
+    ask = (
+        "import ctypes, os, resource; from keys.keyholder.harden import harden; harden(); "
+        "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE), oct(os.umask(0)))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", ask], capture_output=True, text=True, check=True, timeout=30,
+        cwd=Path(__file__).parents[3],
+    )  # fmt: skip
+    assert said.stdout.split("\n")[0] == "0 (0, 0) 0o77"
+
+
+def test_the_keyholder_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    parent = (
+        "import sys, time; from pathlib import Path; from tests.support.keyholder import Keyholder, config_in\n"
+        "keyholder = Keyholder(config_in(Path(sys.argv[1]))); keyholder.start()\n"
+        "print(keyholder.process.pid, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", parent, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3]
+    ) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        process.kill()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists() and "Z" not in state_of(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not Path(f"/proc/{pid}").exists() or "Z" in state_of(pid)
+
+
+def state_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "Z"
