@@ -170,6 +170,11 @@ def keyholder_config(settings: Settings, who: Identities, *, create: bool) -> Ke
     )
 
 
+def keyholder_file(settings: Settings) -> Path:
+    """Where `serve` leaves the keyholder's configuration."""
+    return settings.keys.directory / "keyholder.json"
+
+
 def _limits() -> Limits:
     """The keyholder's numbers; tests and the demo's check shorten some (SEALGATE_TEST_LIMITS, a JSON object)."""
     given = json.loads(os.environ.get("SEALGATE_TEST_LIMITS") or "{}")

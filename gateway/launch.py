@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 
 from gateway import install
-from gateway.cli.serve import keyholder_file
 from gateway.errors import GatewayError, Misconfigured, TryLater
 from gateway.logs import Log
 from gateway.roles import Identities, identities
@@ -47,7 +46,7 @@ def launch(settings: Settings, config: Path | None, *, single_user: bool, log_le
         install.storage(settings, who)
     else:
         install.sockets(settings, who)
-    path = keyholder_file(settings.keys.directory)
+    path = install.keyholder_file(settings)
     path.write_text(install.keyholder_config(settings, who, create=fresh).to_json())
     if who.enforced:
         os.chown(path, who.uid("keyholder"), who.gid("keyholder"))

@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     """Run one of them."""
     if args.audit == "verify":
         return verify_command(args.directory, args.key, args.checkpoint, as_json=args.json)
-    from gateway.live import audit_installation
+    from gateway.cli._live import audit_installation
 
     with audit_installation(args) as installation:
         return run_live(args, installation)

@@ -123,13 +123,14 @@ def _assess(isolated: Isolated, path: str, data: bytes) -> Assessment:
 
     if not path.lower().endswith(".eml"):
         return isolated.assess([PartInput("1", "the file", "", Path(path).name if path != "-" else None, None, data)])
+    from gateway import words
     from gateway.flow.reading import read
     from gateway.mail.scan import Scanner
     from gateway.mail.source import BytesSource
 
     scanner = Scanner()
     scanner.feed(data)
-    reading = read(scanner.close(), BytesSource(data))
+    reading = read(scanner.close(), BytesSource(data), words.language("en"))
     return isolated.assess(reading.inputs, reading.unread)
 
 
@@ -139,7 +140,9 @@ def _print(path: str, found: Assessment, *, as_json: bool) -> None:
             "path": path, "phi": found.phi, "score": found.score, "detector": found.detector,
             "parts": [{
                 "part": part.part, "place": part.place, "status": part.status, "score": part.score,
-                "findings": [{"kind": one.kind, "place": one.place, "confidence": round(one.confidence, 3)} for one in part.findings],
+                "findings": [
+                    {"kind": one.kind, "place": one.place, "confidence": round(one.confidence, 3)} for one in part.findings
+                ],
             } for part in found.parts],
             "unread": [{"part": one.part, "place": one.place, "reason": one.reason} for one in found.unread],
         }, ensure_ascii=False))  # fmt: skip

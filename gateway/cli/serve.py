@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 
 from gateway.cli._options import add_config, settings_of
 from gateway.errors import Misconfigured
@@ -35,9 +34,9 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     if args.role in ("worker", "portal"):
         raise Misconfigured(
-            f"--role {args.role} alone needs PostgreSQL, because several processes writing one SQLite "
-            "file wait on each other for seconds; on SQLite run --role gateway, which is both. Separate worker and portal processes are not in "
-            "this release"
+            f"--role {args.role} alone needs PostgreSQL, because several processes writing one SQLite file wait on "
+            "each other for seconds; on SQLite run --role gateway, which is both. Separate worker and portal processes are "
+            "not in this release"
         )
     if args.role == "smtp":
         from gateway.bootstrap import run_smtp
@@ -48,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
 
         return run_gateway(settings)
     if args.role == "keyholder":
+        from gateway.install import keyholder_file
+
         command = [
             sys.executable,
             "-P",
@@ -55,14 +56,9 @@ def run(args: argparse.Namespace) -> int:
             "-m",
             "keys.keyholder",
             "--config",
-            str(keyholder_file(settings.keys.directory)),
+            str(keyholder_file(settings)),
         ]
         os.execv(command[0], command)  # noqa: S606 - the keyholder is its own program
     from gateway.launch import launch
 
     return launch(settings, args.config, single_user=args.single_user, log_level=args.log_level)
-
-
-def keyholder_file(directory: Path) -> Path:
-    """Where `serve` leaves the keyholder's configuration."""
-    return directory / "keyholder.json"

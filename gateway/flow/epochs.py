@@ -14,7 +14,7 @@ from gateway.clock import Clock
 from gateway.errors import TryLater
 from gateway.logs import Log
 from gateway.share import answering
-from gateway.spool.item import COMMIT_GRACE_US, HOUR_US, current_epoch
+from gateway.spool.item import EPOCH_GRACE_US, HOUR_US, current_epoch
 from gateway.spool.reader import SpoolReader
 from keys.boxes import BoxKey
 from keys.client import WorkerClient
@@ -74,7 +74,7 @@ class Epochs:
         now = self._clock.now_us()
         current, public = self.public()
         with self._lock:
-            ended = [epoch for epoch in self._keys if epoch < current and (epoch + 1) * HOUR_US + COMMIT_GRACE_US < now]
+            ended = [epoch for epoch in self._keys if epoch < current and (epoch + 1) * HOUR_US + EPOCH_GRACE_US < now]
         if not ended:
             return 0
         for reader in readers:

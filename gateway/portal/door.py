@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -25,6 +26,7 @@ from gateway.portal.answers import Away
 from gateway.portal.call import Call
 from gateway.portal.guards import Guard, Page, Permission
 from gateway.portal.headers import REQUEST, ROUTE
+from gateway.share.opening import shows_secret
 
 log = Log("sealgate.portal")
 FORM_BYTES = 16_384
@@ -85,6 +87,8 @@ class Endpoint:
             if not _form_is_ours(call):
                 call.deps.visits.refused(call.origin, call.link.grant if call.link else "", "form")
                 return call.problem("cookies", 403)
+            if not call.jar.has_visitor():  # came with the whole link and no cookie: this browser gets its name now
+                call.origin = replace(call.origin, visitor=call.jar.visitor())
             if call.link is not None and call.jar.links().get(call.link.grant) != call.link.secret:
                 call.jar.keep_link(call.link.grant, call.link.secret)
         return self.page.handler(call)
@@ -181,10 +185,11 @@ def slow(call: Call) -> Response:
 
 
 def _form_is_ours(call: Call) -> bool:
-    """Fetch Metadata where the browser sends it, else Origin; and always the token.
+    """Fetch Metadata where the browser sends it, else Origin; and a token.
 
-    Under `Referrer-Policy: no-referrer` browsers send `Origin: null` with our own forms, so null proves nothing either
-    way and the token decides.
+    A path that shows the whole link secret is a token itself: who could forge such a form holds the link. Under
+    `Referrer-Policy: no-referrer` browsers send `Origin: null` with our own forms, so null proves nothing either way
+    and the token decides.
     """
     site = call.fields.get("sec-fetch-site", "")
     if site and site != "same-origin":
@@ -192,6 +197,8 @@ def _form_is_ours(call: Call) -> bool:
     origin = call.fields.get("origin", "").lower()
     if origin not in ("", "null", call.face.origin):
         return False
+    if call.link is not None and shows_secret(call.path.get("token", "")):
+        return True
     if not call.jar.has_visitor():
         return False
     return cookies.form_token_holds(call.form.get("csrf", ""), call.jar.visitor(), call.handle)

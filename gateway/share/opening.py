@@ -29,6 +29,7 @@ __all__ = [
     "message_key",
     "read_link",
     "read_printed",
+    "shows_secret",
     "subject_of",
 ]
 
@@ -47,6 +48,12 @@ def read_link(text: str) -> Shown | None:
     """The last part of a link's path, forgiving what mail programs do to it; None when it is too short."""
     parsed = parse_token(text)
     return None if parsed is None else Shown(parsed.grant, parsed.secret)
+
+
+def shows_secret(text: str) -> bool:
+    """Whether the last part of a path holds a link secret, right or wrong, and not the grant alone."""
+    parsed = parse_token(text)
+    return parsed is not None and parsed.secret is not None
 
 
 def read_printed(text: str) -> bytes | None:

@@ -33,6 +33,10 @@ NOTES = {
 STATES = frozenset({"revoked", "expired", "frozen", "destroyed", "unknown"})
 
 
+REFUSED = 422
+"""Status of the page that tells why a form was refused: it shows after a redirect, and programs read no words."""
+
+
 @page("/m/{token}", "GET", guard=LINK)
 def open_link(call: Call) -> Response:
     """The landing page; or the message itself for who has proved themself and keeps the secret in a cookie."""
@@ -46,6 +50,7 @@ def open_link(call: Call) -> Response:
     sender, address = call.deps.visits.faces(call.door)
     return call.page(
         "open.html",
+        REFUSED if _note(call) else 200,
         sender=sender or call.face.display_name,
         address=masked(address),
         doors=call.door.doors,
@@ -67,6 +72,7 @@ def type_code(call: Call) -> Response:
         return call.problem("too_many", 429, reference=call.door.reference)
     return call.page(
         "code.html",
+        REFUSED if _note(call) else 200,
         base=call.base,
         asked=call.query.get("asked") == "1",
         tries_left=call.door.tries_left,
