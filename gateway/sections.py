@@ -254,7 +254,7 @@ class Policy:
     """What happens to which mail."""
 
     file: str = setting(
-        'A shipped policy ("clinic", "strict", "observe") or the path of your own.', kinds.text, "clinic"
+        'A shipped policy ("clinic", "strict", "observe") or the path of your own.', kinds.policy_file, "clinic"
     )
     hold_days: int = setting(
         "Days that held mail waits for an officer before it returns to the sender.", kinds.number(1, 90), 7

@@ -301,6 +301,7 @@ def _settled(settings: Settings, reader: _Reader) -> Settings:
         settings,
         keys=replace(settings.keys, sockets_directory=sockets),
         notify=replace(settings.notify, pretend_file=settings.notify.pretend_file or _pretend_file(settings)),
+        policy=replace(settings.policy, file=str(settings.policy.file)),
         tenant=replace(tenant, display_name=tenant.display_name or tenant.name),
         smtp=replace(smtp, hostname=smtp.hostname or settings.public_host),
     )

@@ -227,6 +227,12 @@ def path(value: Any) -> Path:
     return Path(found)
 
 
+def policy_file(value: Any) -> str | Path:
+    """The name of a shipped policy as it is; all else is a path."""
+    found = text(value)
+    return found if re.fullmatch(r"[a-z][a-z0-9-]*", found) else path(found)
+
+
 def secret_file(value: Any) -> SecretFile:
     """A path to a secret."""
     return SecretFile(path(value))

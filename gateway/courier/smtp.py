@@ -20,6 +20,7 @@ from gateway.courier.port import Deferred, Outbound, Outcome, RecipientOutcome
 from gateway.courier.transaction import ConnectionLost, transact
 from gateway.errors import Misconfigured
 from gateway.logs import Log
+from gateway.sensitive import Sensitive
 from gateway.settings import Courier as Settings
 
 _MESSAGES_PER_CONNECTION = 100  # servers often count; leaving first is cheaper than being thrown out
@@ -31,13 +32,14 @@ class _WentStale(Exception):
 
 
 class SmtpCourier:
-    """Implements `port.Courier`."""
+    """Implements `port.Courier`. Raises Misconfigured when made with files that cannot be used."""
 
     def __init__(self, settings: Settings, helo_name: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._helo_name = f"[{helo_name}]" if helo_name.replace(".", "").isdigit() else helo_name
         self._monotonic = monotonic
         self._context = tls_context(settings)
+        self._login()
         self._slots = threading.BoundedSemaphore(settings.max_connections)
         self._lock = threading.Lock()
         self._idle: list[Connection] = []
@@ -128,10 +130,19 @@ class SmtpCourier:
             _leave(connection)
         return found
 
+    def _login(self) -> tuple[str, Sensitive[str]] | None:
+        """Name and password, read anew for each connection, so that a changed password needs no restart."""
+        file = self._settings.password_file
+        return (self._settings.username, file.read()) if file else None
+
     def _new(self) -> Connection:
         settings = self._settings
         connection = Connection(self._helo_name, settings.timeout_seconds, settings.end_timeout_seconds)
-        login = (settings.username, settings.password_file.read()) if settings.password_file else None
+        try:
+            login = self._login()
+        except Misconfigured:  # it was readable at start; mail waits until it is again
+            _log.error("courier:password-unreadable")
+            raise ConnectionFailed("4.3.5", "setup") from None
         try:
             connection.open(settings.smarthost.host, settings.smarthost.port, settings.tls, self._context, login)
         except ConnectionFailed as failure:

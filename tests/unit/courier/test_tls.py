@@ -132,6 +132,21 @@ def test_wrong_password_waits_for_repair_instead_of_bouncing(courier_to: Make, s
     assert result.outcome == Deferred("4.7.8", "auth", 535)
 
 
+def test_password_is_read_anew_and_when_gone_mail_waits(courier_to: Make, secret: SecretFile) -> None:
+    with Smarthost(login=("gateway", "changed")) as smarthost:
+        courier = courier_to(smarthost, username="gateway", password_file=secret)
+        secret.path.chmod(0o600)
+        secret.path.write_text("changed\n")
+        (result,) = courier.deliver(outbound("a@b.example"))
+        assert isinstance(result.outcome, Delivered)
+        smarthost.cut_all()
+        secret.path.unlink()
+        (result,) = courier.deliver(outbound("a@b.example"))
+        assert result.outcome == Deferred("4.3.5", "setup")
+        with pytest.raises(Misconfigured, match="cannot be read"):
+            courier_to(smarthost, username="gateway", password_file=secret)
+
+
 def test_smarthost_that_asks_for_auth_defers() -> None:
     from gateway.courier.reply import Reply, refusal
 

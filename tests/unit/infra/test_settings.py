@@ -194,6 +194,14 @@ def test_relative_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert settings.spool.directory == tmp_path / "spool"
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"), [("strict", "strict"), ("own.toml", "{}/own.toml"), ("/etc/own.toml", "/etc/own.toml")]
+)
+def test_policy_is_a_shipped_name_or_a_path_beside_the_file(tmp_path: Path, written: str, meant: str) -> None:
+    settings = load(write(tmp_path, LEAST + f'[policy]\nfile = "{written}"\n'), {})
+    assert settings.policy.file == meant.format(tmp_path)
+
+
 def test_secret_is_read_on_demand_and_does_not_print(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("hunter-two\n")
