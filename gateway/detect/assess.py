@@ -49,6 +49,11 @@ class _Part:
         return [one for _place, one in self.evidence]
 
     @property
+    def telling(self) -> bool:
+        """Whether there is any evidence in it; a part without cannot be PHI, and costs nothing."""
+        return any(one.spans or one.health.weights for one in self.seen)
+
+    @property
     def natural(self) -> bool:
         return bool(self.formats) or any(one.format is not None and one.format.patient for one in self.seen)
 
@@ -109,9 +114,10 @@ def _judge(known: Model, parts: dict[str, _Part]) -> tuple[float, str]:
     """Scores and PHI marks of all parts; returns the message's score and where PHI of the body stands."""
     every = [one for part in parts.values() for one in part.seen]
     whole = known.score(features(every)) if every else 0.0
+    telling = sum(part.telling for part in parts.values())
     for part in parts.values():
-        if part.seen:
-            part.score = whole if len(parts) == 1 else known.score(features(part.seen))
+        if part.telling:
+            part.score = whole if telling == 1 else known.score(features(part.seen))
         if part.natural:
             part.score = max(part.score, BY_NATURE)
         part.phi = part.score >= known.threshold

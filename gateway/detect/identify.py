@@ -23,6 +23,13 @@ GATE = 2.2
 """Health weight from which a longer text gets the full look."""
 
 
+WIDE = 9.0
+"""Health weight from which the whole of a longer text gets the full look; below, the surroundings of health words."""
+
+AROUND = 320
+"""Characters before and behind a health word that get the full look."""
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """An identifier in the original text. `source` is the pattern's name, a name's role, "place" or "field"."""
@@ -91,6 +98,20 @@ def _people(text: str) -> list[Span]:
     return spans
 
 
+def _windows(text: str, words: HealthHits) -> list[tuple[int, int]]:
+    """Where a text with little health context is worth the full look, ends at line or word breaks."""
+    windows: list[tuple[int, int]] = []
+    for at, weight in words.places:
+        if weight < 1.0:
+            continue
+        start, end = max(0, at - AROUND), min(len(text), at + AROUND)
+        if windows and start <= windows[-1][1]:
+            windows[-1] = (windows[-1][0], end)
+        else:
+            windows.append((start, end))
+    return [(max(0, text.rfind(" ", 0, start) + 1), len(text) if (stop := text.find(" ", end)) < 0 else stop) for start, end in windows]
+
+
 def merge(spans: list[Span]) -> list[Span]:
     """No two spans overlap: the surer one stays, at equal confidence the longer one."""
     order = sorted(spans, key=lambda one: (-one.confidence - (0.2 if one.labelled else 0.0), -(one.end - one.start), one.start))
@@ -118,10 +139,13 @@ def look(text: str, weights: dict[str, float], *, full: bool = False) -> Evidenc
         spans += [Span(start, end, kind, 0.97, "field", True) for start, end, kind in known.spans]
     if hits.cues["header"]:
         spans += [Span(start, end, kind, 0.93, "field", True) for start, end, kind in tables.fields(plain)]
+    whole = full or len(plain) < SHORT or words.total >= WIDE
     full = full or len(plain) < SHORT or words.total >= GATE
     if full and (known is None or not known.patient):
-        spans += [Span(start, end, "LOCATION", confidence, "place") for start, end, confidence in locations.find(plain)]
-        spans += _people(plain)
+        for begin, stop in [(0, len(plain))] if whole else _windows(plain, words):
+            part = plain[begin:stop]
+            spans += [Span(begin + start, begin + end, "LOCATION", confidence, "place") for start, end, confidence in locations.find(part)]
+            spans += [Span(begin + one.start, begin + one.end, one.kind, one.confidence, one.source) for one in _people(part)]
     spans = merge(spans)
     if folded.origin is not None:
         spans = [Span(*folded.back(one.start, one.end), one.kind, one.confidence, one.source, one.labelled) for one in spans]

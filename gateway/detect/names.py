@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from gateway.detect.words import _ENDING, tiers, word_list
+from gateway.detect.words import has_ending, tiers, word_list
 
 PATIENT, TITLED, FULL, WEAK, CLINICIAN, CORRESPONDENT = "patient", "titled", "full", "weak", "clinician", "correspondent"
 LONG = 600
@@ -107,18 +107,20 @@ class _Lists:
     common: frozenset[str]
     other: frozenset[str]
     health: frozenset[str]
+    never: frozenset[str]
+    """Words that alone, without a title, are no name."""
 
 
 @cache
 def _lists() -> _Lists:
     common = word_list("common_words.txt")
     other = word_list("places.txt") | word_list("eponyms.txt") | word_list("proper_words.txt")
-    return _Lists(word_list("first_names.txt"), word_list("surnames.txt"), common, other, frozenset(tiers()))
+    first, health = word_list("first_names.txt"), frozenset(tiers())
+    return _Lists(first, word_list("surnames.txt"), common, other, health, ((common | other | health) - first) | _STOP)
 
 
-@cache
 def _is_health(word: str) -> bool:
-    return word in _lists().health or (len(word) > 5 and _ENDING.match(word) is not None)
+    return word in _lists().health or has_ending(word)
 
 
 def _worth(piece: str) -> float:
@@ -212,6 +214,7 @@ def find(text: str) -> list[NameHit]:
     """All names of a folded text."""
     hits: list[NameHit] = list(_of_lower_case(text)) if _capitals_are_rare(text) else []
     covered = bytearray(len(text))
+    never = _lists().never
     for start, end, inverted in _spans(text):
         if inverted:
             hit = _judge(text, start, end, inverted, inverted=True)
@@ -220,6 +223,9 @@ def find(text: str) -> list[NameHit]:
                 covered[hit.start : hit.end] = b"\1" * (hit.end - hit.start)
             continue
         if covered.find(1, start, end) >= 0:
+            continue
+        run = text[start:end]
+        if " " not in run and run.lower() in never and text[start - 2 : start] != ". " and not _is_title(run):
             continue
         hits += _of_run(text, start, end)
     return propagate(text, hits)

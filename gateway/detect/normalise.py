@@ -8,6 +8,7 @@ Clauses: Unicode NFKC (UAX #15).
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ _SPECIAL = {
     "\u2028": "\n", "\u2029": "\n", "\x85": "\n", "\x0b": "\n", "\x0c": "\n", "\x00": " ",
 }  # fmt: skip
 _INVISIBLE = frozenset("\u00ad\u200b\u200c\u200d\u2060\ufeff\u180e\u034f\u200e\u200f\u202a\u202b\u202c\u202d\u202e")
+_NOT_ONE_TO_ONE = re.compile("[\u0300-\u036f\ufb00-\ufb06" + "".join(sorted(_INVISIBLE)) + "]")
 
 
 def _fold(char: str) -> str:
@@ -79,7 +81,7 @@ def fold(text: str) -> Folded:
         text = text.replace("\r\n", " \n").replace("\r", "\n")
     if text.isascii():
         return Folded(text.translate(_CONTROL) if "\x00" in text or "\x0c" in text or "\x0b" in text else text)
-    if not _INVISIBLE.isdisjoint(text) or any("\u0300" <= char <= "\u036f" or "ﬀ" <= char <= "ﬆ" for char in text):
+    if _NOT_ONE_TO_ONE.search(text):
         return _mapped(text)
     return Folded(text.translate(_TABLE))
 
