@@ -1,7 +1,7 @@
 """Drains a spool: finds what waits, opens it, erases it, and gives what is left a new box when an epoch ends.
 
-Promises: items come in the order in which they were committed; an item is given once per life of the reader, and after
-a restart again until it was erased; a record that is unsigned, swapped, cut or flipped is refused, named in `refused`
+Promises: items come in the order in which they were committed; an item is given by `poll` once per life of the reader,
+whoever else looked before, and after a restart again until it was erased; a record that is unsigned, swapped, cut or flipped is refused, named in `refused`
 and kept as evidence until `erase`, and the others go on; a torn tail is counted, never guessed at. DESIGN §3a, §4a.
 """
 
@@ -97,10 +97,12 @@ class SpoolReader:
         self._open_box = open_box
         self._signing_key = signing_key
         self._lock = threading.RLock()
+        self._scanning = threading.Lock()
         self._folder_lock = layout.lock(directory / layout.MARKS, "reader.lock")
         self._marks = Marks(directory)
         self._segments: dict[int, _Segment] = {}
         self._entries: dict[str, Entry] = {}
+        self._ungiven: dict[str, None] = {}  # found and not given by `poll` yet, oldest first
         self._erased: dict[str, bytes] = {}
         self._boxes: dict[str, frame.Frame] = {}
         self._box_records: dict[str, bytes] = {}
@@ -114,25 +116,38 @@ class SpoolReader:
 
     def replay(self) -> Iterator[Entry]:
         """Everything that waits, oldest first. Call once, at start; `poll` goes on from there."""
-        with self._lock:
-            self._start()
-        yield from self.poll()
+        return self.poll()
 
     def poll(self) -> Iterator[Entry]:
         """What has come since the last call. Cheap when nothing has."""
-        with self._lock:
-            self._start()
-            numbers = layout.segments(self._directory)
-            for number in numbers:
-                self._segments.setdefault(number, _Segment())
-            # The list was taken first: a segment with a successor in it was complete before we read it now.
-            waiting = [number for number in sorted(self._segments) if not self._segments[number].final]
-        for number in waiting:
-            yield from self._read(number, final=bool(numbers) and number < numbers[-1])
-        with self._lock:
-            if not self._tidied:
-                self._tidied = True
-                self._compact()
+        self.look()
+        while True:
+            with self._lock:
+                item_id = next(iter(self._ungiven), None)
+                if item_id is None:
+                    return
+                del self._ungiven[item_id]
+                entry = self._entries.get(item_id)
+            if entry is not None:
+                yield entry
+
+    def look(self) -> None:
+        """Find what has come, for `entry` and `waiting`; `poll` will still give each of it once."""
+        # One at a time: two that read the same segment could find an item again which was erased between.
+        with self._scanning:
+            with self._lock:
+                self._start()
+                numbers = layout.segments(self._directory)
+                for number in numbers:
+                    self._segments.setdefault(number, _Segment())
+                # The list was taken first: a segment with a successor in it was complete before we read it now.
+                waiting = [number for number in sorted(self._segments) if not self._segments[number].final]
+            for number in waiting:
+                self._read(number, final=bool(numbers) and number < numbers[-1])
+            with self._lock:
+                if not self._tidied:
+                    self._tidied = True
+                    self._compact()
 
     def entry(self, item_id: str) -> Entry | None:
         """The item of that id if it was found and not erased."""
@@ -154,7 +169,7 @@ class SpoolReader:
             elif mark.kind == item.BOX:
                 self._boxes[mark.id] = mark
 
-    def _read(self, number: int, *, final: bool) -> Iterator[Entry]:
+    def _read(self, number: int, *, final: bool) -> None:
         segment = self._segments[number]
         try:
             descriptor = os.open(layout.segment_path(self._directory, number), os.O_RDONLY | os.O_CLOEXEC)
@@ -166,10 +181,8 @@ class SpoolReader:
             if os.fstat(descriptor).st_size > segment.position:
                 for found in frame.scan(descriptor, segment.position):
                     with self._lock:
-                        entry = self._take(number, segment, found)
+                        self._take(number, segment, found)
                         segment.position = found.stop
-                    if entry is not None:
-                        yield entry
             with self._lock:
                 if final and not segment.final:
                     segment.final = True
@@ -180,19 +193,19 @@ class SpoolReader:
         finally:
             os.close(descriptor)
 
-    def _take(self, number: int, segment: _Segment, found: frame.Frame | frame.Damage) -> Entry | None:
+    def _take(self, number: int, segment: _Segment, found: frame.Frame | frame.Damage) -> None:
         if isinstance(found, frame.Damage):
             self._refuse(Refusal(found.id, number, found.start, "damaged"), segment)
-            return None
+            return
         if found.id in self._erased:
             segment.done.add(found.id)
-            return None
+            return
         if found.id in self._entries:
             self.repeated += 1
-            return None
+            return
         if found.kind not in (item.INLINE, item.LARGE):
             self._refuse(Refusal(found.id, number, found.start, "unknown kind"), segment)
-            return None
+            return
         try:
             entry, at = item.decode_item(
                 found.body,
@@ -209,10 +222,10 @@ class SpoolReader:
                 self._box_records[found.id] = frame.encode(item.BOX, mark.id, mark.body)
         except SealBroken as error:
             self._refuse(Refusal(found.id, number, found.start, str(error)), segment)
-            return None
+            return
         segment.ids.add(entry.id)
         self._entries[entry.id] = entry
-        return entry
+        self._ungiven[entry.id] = None
 
     def _refuse(self, refusal: Refusal, segment: _Segment) -> None:
         if refusal.id is not None:
@@ -267,6 +280,7 @@ class SpoolReader:
         """
         with self._lock:
             entry = self._entries.pop(item_id, None)
+            self._ungiven.pop(item_id, None)
             record = erased(item_id)
             self._marks.append([record])
             self._erased[item_id] = record

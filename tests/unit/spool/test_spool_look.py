@@ -1,0 +1,53 @@
+"""Looking for an item takes it from nobody: `poll` gives each item exactly once, whoever else looked before."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from tests.support.spool import Keyring, put
+
+
+def test_item_that_another_thread_looked_up_is_still_given_by_poll(ring: Keyring, spool: Path) -> None:
+    writer = ring.writer(spool)
+    reader = ring.reader(spool)
+    assert list(reader.replay()) == []
+    put = put(ring, writer, b"one\r\n")
+    reader.look()
+    assert reader.entry(put) is not None
+    assert [entry.id for entry in reader.poll()] == [put]
+    assert list(reader.poll()) == []
+
+
+def test_item_erased_before_it_was_given_is_not_given(ring: Keyring, spool: Path) -> None:
+    writer = ring.writer(spool)
+    reader = ring.reader(spool)
+    first, second = put(ring, writer, b"one\r\n"), ring.put(writer, b"two\r\n")
+    reader.look()
+    reader.erase(first)
+    assert [entry.id for entry in reader.poll()] == [second]
+
+
+def test_item_is_given_once_to_many_threads_that_look_and_poll(ring: Keyring, spool: Path) -> None:
+    writer = ring.writer(spool)
+    reader = ring.reader(spool)
+    given: list[str] = []
+    written = threading.Event()
+
+    def poll() -> None:
+        while not written.is_set():
+            reader.look()
+            for entry in reader.poll():
+                given.append(entry.id)
+                reader.erase(entry.id)
+
+    threads = [threading.Thread(target=poll) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    ids = [put(ring, writer, b"%d\r\n" % number) for number in range(60)]
+    written.set()
+    for thread in threads:
+        thread.join()
+    given += [entry.id for entry in reader.poll()]
+    assert sorted(given) == sorted(ids)
+    assert reader.repeated == 0
