@@ -12,17 +12,17 @@ def test_item_that_another_thread_looked_up_is_still_given_by_poll(ring: Keyring
     writer = ring.writer(spool)
     reader = ring.reader(spool)
     assert list(reader.replay()) == []
-    put = put(ring, writer, b"one\r\n")
+    found = put(ring, writer, b"one\r\n")
     reader.look()
-    assert reader.entry(put) is not None
-    assert [entry.id for entry in reader.poll()] == [put]
+    assert reader.entry(found) is not None
+    assert [entry.id for entry in reader.poll()] == [found]
     assert list(reader.poll()) == []
 
 
 def test_item_erased_before_it_was_given_is_not_given(ring: Keyring, spool: Path) -> None:
     writer = ring.writer(spool)
     reader = ring.reader(spool)
-    first, second = put(ring, writer, b"one\r\n"), ring.put(writer, b"two\r\n")
+    first, second = put(ring, writer, b"one\r\n"), put(ring, writer, b"two\r\n")
     reader.look()
     reader.erase(first)
     assert [entry.id for entry in reader.poll()] == [second]
