@@ -2,7 +2,8 @@
 
 Promises: items come in the order in which they were committed; an item is given by `poll` once per life of the reader,
 whoever else looked before, and after a restart again until it was erased; a record that is unsigned, swapped, cut or
-flipped is refused, named in `refused` and kept as evidence until `erase`, and the others go on; a torn tail is counted, never guessed at. DESIGN §3a, §4a.
+flipped is refused, named in `refused` and kept as evidence until `erase`, and the others go on; a torn tail is counted,
+never guessed at. DESIGN §3a, §4a.
 """
 
 from __future__ import annotations
