@@ -10,7 +10,7 @@ import re
 
 from gateway.detect.words import word_list
 
-_CAP = r"(?:St\. )?[A-Z][a-zA-Z'-]+"
+_CAP = r"(?:St\. )?[A-Z][a-zA-Z'-]{1,30}"
 _STREET = (
     r"(?:Street|St|Avenue|Ave|Road|Rd|Drive|Dr|Lane|Ln|Court|Ct|Boulevard|Blvd|Way|Place|Pl|Circle|Cir|Terrace|Ter|Trail|Trl|Parkway|Pkwy|Highway|Hwy|Square|Sq|Loop|Row|Pike"
     r"|Crescent|Close|Alley|Plaza|Walk|Run|Path|Point|Ridge|Hollow|Creek|Mills|Mill|Glen|Grove|Hill|Hills|Heights|Meadow|Meadows|Valley|View|Crossing|Canyon|Forest|Garden|Gardens"

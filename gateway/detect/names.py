@@ -20,7 +20,8 @@ LONG = 600
 
 ROLES = (PATIENT, TITLED, FULL, WEAK, CLINICIAN, CORRESPONDENT)
 
-_WORD = r"(?:[A-Z]['-])?(?:[A-Z][a-z]{1,3})?[A-Z][a-z]+(?:['-][A-Z]?[a-z]+)*|[A-Z]{2,}(?:['-][A-Z]+)*"
+# Every repetition is bounded: hostile text must not make a search quadratic.
+_WORD = r"(?:[A-Z]['-])?(?:[A-Z][a-z]{1,3})?[A-Z][a-z]{1,24}(?:['-][A-Z]?[a-z]{1,24}){0,2}|[A-Z]{2,24}(?:['-][A-Z]{1,24}){0,2}"
 _PARTICLE = r"(?:van|von|de|del|della|la|las|los|der|den|bin|al|da|dos|du|di|el|ten|y)"
 _RUN = re.compile(rf"\b(?:{_WORD})(?:[ \t]+(?:{_PARTICLE}[ \t]+){{0,2}}(?:(?:{_WORD})\b|[A-Z]\b\.?(?!\w)))*")
 _PIECE = re.compile(rf"{_WORD}|[A-Z]\.?|[a-z]+")

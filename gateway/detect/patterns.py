@@ -29,8 +29,8 @@ DATE = (
 )
 PHONE = r"(?:\+?1[ .-]?)?(?:\(\d{3}\) ?|\d{3}[ ./-]?)\d{3}[ .-]?\d{4}(?: ?(?:x|ext\.?|extension) ?\d{1,6})?"
 # Between a label and its value: "MRN: ", "MRN # is", "Med Rec No - ", "DOB=", "Claim/Member #: ", or a table bar.
-GAP = r"(?:[ \t]*(?:number|num|no\.?|nr\.?|id|code)\b)?[ \t]*(?:#|\(s\))?[ \t]*(?:is|was|of)?[ \t]*[:=#|>-]{0,2}[ \t]*(?:#[ \t]*)?"
-CODE = r"(?=[\w-]*\d[\w-]*\d[\w-]*\d)[A-Za-z0-9](?:[\w]|[-/](?=\w)){3,24}"
+GAP = r"(?:[ \t]{0,8}(?:number|num|no\.?|nr\.?|id|code)\b)?[ \t]{0,8}(?:#|\(s\))?[ \t]{0,8}(?:is|was|of)?[ \t]{0,8}[:=#|>-]{0,2}[ \t]{0,8}(?:#[ \t]{0,4})?"
+CODE = r"(?=[\w-]{0,24}\d[\w-]{0,24}\d[\w-]{0,24}\d)[A-Za-z0-9](?:[\w]|[-/](?=\w)){3,24}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +117,8 @@ IDENTIFIERS: tuple[Pattern, ...] = (
     _p("phone-plain", "PHONE", r"(?:^|\|)[ \t]*\d{10}\b", r"\|?[ \t]*(?P<v>\d{10})[ \t]*(?=\||\n|\Z)", 0.55, lambda m: validators.nanp(m["v"])),
     _l("phone-labelled", "PHONE", _PHONE, rf"{PHONE}(?!\d)|\d{{3}}[ -]\d{{3}}[ -]\d{{3}}\b|\d{{3}}[ -]\d{{4}}\b", 0.9,
        lambda m: len(validators.digits(m["v"])) < 10 or len(set(validators.digits(m["v"]))) > 2),
-    _p("url", "URL", r"\bhttps?://\w", r"(?P<v>https?://[^\s<>\"'\]\[(){}|]+[\w/=#&-])", 0.95),
-    _p("url-www", "URL", r"\bwww\.\w", r"(?P<v>www\.[^\s<>\"'\]\[(){}|]+[\w/=#&-])", 0.9),
+    _p("url", "URL", r"\bhttps?://\w", r"(?P<v>https?://[^\s<>\"'\]\[(){}|]{1,2000}[\w/=#&-])", 0.95),
+    _p("url-www", "URL", r"\bwww\.\w", r"(?P<v>www\.[^\s<>\"'\]\[(){}|]{1,2000}[\w/=#&-])", 0.9),
     _p("ip", "IP", r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b", r"(?P<v>\d{1,3}(?:\.\d{1,3}){3})(?![.\d])", 0.85, _ip),
     _p("date", "DATE", r"\b\d{1,2}[-/]\d{1,2}[-/](?:\d{4}|\d{2})\b", r"(?P<v>(\d{1,2})([-/])\d{1,2}\3(?:\d{4}|\d{2}))(?![\d/-])", 0.85, _numeric_date),
     _p("date-dots", "DATE", r"\b\d{1,2}\.\d{1,2}\.(?:19|20)\d{2}\b", r"(?P<v>\d{1,2}\.\d{1,2}\.\d{4})\b", 0.8, _numeric_date),
