@@ -6,17 +6,13 @@ with what the keyholder last signed before anything is served (restore guard, DE
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from types import FrameType
 
 from sqlalchemy import select
 
-from gateway import install, roles, words
+from gateway import install, words
 from gateway.accounts.people import People
 from gateway.accounts.users import Users
 from gateway.actions.bounce import Returner
@@ -62,8 +58,9 @@ from gateway.store import schema
 from gateway.store.database import Store, Tx
 from gateway.store.rows import Rows
 from gateway.vault import Vault
-from keys.client import OperatorClient, PortalClient, WorkerClient, unb64
-from keys.signing import verify_signature
+from keys.client import PortalClient, WorkerClient, unb64
+from keys.encoding import canonical
+from keys.signing import SigningKey, verify_signature
 
 log = Log("gateway.bootstrap")
 
@@ -103,7 +100,7 @@ class Gateway:
         return Store.open(self.settings.store.url, create=fresh, clock=self.clock)
 
     def _set_up(self) -> None:
-        """Tenant row and first log entries of a fresh installation; then its note is removed."""
+        """Tenant row and first log entries of a fresh installation; its note goes once all roles are ready."""
         path = install.setup_file(self.settings)
         if path.exists():
             setup = install.read_setup(path)
@@ -137,7 +134,6 @@ class Gateway:
                 )
 
             self.store.run(work)
-            path.unlink()
         for id, _name, origin in self._tenants():
             self.views[id] = self._view(id, origin)
         self.store.run(lambda tx: self.audit.append(tx, Event(Action.NODE_STARTED, SYSTEM, self.node, GATEWAY)))
@@ -152,8 +148,6 @@ class Gateway:
         with answering():
             vouched = self.keyholder.settings(tenant)
         body = vouched["body"]
-        from keys.encoding import canonical
-
         verify_signature(
             self.pinned, unb64(vouched["signature"]), "sealgate/settings/v1", tenant, vouched["serial"], canonical(body)
         )
@@ -190,15 +184,12 @@ class Gateway:
                 last = self.keyholder.last_checkpoint(name)
             guard(self.audit, name, last)
 
-    def _worker_parts(self, key: object) -> None:
+    def _worker_parts(self, key: SigningKey) -> None:
         settings = self.settings
         self.epochs = Epochs(self.keyholder, self.node, self.pinned, self.clock)
         self.epochs.refresh()
         public = self._node_keys()
         spool = settings.spool.directory
-        from keys.signing import SigningKey
-
-        assert isinstance(key, SigningKey)
         self.incoming = SpoolReader(
             spool / "in", self.node, public, self.epochs.open_box, direction="in", signing_key=key
         )
@@ -329,7 +320,6 @@ class Gateway:
                 [Duty("texts", 0.5, texts)],
                 [
                     Duty("holds", 60.0, self.held.return_expired),
-                    Duty("expire", 600.0, self._sweep_expired),
                     Duty("sweep", hour, self._sweep),
                 ],
             ]
@@ -358,13 +348,6 @@ class Gateway:
         if self.epochs.roll([self.incoming, self.outgoing]):
             self._snapshot()
 
-    def _sweep_expired(self) -> None:
-        """Nothing is kept beyond its time: the keyholder destroys the day keys whose day and grace have passed."""
-        operator_like = getattr(self.keyholder, "expire", None)
-        if operator_like is not None:
-            with answering():
-                operator_like()
-
     def _sweep(self) -> None:
         yesterday = self.clock.now() - timedelta(days=1)
         self.vault.sweep(self._known_blobs, yesterday)
@@ -378,8 +361,8 @@ class Gateway:
 
     # life
 
-    def start(self) -> list[int]:
-        """Serve; the portal's ports."""
+    def start(self, descriptors: Sequence[int] = ()) -> list[int]:
+        """Serve, on sockets handed over or bound here; the portal's ports."""
         confirm_openings(self.store, self.audit, self.keyholder, list(self.views))
         finish_narrowings(self.store, self.rows, self.audit, self.keyholder, list(self.views), self.clock)
         self._snapshot()
@@ -388,7 +371,7 @@ class Gateway:
         listen = [portal_server.Listen(one.host, one.port) for one in self.settings.portal.listen]
         portal = self.settings.portal
         self.server = portal_server.start(
-            self.app, listen, cert_file=portal.tls_cert_file, key_file=portal.tls_key_file
+            self.app, listen, cert_file=portal.tls_cert_file, key_file=portal.tls_key_file, descriptors=descriptors
         )
         self.control = ControlServer(self.settings.worker_directory / "control.sock", self.office.commands())
         self.control.start()
@@ -412,62 +395,3 @@ class Gateway:
         self.outgoing.close()
         self.courier.close()
         self.store.close()
-
-
-def run_gateway(settings: Settings) -> int:
-    """The gateway role in this process, until SIGTERM."""
-    roles.harden_self()
-    stopping = threading.Event()
-
-    def end(number: int, frame: FrameType | None) -> None:
-        stopping.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    gateway = Gateway(settings)
-    ports = gateway.start()
-    print(json.dumps({"ready": True, "portal": ports}), flush=True)
-    stopping.wait()
-    gateway.stop()
-    return 0
-
-
-def run_smtp(settings: Settings) -> int:
-    """The smtp role in this process, until SIGTERM."""
-    from gateway.smtp import process
-    from gateway.smtp.config import Limits, SmtpConfig
-
-    roles.harden_self()
-    smtp = settings.smtp
-    config = SmtpConfig(
-        hostname=smtp.hostname,
-        node=settings.node.name,
-        directory=settings.smtp_directory,
-        signs_directory=settings.snapshot_directory,
-        spool=settings.spool.directory / "in",
-        listen=tuple((one.host, one.port) for one in smtp.listen),
-        submission_listen=tuple((one.host, one.port) for one in smtp.submission_listen),
-        submissions_listen=tuple((one.host, one.port) for one in smtp.submissions_listen),
-        tls_cert_file=smtp.tls_cert_file,
-        tls_key_file=smtp.tls_key_file,
-        normalize_newlines=smtp.bare_newlines == "normalize",
-        max_message_bytes=smtp.max_message_bytes,
-        max_recipients=smtp.max_recipients,
-        limits=Limits(
-            connections=smtp.max_connections,
-            connections_per_host=smtp.max_connections_per_host,
-            command_seconds=float(smtp.command_timeout_seconds),
-            message_seconds=float(smtp.message_timeout_seconds),
-        ),
-    )
-
-    def ready(ports: dict[str, list[int]]) -> None:
-        print(json.dumps({"ready": True, "ports": ports}), flush=True)
-
-    return process.run(config, ready=ready)
-
-
-def operator(settings: Settings) -> OperatorClient:
-    """For commands of whoever may reach the operator's socket."""
-    return OperatorClient(settings.sockets_directory / "operator.sock")

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, cast
 
+from keys.keyholder.answers import Receipt, Released, Session
 from keys.keyholder.connection import Connection
 from keys.keyholder.wire import b64, unb64
 
@@ -22,42 +23,6 @@ __all__ = [
 ]  # fmt: skip
 
 _BATCH_BYTES = 600_000
-
-
-class Receipt(TypedDict):
-    """Proof that the keyholder recorded something: its log's origin, the entry's index and leaf hash, its signature.
-
-    `signature` is made with the tenant's release log key over ``lp("sealgate/receipt/v1", log, index, leaf_hash)``.
-    """
-
-    log: str
-    index: int
-    leaf_hash: str
-    signature: str
-    resumed: bool
-
-
-class Session(TypedDict):
-    """A session as the portal may know it. Exactly one of `person` and `user` is set. Times in microseconds."""
-
-    handle: str
-    tenant: str
-    person: str | None
-    user: str | None
-    role: str | None
-    proof: int
-    method: str
-    scope: dict[str, str] | str
-    expires_us: int
-    first_proof_us: int
-
-
-class Released(TypedDict):
-    """One object's share (base64) and the receipt; `secret` (R) only for an officer reading held mail."""
-
-    share: str
-    receipt: Receipt
-    secret: NotRequired[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--single-user", action="store_true",
         help="run all roles as the present user; the boundary between the roles is then not enforced",
     )  # fmt: skip
+    parser.add_argument(
+        "--descriptors", default="", help=argparse.SUPPRESS
+    )  # bound sockets that `serve` hands to a role
     parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
 
 
@@ -35,17 +38,17 @@ def run(args: argparse.Namespace) -> int:
     if args.role in ("worker", "portal"):
         raise Misconfigured(
             f"--role {args.role} alone needs PostgreSQL, because several processes writing one SQLite file wait on "
-            "each other for seconds; on SQLite run --role gateway, which is both. Separate worker and portal processes are "
-            "not in this release"
+            "each other for seconds; on SQLite run --role gateway, which is both. Separate worker and portal "
+            "processes are not in this release"
         )
     if args.role == "smtp":
-        from gateway.bootstrap import run_smtp
+        from gateway.processes import run_smtp
 
-        return run_smtp(settings)
+        return run_smtp(settings, _numbers(args.descriptors))
     if args.role == "gateway":
-        from gateway.bootstrap import run_gateway
+        from gateway.processes import run_gateway
 
-        return run_gateway(settings)
+        return run_gateway(settings, _numbers(args.descriptors))
     if args.role == "keyholder":
         from gateway.install import keyholder_file
 
@@ -62,3 +65,10 @@ def run(args: argparse.Namespace) -> int:
     from gateway.launch import launch
 
     return launch(settings, args.config, single_user=args.single_user, log_level=args.log_level)
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(number) for number in text.split(",") if number]
+    except ValueError as error:
+        raise Misconfigured("--descriptors is between 'serve' and its roles") from error

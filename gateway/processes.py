@@ -1,0 +1,76 @@
+"""The roles as processes of their own: what `sealgate serve --role` runs.
+
+Promises: each hardens itself before it opens anything; the first line on standard output says that it is ready; SIGTERM
+ends it in order, and what was promised is on disk.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Sequence
+from types import FrameType
+
+from gateway import roles
+from gateway.settings import Settings
+from gateway.smtp import process
+from gateway.smtp.config import Limits, SmtpConfig
+
+
+def run_gateway(settings: Settings, descriptors: Sequence[int] = ()) -> int:
+    """The gateway role in this process, until SIGTERM. `descriptors` are the portal's bound sockets, if handed over."""
+    from gateway.bootstrap import Gateway  # the smtp role runs this module too, and has no business with a database
+
+    roles.harden_self()
+    stopping = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    gateway = Gateway(settings)
+    ports = gateway.start(descriptors)
+    print(json.dumps({"ready": True, "portal": ports}), flush=True)
+    stopping.wait()
+    gateway.stop()
+    return 0
+
+
+def run_smtp(settings: Settings, descriptors: Sequence[int] = ()) -> int:
+    """The smtp role in this process, until SIGTERM. `descriptors` are its bound sockets, if handed over."""
+    roles.harden_self()
+    config = smtp_config(settings)
+
+    def ready(ports: dict[str, list[int]]) -> None:
+        print(json.dumps({"ready": True, "ports": ports}), flush=True)
+
+    return process.run(config, listeners=process.adopt(config, descriptors) if descriptors else None, ready=ready)
+
+
+def smtp_config(settings: Settings) -> SmtpConfig:
+    """What the smtp role needs of the settings."""
+    smtp = settings.smtp
+    return SmtpConfig(
+        hostname=smtp.hostname,
+        node=settings.node.name,
+        directory=settings.smtp_directory,
+        signs_directory=settings.snapshot_directory,
+        spool=settings.spool.directory / "in",
+        listen=tuple((one.host, one.port) for one in smtp.listen),
+        submission_listen=tuple((one.host, one.port) for one in smtp.submission_listen),
+        submissions_listen=tuple((one.host, one.port) for one in smtp.submissions_listen),
+        tls_cert_file=smtp.tls_cert_file,
+        tls_key_file=smtp.tls_key_file,
+        normalize_newlines=smtp.bare_newlines == "normalize",
+        max_message_bytes=smtp.max_message_bytes,
+        max_recipients=smtp.max_recipients,
+        limits=Limits(
+            connections=smtp.max_connections,
+            connections_per_host=smtp.max_connections_per_host,
+            command_seconds=float(smtp.command_timeout_seconds),
+            message_seconds=float(smtp.message_timeout_seconds),
+        ),
+    )
