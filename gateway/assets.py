@@ -1,4 +1,6 @@
-"""Where the files that people see and the shipped policies lie: inside the wheel, or beside the packages in a checkout."""
+"""Where the files that people see and the shipped policies lie: inside the wheel, or beside the packages in a
+checkout.
+"""
 
 from __future__ import annotations
 

@@ -16,9 +16,51 @@ from datetime import UTC, datetime
 from typing import Any
 
 KEYS = frozenset(
-    "role node tenant queue message object grant delivery person user request event outcome reason code enhanced "
-    "count bytes seconds attempt port path_kind method status pid signal version size origin check kind state epoch "
-    "step listener host_port setting serial error remote part rule policy".split()
+    [
+        "role",
+        "node",
+        "tenant",
+        "queue",
+        "message",
+        "object",
+        "grant",
+        "delivery",
+        "person",
+        "user",
+        "request",
+        "event",
+        "outcome",
+        "reason",
+        "code",
+        "enhanced",
+        "count",
+        "bytes",
+        "seconds",
+        "attempt",
+        "port",
+        "path_kind",
+        "method",
+        "status",
+        "pid",
+        "signal",
+        "version",
+        "size",
+        "origin",
+        "check",
+        "kind",
+        "state",
+        "epoch",
+        "step",
+        "listener",
+        "host_port",
+        "setting",
+        "serial",
+        "error",
+        "remote",
+        "part",
+        "rule",
+        "policy",
+    ]
 )
 _OURS = ("gateway", "keys", "sealgate")
 
@@ -35,7 +77,9 @@ class JsonLines(logging.Formatter):
         if record.name.split(".")[0] in _OURS and isinstance(record.msg, str) and not record.args:
             line["event"] = record.msg
             for key, value in (getattr(record, "data", None) or {}).items():
-                line[key] = value if key in KEYS and isinstance(value, (str, int, float, bool, type(None))) else "«redacted»"
+                line[key] = (
+                    value if key in KEYS and isinstance(value, (str, int, float, bool, type(None))) else "«redacted»"
+                )
         else:
             line["event"] = "foreign"
         if record.exc_info and record.exc_info[0] is not None:
@@ -75,7 +119,19 @@ def set_up(level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for name in ("mail", "mail.log", "mail.debug", "mail.error", "uvicorn", "uvicorn.error", "uvicorn.access", "asyncio",
-                 "sqlalchemy", "python_multipart", "multipart", "pydicom"):
+    for name in (
+        "mail",
+        "mail.log",
+        "mail.debug",
+        "mail.error",
+        "uvicorn",
+        "uvicorn.error",
+        "uvicorn.access",
+        "asyncio",
+        "sqlalchemy",
+        "python_multipart",
+        "multipart",
+        "pydicom",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").disabled = True
