@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from gateway.accounts.users import Users
 from gateway.actions.tenants import TenantView
@@ -25,7 +25,7 @@ from gateway.flow import facts as factual
 from gateway.flow.delivery import Deliverer
 from gateway.flow.isolate import Isolated
 from gateway.flow.reading import Reading, read
-from gateway.flow.records import Prepared, Records
+from gateway.flow.records import WAITING, Prepared, Records
 from gateway.flow.treat import Piece, Treatment
 from gateway.logs import Log
 from gateway.mail.model import Message
@@ -37,7 +37,6 @@ from gateway.spool.envelope import Envelope
 from gateway.spool.item import Entry
 from gateway.spool.reader import SpoolReader
 from gateway.steps import reached
-from gateway.store import schema
 from gateway.store.database import Store, Tx
 from gateway.words import Words
 
@@ -52,6 +51,14 @@ UNPROCESSABLE = Decision(
     policy="built-in",
     reasons=("it could not be processed",),
 )
+
+
+class Repeated(Exception):
+    """The same message was committed before, from the spool item `queue`."""
+
+    def __init__(self, queue: str) -> None:
+        super().__init__(queue)
+        self.queue = queue
 
 
 class Outbound:
@@ -86,23 +93,17 @@ class Outbound:
         self._failures: dict[str, int] = {}
         self._lock = threading.Lock()
 
-    def replayed(self, entry: Entry) -> bool:
-        """After a restart: whether this item was committed before. What is left of it is then the deliverer's."""
-        with self._store.reading() as conn:
-            messages = self._records.of_queue(conn, entry.id)
-            waiting = any(
-                row["copy"] is None and row["state"] in ("ready", "deferred")
-                for message in messages
-                for row in self._records.deliveries(conn, message["id"])
-            )
-        if messages and not waiting:
-            self._spool.erase(entry.id)
-        return bool(messages)
+    def process(self, entry: Entry, *, again: bool = False) -> None:
+        """One item, steps 3 to 8. Raises TryLater when it must be tried again; everything else is settled here.
 
-    def process(self, entry: Entry) -> None:
-        """One item, steps 3 to 8. Raises TryLater when it must be tried again; everything else is settled here."""
+        `again`: it was begun before, in this life or an earlier one, and may have been committed then.
+        """
+        if not self._store.health:
+            raise TryLater("nothing could be committed")  # and every try would leave blobs and copies to sweep up
         reached(3)
         try:
+            if again and self._committed(entry):
+                return
             with self._spool.open(entry) as item:
                 self._through(entry, item.envelope, item.source)
         except Tampered:
@@ -112,31 +113,72 @@ class Outbound:
         with self._lock:
             self._failures.pop(entry.id, None)
 
+    def _committed(self, entry: Entry) -> bool:
+        """Whether this item's transaction was committed before. What is left of it is then the deliverer's."""
+        with self._store.reading() as conn:
+            messages = self._records.of_queue(conn, entry.id)
+            waiting = any(
+                row["copy"] is None and row["state"] in WAITING
+                for message in messages
+                for row in self._records.deliveries(conn, message["id"])
+            )
+        if messages and not waiting:
+            self._spool.erase(entry.id)
+        return bool(messages)
+
     def _through(self, entry: Entry, envelope: Envelope, source: Source) -> None:
         try:
             view = self._tenants(envelope.tenant)
         except NotFound as error:
             raise TryLater("tenant unknown") from error
-        message = self.parse(source)
-        retry = self._retry_key(envelope, message, source)
-        if self._repeated(envelope.tenant, retry):
-            self._duplicate(entry, envelope)
-            return
+        forced = self._hopeless(entry)
         try:
-            piece = self.piece(view, envelope, source, message, retry, forced=self._hopeless(entry))
-        except TryLater:
-            raise
-        except Tampered:
+            message = self._parsed(source, forced)
+            retry = self._retry_key(envelope, message, source)
+            with self._store.reading() as conn:
+                earlier = self._earlier(conn, envelope.tenant, retry)
+            if earlier is None:
+                self._done(entry, self._made(view, envelope, source, message, retry, forced))
+                return
+        except Repeated as repeated:
+            earlier = repeated.queue
+        except (TryLater, Tampered):
             raise
         except Exception as error:
             with self._lock:
                 self._failures[entry.id] = self._failures.get(entry.id, 0) + 1
             log.exception("outbound:failed", queue=entry.id, attempt=self._failures[entry.id])
             raise TryLater("processing failed") from error
+        if earlier == entry.id:  # this very item: its commit was reported as failed and was not
+            self._committed(entry)
+        else:
+            self._duplicate(entry, envelope)
+
+    def _made(
+        self,
+        view: TenantView,
+        envelope: Envelope,
+        source: Source,
+        message: Message,
+        retry: bytes,
+        forced: Decision | None,
+    ) -> Piece:
+        piece = self.piece(view, envelope, source, message, retry, forced=forced)
         self.commit(piece)
+        return piece
+
+    def _done(self, entry: Entry, piece: Piece) -> None:
         if not any(job.direction == "in" for job in piece.jobs):
             reached(10)
             self._spool.erase(entry.id)
+
+    def _parsed(self, source: Source, forced: Decision | None) -> Message:
+        try:
+            return self.parse(source)
+        except Exception:
+            if forced is None:
+                raise
+            return Scanner().close()  # nothing of it is known; the whole of it is held
 
     def _hopeless(self, entry: Entry) -> Decision | None:
         with self._lock:
@@ -190,8 +232,20 @@ class Outbound:
             mail = factual.mail_facts(message, source, envelope, reading, assessment)
             for number, recipient in enumerate(envelope.recipients):
                 decisions[number] = adjust(decide(view.policy, mail, factual.recipient_facts(view, recipient.address)))
+        decisions = _held_together(decisions)
         reached(6)
-        row = self._row(view, envelope, message, source, retry, decisions, assessment, parent)
+        whole = forced is not None
+        for _ in range(2):
+            row = self._row(view, envelope, message, source, retry, decisions, assessment, parent)
+            piece = self._piece(view, envelope, source, message, reading, decisions, row, assessment, parent, spooled, whole)
+            try:
+                self._treatment.treat(piece)
+                break
+            except NotEditable:
+                whole = True
+        reached(7)
+        return piece
+XXX
         piece = Piece(
             view,
             envelope,
@@ -219,9 +273,17 @@ class Outbound:
         return piece
 
     def commit(self, piece: Piece, more: Callable[[Tx], None] = lambda tx: None) -> None:
-        """Step 8: one transaction, then the jobs. Raises TryLater; then nothing of it was written."""
+        """Step 8: one transaction, then the jobs. Raises TryLater, Repeated.
+
+        After TryLater it may have been written all the same; `process` finds that out when it tries again.
+        """
 
         def work(tx: Tx) -> None:
+            row = piece.prepared.message
+            # Asked again where only one at a time can ask: two of a sender's tries may be worked on side by side.
+            earlier = self._earlier(tx.conn, row["tenant"], row["retry_key"]) if piece.spooled else None
+            if earlier is not None:
+                raise Repeated(earlier)
             self._records.write(tx, piece.prepared)
             more(tx)
 
@@ -290,17 +352,9 @@ class Outbound:
         ]
         return self._directory.keyed(envelope.tenant, "retry", value)
 
-    def _repeated(self, tenant: str, retry: bytes) -> bool:
-        table = schema.messages
-        with self._store.reading() as conn:
-            found = conn.execute(
-                select(table.c.id).where(
-                    table.c.tenant == tenant,
-                    table.c.retry_key == retry,
-                    table.c.received_at > self._clock.now_us() - RETRY_WINDOW_US,
-                )
-            ).first()
-        return found is not None
+    def _earlier(self, conn: Connection, tenant: str, retry: bytes) -> str | None:
+        """The spool id under which the same message was taken before."""
+        return self._records.of_retry(conn, tenant, retry, self._clock.now_us() - RETRY_WINDOW_US)
 
     def _duplicate(self, entry: Entry, envelope: Envelope) -> None:
         event = Event(
@@ -321,6 +375,16 @@ class Outbound:
                 reason="spool item",
             ),
         )
+
+
+def _held_together(decisions: dict[int, Decision]) -> dict[int, Decision]:
+    """When one outsider's copy is held, the other sealed copies wait with it: one message is one question to the
+    officer, and a held original never lies among the objects that a link opens.
+    """
+    held = next((decision for decision in decisions.values() if decision.treatment == "hold"), None)
+    if held is None:
+        return decisions
+    return {n: held if one.treatment in ("attachments", "secure") else one for n, one in decisions.items()}
 
 
 def _state(decisions: Iterable[Decision]) -> str:
