@@ -104,11 +104,11 @@ def _queue(tx: Tx, tenant: str, grant: str, person: str, number: str, visitor: s
 
 
 def take_texts(tx: Tx, *, limit: int) -> list[dict[str, Any]]:
-    """The oldest texts not yet handed out, or handed out a minute ago and not reported done."""
+    """The oldest texts not yet handed out, or handed out a minute ago and not reported done; none for a limit of 0."""
     rows = tx.all(
         "SELECT * FROM texts WHERE (taken_us IS NULL OR taken_us <= ?) AND expires_us > ? AND attempts < ? "
         "ORDER BY queued_us, id LIMIT ?",
-        tx.now_us - _RETRY_US, tx.now_us, tx.limits.text_attempts, max(1, min(limit, 100)),
+        tx.now_us - _RETRY_US, tx.now_us, tx.limits.text_attempts, max(0, min(limit, 100)),
     )  # fmt: skip
     answer = []
     for row in rows:

@@ -131,6 +131,13 @@ def test_a_hundred_wrong_codes_in_a_row_kill_the_phone_as_a_factor(house: House)
     assert ("factor:killed", "failures") in house.actions()
 
 
+def test_asking_for_no_texts_takes_none(house: House) -> None:
+    grant = house.deposit().grants[0].id
+    house.portal.ask_text(grant, PHONE[-4:], "vis_1", "net_1")
+    assert house.worker.take_texts(0) == []
+    assert len(house.worker.take_texts(1)) == 1
+
+
 def test_a_text_not_reported_sent_is_handed_out_again_and_given_up_after_three_times(house: House) -> None:
     grant = house.deposit().grants[0].id
     house.portal.ask_text(grant, PHONE[-4:], "vis_1", "net_1")
