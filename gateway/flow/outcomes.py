@@ -1,0 +1,217 @@
+"""What became of an attempt to deliver, made lasting: the end of step 9 of an outgoing message.
+
+Promises: an outcome is kept until it is committed, however long the database takes, so that trouble of ours never makes
+a second delivery; it is committed once, even where a commit was reported as failed and was not; what is refused for
+good is returned to the sender with a DSN in the same transaction; a changed row spoils no other recipient's outcome.
+Clauses: RFC 5321 4.5.4.1 (retries), RFC 3464 (DSN), RFC 3461 (NOTIFY).
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from gateway.actions.bounce import Failure, Returner, Written
+from gateway.audit.event import GATEWAY, Action, Event
+from gateway.clock import Clock
+from gateway.courier.port import Bounced, Deferred, Delivered, Outcome
+from gateway.errors import GatewayError, Tampered, TryLater
+from gateway.flow.jobs import Job, Target
+from gateway.flow.records import Records
+from gateway.logs import Log
+from gateway.store import schema
+from gateway.store.database import Store, Tx
+
+log = Log("gateway.delivery")
+FINAL = ("delivered", "bounced", "returned", "dropped")
+AGAIN_SECONDS = 0.5
+_WORD = {Delivered: "ok", Deferred: "failed", Bounced: "refused"}
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """When to try again, and when to give up."""
+
+    first: timedelta
+    most: timedelta
+    give_up: timedelta
+
+    def after(self, attempts: int) -> timedelta:
+        """Pause after that many attempts: doubling, with jitter so that a recovered host is not stormed."""
+        doubled: timedelta = self.first * float(2 ** min(attempts, 20))
+        return min(doubled, self.most) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was committed: whether nobody waits for the item any more, and the job of the DSN that it made."""
+
+    done: bool
+    notice: Job | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A DSN that is durable, and its row."""
+
+    written: Written
+    row: dict[str, Any]
+
+
+class Outcomes:
+    """Commits outcomes. Thread-safe. `stopping` ends the waiting for a database that does not answer."""
+
+    def __init__(
+        self,
+        store: Store,
+        records: Records,
+        returner: Returner,
+        clock: Clock,
+        pauses: Pauses,
+        stopping: threading.Event,
+    ) -> None:
+        self._store = store
+        self._records = records
+        self._returner = returner
+        self._clock = clock
+        self._pauses = pauses
+        self._stopping = stopping
+
+    def settle(self, job: Job, outcomes: Sequence[Outcome], head: bytes, alarm: str = "") -> Settled:
+        """Commit one outcome for each target of the job. `head` is the beginning of what was sent, for the DSN.
+
+        `alarm` says in machine words what was found changed. Raises TryLater only when the process is stopping: then
+        the outcome is lost, and the delivery is made again after the restart.
+        """
+        settled = self._final(job, outcomes)
+        told: _Told | None = None
+        while True:
+            try:
+                if told is None:
+                    told, settled = self._tell(job, settled, head)
+                self._store.run(partial(self._write, job=job, settled=settled, told=told, alarm=alarm))
+                break
+            except TryLater:
+                log.warning("delivery:outcome-waits", message=job.message)
+                if self._stopping.wait(AGAIN_SECONDS):
+                    raise
+        done = all(not isinstance(outcome, Deferred) for _, outcome in settled)
+        return Settled(done, None if told is None else self._job(job, told))
+
+    def _final(self, job: Job, outcomes: Sequence[Outcome]) -> list[tuple[Target, Outcome]]:
+        old = self._clock.now_us() - job.since_us > self._pauses.give_up // timedelta(microseconds=1)
+        return [
+            (target, Bounced("4.4.7", "network") if isinstance(outcome, Deferred) and old else outcome)
+            for target, outcome in zip(job.targets, outcomes, strict=True)
+        ]
+
+    def _tell(
+        self, job: Job, settled: list[tuple[Target, Outcome]], head: bytes
+    ) -> tuple[_Told | None, list[tuple[Target, Outcome]]]:
+        """The DSN for what bounced. A bounce of which the sender cannot be told is no bounce yet: it is tried again."""
+        failures = [
+            Failure(target.recipient, outcome.status, outcome.code)
+            for target, outcome in settled
+            if isinstance(outcome, Bounced) and target.treatment != "notice"
+        ]
+        if not failures:
+            return None, settled
+        for start in (head, b""):  # a head that cannot be quoted is left out
+            try:
+                written = self._returner.write(
+                    tenant=job.tenant,
+                    message=job.message,
+                    mail_from=job.mail_from,
+                    mail_params=job.mail_params,
+                    arrived_us=job.accepted_us,
+                    node=self._records.node,
+                    failures=failures,
+                    head=start,
+                )
+            except GatewayError:
+                raise
+            except Exception:
+                log.exception("delivery:dsn-failed", message=job.message)
+                continue
+            return (None if written is None else self._told(job, written)), settled
+        return None, [
+            (target, Deferred("4.3.0", "dsn") if isinstance(outcome, Bounced) else outcome)
+            for target, outcome in settled
+        ]
+
+    def _told(self, job: Job, written: Written) -> _Told:
+        row = self._records.delivery(
+            id=self._clock.new_id("dlv"),
+            tenant=job.tenant,
+            message=job.message,
+            recipient=written.recipient,
+            mail_params=(),
+            treatment="notice",
+            state="ready",
+            copy=written.copy,
+            now_us=self._clock.now_us(),
+        )
+        return _Told(written, row)
+
+    def _job(self, job: Job, told: _Told) -> Job:
+        target = Target(told.row["id"], told.written.recipient, "notice", 0)
+        return replace(
+            job,
+            item=told.written.copy,
+            direction="out",
+            mail_from="",
+            mail_params=(),
+            targets=(target,),
+            since_us=told.row["created_at"],
+        )
+
+    def _write(
+        self, tx: Tx, job: Job, settled: Sequence[tuple[Target, Outcome]], told: _Told | None, alarm: str
+    ) -> None:
+        fresh = [self._outcome(tx, job, target, outcome) for target, outcome in settled]
+        if not any(fresh):
+            return  # a commit that was reported as failed and was not
+        if told is not None:
+            self._records.rows.insert(tx, schema.deliveries, **told.row)
+            self._event(tx, job, Action.NOTICE_SENT, told.row["id"], "ok", "dsn")
+        if alarm:
+            self._event(tx, job, Action.TAMPER_FOUND, job.item, "refused", alarm)
+
+    def _outcome(self, tx: Tx, job: Job, target: Target, outcome: Outcome) -> bool:
+        """Row and event of one recipient; False when they were written before. `attempts` tells: it only grows here."""
+        now = self._clock.now_us()
+        settled_at: int | None = now
+        match outcome:
+            case Delivered(status=status):
+                action, state, next_at = Action.MESSAGE_DELIVERED, "delivered", now
+            case Bounced(status=status):
+                action, state, next_at = Action.MESSAGE_BOUNCED, "bounced", now
+            case Deferred(status=status):
+                pause = self._pauses.after(target.attempts) // timedelta(microseconds=1)
+                action, state, next_at, settled_at = Action.MESSAGE_DEFERRED, "deferred", now + pause, None
+        try:
+            row = self._records.rows.get(tx.conn, schema.deliveries, target.delivery)
+        except Tampered:
+            self._event(tx, job, Action.TAMPER_FOUND, target.delivery, "refused", "row")
+            row = None
+        if row is not None:
+            if row["attempts"] != target.attempts:
+                return False
+            changed: dict[str, Any] = {"attempts": target.attempts + 1}
+            if row["state"] not in FINAL:  # dropped meanwhile: then the outcome is an event and no state
+                changed |= {"state": state, "status": status, "next_at": next_at, "settled_at": settled_at}
+            self._records.rows.update(tx, schema.deliveries, target.delivery, **changed)
+        evidence = outcome.evidence if isinstance(outcome, Delivered) else None
+        proof = f"{evidence.tls_version or 'no TLS'}" if evidence is not None else ""
+        reason = " ".join(word for word in (status, proof) if word)
+        self._event(tx, job, action, target.delivery, _WORD[type(outcome)], reason)
+        return True
+
+    def _event(self, tx: Tx, job: Job, action: Action, what: str, outcome: str, reason: str) -> None:
+        event = Event(action, job.tenant, what, GATEWAY, outcome=outcome, reason=reason, request=job.message)
+        self._records.log.append(tx, event)
