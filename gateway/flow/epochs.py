@@ -78,8 +78,7 @@ class Epochs:
         if not ended:
             return 0
         for reader in readers:
-            for _ in reader.poll():
-                pass
+            reader.look()
             reader.rebox(ended, current, public)
         done = 0
         for epoch in sorted(ended):

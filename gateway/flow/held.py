@@ -19,7 +19,7 @@ from gateway.actions.bounce import Failure, Returner
 from gateway.actions.tenants import TenantView
 from gateway.audit.event import GATEWAY, Action, Actor, Event
 from gateway.clock import Clock
-from gateway.errors import NotFound, Refused, TryLater
+from gateway.errors import GatewayError, NotFound, Refused, TryLater
 from gateway.flow.delivery import Deliverer
 from gateway.flow.jobs import Job, Target
 from gateway.flow.outbound import Outbound
@@ -150,7 +150,7 @@ class Held:
             self._outbound.commit(piece, more)
         finally:
             reader.close()
-        self._forget(row)
+        self._forgotten(row)
         return str(piece.prepared.message["id"])
 
     def drop(self, tenant: str, message: str, act: str, officer: str) -> None:
@@ -163,17 +163,26 @@ class Held:
         """Return what was held too long, and finish what a crash left half done."""
         table = schema.messages
         with self._store.reading() as conn:
-            late = self._records.rows.find(
+            late, also = self._records.rows.sift(
                 conn, select(table).where(table.c.state == "held", table.c.hold_until < self._clock.now_us())
             )
-            ended = self._records.rows.find(
+            ended, changed = self._records.rows.sift(
                 conn, select(table).where(table.c.state.in_(ENDED), table.c.hold_until.is_not(None))
             )
+        for id in (*also, *changed):
+            log.error("held:row-tampered", message=id)
+        count = 0
         for row in late:
-            self._give_up(row, "returned", "held_expired", GATEWAY, Action.MESSAGE_RETURNED, "")
+            try:
+                self._give_up(row, "returned", "held_expired", GATEWAY, Action.MESSAGE_RETURNED, "")
+                count += 1
+            except NotHeld:
+                continue  # an officer was faster
+            except (GatewayError, Denied) as error:  # the others have waited as long
+                log.error("held:return-failed", message=row["id"], error=type(error).__name__)
         for row in ended:
-            self._forget(row)
-        return len(late)
+            self._forgotten(row)
+        return count
 
     def _give_up(self, row: Row, state: str, reason: str, actor: Actor, action: Action, act: str) -> None:
         envelope, deliveries = self._envelope(row)
@@ -220,11 +229,12 @@ class Held:
                         mail_from="",
                         mail_params=(),
                         targets=(target,),
-                        accepted_us=self._clock.now_us(),
+                        accepted_us=row["received_at"],
+                        since_us=notice["created_at"],
                     )
                 ]
             )
-        self._forget(row)
+        self._forgotten(row)
 
     def _end(self, tx: Tx, row: Row, deliveries: list[Row], state: str, actor: Actor, action: Action, act: str) -> None:
         current = self._records.rows.get(tx.conn, schema.messages, row["id"])
@@ -236,6 +246,13 @@ class Held:
                 tx, schema.deliveries, delivery["id"], state=state, settled_at=self._clock.now_us()
             )
         self._records.log.append(tx, Event(action, row["tenant"], row["id"], actor, request=act, policy=row["policy"]))
+
+    def _forgotten(self, row: Row) -> None:
+        """`_forget`, where the decision is committed already: what fails is done at the next `return_expired`."""
+        try:
+            self._forget(row)
+        except (GatewayError, Denied) as error:
+            log.warning("held:forget-later", message=row["id"], error=type(error).__name__)
 
     def _forget(self, row: Row) -> None:
         """R and S are destroyed and the mark that this is still to do is taken away. May be repeated."""

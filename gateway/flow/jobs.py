@@ -22,7 +22,8 @@ class Job:
     """Deliver one spooled item to these recipients in one SMTP transaction.
 
     `direction` says which spool holds `item`: ``in`` for an original that goes as it is, ``out`` for a copy of ours.
-    `accepted_us` is when the message was accepted; its age decides when to give up.
+    `accepted_us` is when the message was accepted; `since_us` is when we began to deliver it, which for held mail is
+    when it was released, and its age decides when to give up.
     """
 
     tenant: str
@@ -33,3 +34,4 @@ class Job:
     mail_params: Params = field(repr=False)
     targets: tuple[Target, ...]
     accepted_us: int
+    since_us: int

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from gateway.accounts.users import Users
+from gateway.actions.copies import NotEditable
 from gateway.actions.tenants import TenantView
 from gateway.audit.event import GATEWAY, Action, Actor, Event
 from gateway.clock import Clock
@@ -234,41 +235,38 @@ class Outbound:
                 decisions[number] = adjust(decide(view.policy, mail, factual.recipient_facts(view, recipient.address)))
         decisions = _held_together(decisions)
         reached(6)
-        whole = forced is not None
-        for _ in range(2):
+        for whole in dict.fromkeys((forced is not None, True)):
+            # A new row for each: what the first try deposited under its ids is left behind and swept up.
             row = self._row(view, envelope, message, source, retry, decisions, assessment, parent)
-            piece = self._piece(view, envelope, source, message, reading, decisions, row, assessment, parent, spooled, whole)
+            piece = Piece(
+                view,
+                envelope,
+                source,
+                message,
+                reading,
+                decisions,
+                Prepared(row),
+                assessment=assessment,
+                parent=parent,
+                spooled=spooled,
+                unread_whole=whole,
+            )
+            actor = Actor("user", row["user"]) if row["user"] else Actor("sender", "")
+            piece.prepared.event(
+                Action.MESSAGE_ACCEPTED,
+                row["id"],
+                actor,
+                request=envelope.queue,
+                reason=envelope.identity.kind,
+                bytes=source.size,
+            )
             try:
                 self._treatment.treat(piece)
-                break
             except NotEditable:
-                whole = True
-        reached(7)
-        return piece
-XXX
-        piece = Piece(
-            view,
-            envelope,
-            source,
-            message,
-            reading,
-            decisions,
-            Prepared(row),
-            assessment=assessment,
-            parent=parent,
-            spooled=spooled,
-            unread_whole=forced is not None,
-        )
-        actor = Actor("user", row["user"]) if row["user"] else Actor("sender", "")
-        piece.prepared.event(
-            Action.MESSAGE_ACCEPTED,
-            row["id"],
-            actor,
-            request=envelope.queue,
-            reason=envelope.identity.kind,
-            bytes=source.size,
-        )
-        self._treatment.treat(piece)
+                if whole:
+                    raise
+                continue
+            break
         reached(7)
         return piece
 

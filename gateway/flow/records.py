@@ -20,6 +20,9 @@ from gateway.store.database import Tx
 from gateway.store.rows import Row, Rows
 from keys.encoding import canonical, parse_canonical
 
+WAITING = ("ready", "deferred")
+"""States of a delivery that is still to be made."""
+
 
 @dataclass(slots=True)
 class Prepared:
@@ -101,13 +104,30 @@ class Records:
         statement = select(schema.deliveries).where(schema.deliveries.c.message == message)
         return self.rows.find(conn, statement.order_by(schema.deliveries.c.created_at, schema.deliveries.c.id))
 
-    def unsettled(self, conn: Connection, before_us: int) -> list[Row]:
-        """Deliveries of this node that are due."""
+    def unsettled(self, conn: Connection, before_us: int) -> tuple[list[Row], list[str]]:
+        """Deliveries of this node that are due, and the ids of those whose row was changed by somebody else."""
         table = schema.deliveries
         statement = (
             select(table)
-            .where(table.c.node == self.node, table.c.state.in_(("ready", "deferred")), table.c.next_at <= before_us)
+            .where(table.c.node == self.node, table.c.state.in_(WAITING), table.c.next_at <= before_us)
             .order_by(table.c.next_at)
             .limit(500)
         )
-        return self.rows.find(conn, statement)
+        return self.rows.sift(conn, statement)
+
+    def copies(self, conn: Connection) -> set[str]:
+        """The outbound copies that deliveries of this node still wait for."""
+        table = schema.deliveries
+        statement = select(table.c.copy).where(
+            table.c.node == self.node, table.c.state.in_(WAITING), table.c.copy.is_not(None)
+        )
+        return {str(copy) for copy in conn.execute(statement).scalars()}
+
+    def of_retry(self, conn: Connection, tenant: str, retry: bytes, since_us: int) -> str | None:
+        """The spool id of the message with that retry key that was accepted after that time, or None."""
+        table = schema.messages
+        statement = select(table.c.queue).where(
+            table.c.tenant == tenant, table.c.retry_key == retry, table.c.received_at > since_us
+        )
+        found = conn.execute(statement.order_by(table.c.created_at)).first()
+        return None if found is None else str(found[0])

@@ -308,6 +308,7 @@ class Treatment:
             mail_params=params,
             targets=targets,
             accepted_us=piece.prepared.message["received_at"],
+            since_us=piece.prepared.message["created_at"],
         )
 
     def _note(self, piece: Piece, action: Action, decided: Sequence[tuple[Recipient, Decision]]) -> None:
