@@ -1,26 +1,30 @@
 """A fresh installation: folders with their owners, the root key, the tenant's keys, the node's keys.
 
 Promises: nothing is made unless store, vault, spool and key directory are all absent or empty (a mix is refused and
-says
-what is missing, exit 78); a set-up that was interrupted goes on where it stopped, because every step may be repeated
-and
-`setup.json` is removed only by the gateway once its database stands. DESIGN §8.
+says what is missing, exit 78); a set-up that was interrupted at any instant goes on where it stopped, because
+`setup.json` is the first thing written and the last removed, and every step between may be repeated. Where roles are
+users, the folders that hold theirs are root's, so that no role can put something else in another's place. DESIGN §2,
+§8.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import secrets
+import stat
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.assets import web_dir
 from gateway.clock import BASE62
 from gateway.errors import Misconfigured
 from gateway.policy import load as load_policy
-from gateway.roles import Identities
+from gateway.roles import Identities, first_unreadable, user_name
 from gateway.settings import Settings
 from gateway.spool import layout, nodekey
 from gateway.store.database import Store
@@ -30,6 +34,7 @@ from keys.keyholder.config import KeyholderConfig, Limits
 
 SETUP = "setup.json"
 NODE_KEY = "node.key"
+LOCKS = ("serve.lock", "roles.lock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +47,13 @@ class Setup:
 
 
 def state(settings: Settings) -> dict[str, bool]:
-    """Which of the four places hold something."""
-    store = not Store.absent(settings.store.url)
+    """Which of the four places hold something. The node's own folder belongs to the spool."""
+    node = settings.node_directory
+    holds_node = _holds(node, besides=(*LOCKS, SETUP + ".new"))
     return {
-        "[store] url": store,
+        "[store] url": not Store.absent(settings.store.url),
         "[vault] url": not Vault.absent(settings.vault.url),
-        "[spool] directory": _holds(settings.spool.directory),
+        "[spool] directory": holds_node or _holds(settings.spool.directory, besides=(node.name,)),
         "[keys] directory": _holds(settings.keys.directory),
     }
 
@@ -58,6 +64,8 @@ def fresh(settings: Settings) -> bool:
     Raises Misconfigured (exit 78) for a mix, naming what is there and what is missing.
     """
     if setup_file(settings).exists():
+        if (settings.keys.directory / "keyholder.db").exists():
+            _need_kek(settings)
         return True
     found = state(settings)
     if not any(found.values()):
@@ -70,68 +78,149 @@ def fresh(settings: Settings) -> bool:
             "Nothing is made anew beside existing data: bring back what is missing from the backup, or, for a new "
             "installation, empty all four"
         )
+    _need_kek(settings)
+    return False
+
+
+def _need_kek(settings: Settings) -> None:
     if not settings.keys.kek_file.exists():
         raise Misconfigured(
             f"[keys] kek_file {settings.keys.kek_file} is missing, and without it nothing can be opened. "
             "Bring it back from its separate copy; a new one is never made beside existing data"
         )
-    return False
+
+
+def same_users(settings: Settings, who: Identities) -> None:
+    """Raises Misconfigured when an existing installation belongs to other users than those who would run it now.
+
+    Files written by the wrong user could not be read by the right one later.
+    """
+    for role, directory in (
+        ("gateway", settings.worker_directory),
+        ("smtp", settings.smtp_directory),
+        ("keyholder", settings.keys.directory),
+    ):
+        try:
+            owner = directory.stat().st_uid
+        except OSError as error:
+            raise Misconfigured(f"{directory} cannot be read: {error.strerror}; start as it was set up") from error
+        if owner != who.uid(role):
+            raise Misconfigured(
+                f"{directory} belongs to user {user_name(owner)}, and the {role} would run as "
+                f"{user_name(who.uid(role))}: start this installation as it was set up, as that user or "
+                f"{'with' if who.enforced else 'without'} --single-user"
+            )
+
+
+def readable(settings: Settings, who: Identities, config: Path | None) -> None:
+    """Raises Misconfigured naming the first file that a role's user would need and cannot read."""
+    if not who.enforced:
+        return
+    program = [Path(sys.executable), Path(__file__), web_dir() / "text"]
+    named = [config] if config is not None else []
+    courier = settings.courier
+    own: dict[str, list[Path | None]] = {
+        "smtp": [*named, settings.smtp.tls_cert_file, settings.smtp.tls_key_file],
+        "gateway": [
+            *named, settings.portal.tls_cert_file, settings.portal.tls_key_file, courier.client_cert_file,
+            courier.client_key_file, courier.ca_file,
+            *(secret.path for secret in (courier.password_file, settings.notify.sms_token_file) if secret is not None),
+        ],
+        "keyholder": [],
+    }  # fmt: skip
+    for role, files in own.items():
+        user = user_name(who.uid(role))
+        if first_unreadable(who.of[role], program) is not None:
+            raise Misconfigured(
+                f"user {user} cannot read the program at {Path(__file__).parent} or {sys.executable}: install Sealgate "
+                "where every user can read it, such as /opt/sealgate, or add --single-user"
+            )
+        missing = first_unreadable(who.of[role], [path for path in files if path is not None])
+        if missing is not None:
+            raise Misconfigured(
+                f"user {user} cannot read {missing}; it and the folders above it must be open to that user: "
+                f"chgrp {user} {missing} && chmod 0640 {missing}"
+            )
 
 
 def setup_file(settings: Settings) -> Path:
-    """Where the set-up notes itself."""
-    return settings.worker_directory / SETUP
+    """Where the set-up notes itself: in a folder that no role can write to."""
+    return settings.node_directory / SETUP
+
+
+def finished(settings: Settings) -> None:
+    """Everything stands: the note is taken away."""
+    setup_file(settings).unlink(missing_ok=True)
+    layout.sync_folder(settings.node_directory)
+
+
+def lock(settings: Settings, name: str) -> int:
+    """Take one of the node's two locks without waiting; a descriptor. Raises BlockingIOError while it is held."""
+    descriptor = os.open(settings.node_directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def node_directory(settings: Settings, who: Identities) -> None:
+    """The spool's and the node's folders, which hold those of the roles."""
+    for path in (settings.spool.directory, settings.node_directory):
+        _above(path, who)
+        _folder(path, who, None, 0o711 if who.enforced else 0o700)
 
 
 def prepare(settings: Settings, who: Identities) -> Setup:
-    """Make folders and owners and write down the set-up. May be repeated."""
-    _folder(settings.spool.directory, who, "gateway", 0o711 if who.enforced else 0o700, parents=True)
-    _folder(settings.node_directory, who, "gateway", 0o711 if who.enforced else 0o700, parents=True)
+    """Write down the set-up, then make folders and owners. May be repeated."""
+    path = setup_file(settings)
+    if path.exists():
+        setup = read_setup(path)
+    else:
+        tenant = "tnt_" + "".join(secrets.choice(BASE62) for _ in range(16))
+        setup = Setup(tenant, settings.tenant.name, f"{settings.public_host}/log/{tenant}")
+        note = {"tenant": setup.tenant, "name": setup.name, "origin": setup.origin}
+        _write(path, json.dumps(note).encode(), 0o644 if who.enforced else 0o600)
     _folder(settings.smtp_directory, who, "smtp", 0o700)
     _folder(settings.worker_directory, who, "gateway", 0o700)
     _folder(settings.snapshot_directory, who, "gateway", 0o2750 if who.enforced else 0o700, group="smtp")
-    _folder(settings.keys.directory, who, "keyholder", 0o700, parents=True)
-    sockets(settings, who)
-    path = setup_file(settings)
-    if path.exists():
-        return read_setup(path)
-    tenant = "tnt_" + "".join(secrets.choice(BASE62) for _ in range(16))
-    setup = Setup(tenant, settings.tenant.name, f"{settings.public_host}/log/{tenant}")
-    _write(
-        path,
-        json.dumps({"tenant": setup.tenant, "name": setup.name, "origin": setup.origin}).encode(),
-        who,
-        "gateway",
-        0o600,
-    )
+    _above(settings.keys.directory, who)
+    _folder(settings.keys.directory, who, "keyholder", 0o700)
     return setup
 
 
 def sockets(settings: Settings, who: Identities) -> None:
-    """The folder of the keyholder's sockets; it may lie on a file system that is empty after a restart."""
-    _folder(
-        settings.sockets_directory, who, "keyholder", 0o750 if who.enforced else 0o700, group="gateway", parents=True
-    )
+    """The folder of the keyholder's sockets; it may lie on a file system that is empty after a restart.
+
+    With the setgid bit the sockets made there have the gateway's group, so that the keyholder need not be in it.
+    """
+    _above(settings.sockets_directory, who)
+    _folder(settings.sockets_directory, who, "keyholder", 0o2750 if who.enforced else 0o700, group="gateway")
 
 
 def storage(settings: Settings, who: Identities) -> None:
     """Empty places for database, blobs and both directions of the spool, owned by their roles."""
     if settings.store.url.startswith("sqlite:///"):
-        _folder(Path(settings.store.url.removeprefix("sqlite:///")).parent, who, "gateway", 0o700, parents=True)
+        database = Path(settings.store.url.removeprefix("sqlite:///")).parent
+        _above(database, who)
+        _folder(database, who, "gateway", 0o700)
     if settings.vault.url.startswith("file://"):
         vault = Path(settings.vault.url.removeprefix("file://"))
-        _folder(vault, who, "gateway", 0o700, parents=True)
+        _above(vault, who)
         if Vault.absent(settings.vault.url):
             Vault.create(settings.vault.url)
-            _own_tree(vault, who, "gateway")
+        for found in (vault, *vault.rglob("*")):
+            _own(found, who, "gateway")
+    # smtp writes `in`, and the gateway, whose group it has, reads it and removes what is done; its marks are its own.
     shared = 0o2770 if who.enforced else 0o700
     for name, role, mode in (("in", "smtp", shared), ("out", "gateway", 0o700)):
         directory = settings.spool.directory / name
-        layout.create(directory, mode=mode, marks_mode=mode)
-        for folder in (directory, *(directory / part for part in (layout.LOG, layout.LARGE, layout.MARKS))):
-            if who.enforced:
-                os.chown(folder, who.uid(role), who.gid("gateway"))
-                folder.chmod(mode)
+        layout.create(directory, mode=mode, marks_mode=0o700)
+        for part, owner, rights in (
+            ("", role, mode), (layout.LOG, role, mode), (layout.LARGE, role, mode), (layout.MARKS, "gateway", 0o700),
+        ):  # fmt: skip
+            _folder(directory / part, who, owner, rights, group="gateway")
 
 
 def node_keys(settings: Settings, who: Identities, operator: OperatorClient) -> None:
@@ -185,7 +274,7 @@ def make_kek(settings: Settings, who: Identities, create: Callable[[Path], objec
     """The root key of the file provider, if there is none yet; owned by the keyholder alone."""
     path = settings.keys.kek_file
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o755 if who.enforced else 0o700)
+        _above(path, who)
         create(path)
     _own(path, who, "keyholder")
 
@@ -225,40 +314,62 @@ def read_setup(path: Path) -> Setup:
         ) from error
 
 
-def _holds(directory: Path) -> bool:
+def write_keyholder_file(settings: Settings, who: Identities, *, create: bool) -> Path:
+    """Leave the keyholder's configuration in its folder."""
+    path = keyholder_file(settings)
+    _write(path, keyholder_config(settings, who, create=create).to_json().encode(), 0o600, who, "keyholder")
+    return path
+
+
+def _holds(directory: Path, *, besides: tuple[str, ...] = ()) -> bool:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        return any(directory.iterdir())
+        return any(one.name not in besides for one in directory.iterdir())
     return False
 
 
-def _folder(
-    path: Path, who: Identities, role: str, mode: int, *, group: str | None = None, parents: bool = False
-) -> None:
-    if parents:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o755 if who.enforced else 0o700)
-    path.mkdir(exist_ok=True)
-    if who.enforced:
-        os.chown(path, who.uid(role), who.gid(group or role))
-    path.chmod(mode)
+def _above(path: Path, who: Identities) -> None:
+    """The folders above one of ours that are not there yet. They are root's where roles are users."""
+    missing = [one for one in path.parents if not one.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755 if who.enforced else 0o700)
 
 
-def _write(path: Path, content: bytes, who: Identities, role: str, mode: int) -> None:
+def _folder(path: Path, who: Identities, role: str | None, mode: int, *, group: str | None = None) -> None:
+    """One folder with its owner and rights. Without a role it stays with whoever starts us.
+
+    Raises Misconfigured for a link: what root does here to a folder must not happen to another one.
+    """
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(0o700)
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            raise Misconfigured(f"{path} is a link or a file, and must be a folder of its own")
+        if who.enforced and role is not None:
+            os.chown(path, who.uid(role), who.gid(group or role), follow_symlinks=False)
+        path.chmod(mode)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: Path, content: bytes, mode: int, who: Identities | None = None, role: str = "") -> None:
+    """A whole new file in the place of an old one. The folder may be another user's: nothing there is followed."""
     fresh = path.with_name(path.name + ".new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
         file.flush()
-        os.fsync(file.fileno())
-    _own(fresh, who, role)
+        os.fchmod(descriptor, mode)
+        if who is not None and who.enforced:
+            os.fchown(descriptor, who.uid(role), who.gid(role))
+        os.fsync(descriptor)
     os.replace(fresh, path)
     layout.sync_folder(path.parent)
 
 
 def _own(path: Path, who: Identities, role: str) -> None:
     if who.enforced:
-        os.chown(path, who.uid(role), who.gid(role))
-
-
-def _own_tree(path: Path, who: Identities, role: str) -> None:
-    for found in (path, *path.rglob("*")):
-        _own(found, who, role)
+        os.chown(path, who.uid(role), who.gid(role), follow_symlinks=False)

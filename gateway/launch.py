@@ -1,23 +1,27 @@
 """`sealgate serve` without a role: set up what is fresh, then start keyholder, gateway and smtp and watch them.
 
-Promises: the order is keyholder, gateway, smtp, so that a door opens only when what is behind it is ready; nothing is
-set up beside existing data; settings that changed are put to the keyholder, which lets them wait once the tenant has an
-officer (DESIGN §4a).
+Promises: the order is keyholder, gateway, smtp, so that a door opens only when what is behind it is ready; addresses
+are bound before rights are dropped (ports under 1024) and listened on by the roles alone; one `serve` runs on a node at
+a time, and a new one waits until no role of an earlier one is left; nothing is set up beside existing data; settings
+that changed are put to the keyholder, which lets them wait once the tenant has an officer (DESIGN §4a).
 """
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from gateway import install
 from gateway.errors import GatewayError, Misconfigured, TryLater
 from gateway.logs import Log
-from gateway.roles import Identities, identities
-from gateway.settings import Settings
-from gateway.supervise import ChildEnded, Supervisor, python
+from gateway.roles import GROUP_READS, PRIVATE, Identities, identities
+from gateway.settings import Endpoint, Settings
+from gateway.supervise import DRAIN_SECONDS, ChildEnded, Supervisor, python
 from keys.client import OperatorClient
 from keys.errors import KeysError
 from keys.providers.file import FileProvider
@@ -38,26 +42,39 @@ def launch(settings: Settings, config: Path | None, *, single_user: bool, log_le
     who = identities(single_user)
     if not who.enforced:
         print("sealgate: one user for all roles: the boundary between them is not enforced", file=sys.stderr)
+    config = config.absolute() if config else None
+    install.readable(settings, who, config)
     fresh = install.fresh(settings)
+    if fresh:
+        install.node_directory(settings, who)
+    running = _alone(settings)
     setup = None
     if fresh:
         setup = install.prepare(settings, who)
         install.make_kek(settings, who, lambda path: FileProvider.open(path, create=True))
         install.storage(settings, who)
     else:
-        install.sockets(settings, who)
-    path = install.keyholder_file(settings)
-    path.write_text(install.keyholder_config(settings, who, create=fresh).to_json())
-    if who.enforced:
-        os.chown(path, who.uid("keyholder"), who.gid("keyholder"))
+        install.same_users(settings, who)
+    install.sockets(settings, who)
+    path = install.write_keyholder_file(settings, who, create=fresh)
+    portal = _bound(settings.portal.listen)
+    smtp = _bound((*settings.smtp.listen, *settings.smtp.submission_listen, *settings.smtp.submissions_listen))
     supervisor = Supervisor()
     environ = dict(os.environ)
+    umask = GROUP_READS if who.enforced else PRIVATE
     try:
-        supervisor.add("keyholder", python("-m", "keys.keyholder", "--config", str(path)), who.of["keyholder"], environ)
+        supervisor.add(
+            "keyholder", python("-m", "keys.keyholder", "--config", str(path)), who.of["keyholder"], environ,
+            descriptors=[running],
+        )  # fmt: skip
         tenant = _keyholder_ready(settings, who, setup)
         base = ["-m", "gateway", "serve", "--log-level", log_level, *(["--config", str(config)] if config else [])]
-        supervisor.add("gateway", python(*base, "--role", "gateway"), who.of["gateway"], environ)
-        supervisor.add("smtp", python(*base, "--role", "smtp"), who.of["smtp"], environ)
+        for role, sockets in (("gateway", portal), ("smtp", smtp)):
+            handed = ["--descriptors", ",".join(str(one.fileno()) for one in sockets)]
+            supervisor.add(
+                role, python(*base, "--role", role, *handed), who.of[role], environ, descriptors=[running],
+                sockets=sockets, umask=umask,
+            )  # fmt: skip
     except ChildEnded as error:
         supervisor.stop()
         if error.status in (78,):
@@ -70,12 +87,53 @@ def launch(settings: Settings, config: Path | None, *, single_user: bool, log_le
         supervisor.stop()
         raise
     if setup is not None:
+        install.finished(settings)
         print(f"new log: {setup.origin}", flush=True)
 
     def started() -> None:
         print(json.dumps({"ready": True, "tenant": tenant, "portal": settings.portal.public_url}), flush=True)
 
     return supervisor.run(started)
+
+
+def _alone(settings: Settings) -> int:
+    """Make sure that no other `serve` and no role of an earlier one runs here; a descriptor that the roles inherit.
+
+    Raises TryLater. The first lock is this process's alone; the second is let go when the last role has ended, which
+    after a `kill -9` of the parent is some seconds later.
+    """
+    try:
+        install.lock(settings, install.LOCKS[0])
+    except BlockingIOError as error:
+        raise AlreadyServed("another serve runs on this node") from error
+    deadline = time.monotonic() + DRAIN_SECONDS + 5
+    while True:
+        try:
+            return install.lock(settings, install.LOCKS[1])
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise AlreadyServed("roles of an earlier serve are left") from error
+            time.sleep(0.1)
+
+
+class AlreadyServed(TryLater):
+    """Another `sealgate serve` runs on this installation, or parts of one that was killed have not ended yet."""
+
+
+def _bound(listen: Sequence[Endpoint]) -> list[socket.socket]:
+    """Sockets bound to these addresses, not listening yet. Raises Misconfigured naming the one that cannot be had."""
+    sockets: list[socket.socket] = []
+    for one in listen:
+        opened = socket.socket(socket.AF_INET6 if ":" in one.host else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if opened.family == socket.AF_INET6:
+                opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            opened.bind((one.host, one.port))
+        except OSError as error:
+            raise Misconfigured(f"cannot listen on {one.host}:{one.port}: {error.strerror}") from error
+        sockets.append(opened)
+    return sockets
 
 
 def _keyholder_ready(settings: Settings, who: Identities, setup: install.Setup | None) -> str:

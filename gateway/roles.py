@@ -1,19 +1,19 @@
 """Which operating-system user each role runs as, and how a child process is bound to its parent.
 
-Promises: started as root, every role drops to its own user before it runs a line of ours; started by an ordinary user
-or with `--single-user`, all roles share that user and `enforced` is False, which `doctor` and the start line say.
-Every child has NoNewPrivileges and ends when its parent does. DESIGN §2.
+Promises: started as root, every role drops to its own user, with no group but its own, before it runs a line of ours;
+started by an ordinary user or with `--single-user`, all roles share that user and `enforced` is False, which `doctor`
+and the start line say. Every child has NoNewPrivileges and ends when its parent does. DESIGN §2.
 """
 
 from __future__ import annotations
 
 import ctypes
-import grp
 import os
 import pwd
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from gateway.errors import Misconfigured
 
@@ -28,7 +28,6 @@ class Identity:
 
     uid: int | None
     gid: int | None
-    groups: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,27 +66,61 @@ def identities(single_user: bool) -> Identities:
             f"started as root, but these users are missing: {', '.join(missing)}. Make them ({lines}), "
             "or add --single-user, which leaves the boundary between the roles unenforced"
         )
-    # The keyholder hands its sockets to the gateway's group, for which it must be a member of it.
-    keyholder = found["keyholder"]
-    found["keyholder"] = Identity(keyholder.uid, keyholder.gid, (found["gateway"].gid or 0,))
+    if len({one.uid for one in found.values()} | {0}) != len(NAMES) + 1:
+        raise Misconfigured(
+            f"the users {', '.join(NAMES.values())} must be three different ones, and none of them root"
+        )
     return Identities(found, enforced=True)
 
 
-def group_name(gid: int) -> str:
-    """Name of a group, or its number."""
+def user_name(uid: int) -> str:
+    """Name of a user, or its number."""
     try:
-        return grp.getgrgid(gid).gr_name
+        return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return str(gid)
+        return str(uid)
 
 
-def child_setup() -> Callable[[], None]:
-    """To run in the child between fork and exec: die with the parent, gain no privileges, keep files private."""
+def first_unreadable(identity: Identity, paths: Sequence[Path]) -> Path | None:
+    """The first of these files that this user could not open for reading; asked of the kernel, as that user."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        answer = b"?"
+        try:
+            if identity.uid is not None and identity.gid is not None:
+                os.setgroups([])
+                os.setgid(identity.gid)
+                os.setuid(identity.uid)
+            refused = next((n for n, path in enumerate(paths) if not os.access(path, os.R_OK)), len(paths))
+            answer = str(refused).encode()
+        finally:
+            os.write(writer, answer)
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as stream:
+        answer = stream.read()
+    os.waitpid(child, 0)
+    if not answer.isdigit():
+        raise Misconfigured(
+            "this process may not become the users of the roles; start it as root, or add --single-user"
+        )
+    return paths[int(answer)] if int(answer) < len(paths) else None
+
+
+PRIVATE, GROUP_READS = 0o077, 0o027
+
+
+def child_setup(umask: int = PRIVATE) -> Callable[[], None]:
+    """To run in the child between fork and exec: die with the parent, gain no privileges, keep files private.
+
+    `GROUP_READS` is for the two roles that hand files to each other through a folder of the reader's group.
+    """
 
     def prepare() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
         _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        os.umask(0o077)
+        os.umask(umask)
 
     return prepare
 

@@ -12,6 +12,7 @@ import json
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from typing import Any
 
 from gateway.errors import TryLater
 from gateway.logs import Log
-from gateway.roles import Identity, child_setup
+from gateway.roles import PRIVATE, Identity, child_setup
 
 log = Log("gateway.supervise")
 READY_WITHIN_SECONDS = 60.0
@@ -32,12 +33,17 @@ STEADY_SECONDS = 20.0  # a role that ran this long gets a short pause again
 
 @dataclass(slots=True)
 class Child:
-    """One role's process. `argv` writes `{"ready": true, …}` as its first line on standard output."""
+    """One role's process. `argv` writes `{"ready": true, …}` as its first line on standard output.
+
+    `descriptors` stay open in it under their own numbers.
+    """
 
     role: str
     argv: Sequence[str]
     identity: Identity
     environ: dict[str, str]
+    descriptors: tuple[int, ...] = ()
+    umask: int = PRIVATE
     process: subprocess.Popen[bytes] | None = None
     ready: dict[str, Any] = field(default_factory=dict)
     failures: int = 0
@@ -51,12 +57,12 @@ class Child:
             as_user = {
                 "user": self.identity.uid,
                 "group": self.identity.gid,
-                "extra_groups": list(self.identity.groups),
+                "extra_groups": [],  # none of the groups that root is in
             }
         self.started_at = time.monotonic()
         self.process = subprocess.Popen(
             list(self.argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=self.environ,
-            preexec_fn=child_setup(), close_fds=True, **as_user,
+            preexec_fn=child_setup(self.umask), close_fds=True, pass_fds=self.descriptors, **as_user,
         )  # fmt: skip
         self.ready = self._await_ready()
 
@@ -114,11 +120,28 @@ class Supervisor:
 
     def __init__(self) -> None:
         self._children: list[Child] = []
+        self._sockets: list[socket.socket] = []
         self._stopping = False
 
-    def add(self, role: str, argv: Sequence[str], identity: Identity, environ: dict[str, str]) -> Child:
-        """Start one more child; what was started is stopped again when it fails."""
-        child = Child(role, argv, identity, environ)
+    def add(
+        self,
+        role: str,
+        argv: Sequence[str],
+        identity: Identity,
+        environ: dict[str, str],
+        *,
+        descriptors: Sequence[int] = (),
+        sockets: Sequence[socket.socket] = (),
+        umask: int = PRIVATE,
+    ) -> Child:
+        """Start one more child; what was started is stopped again when it fails.
+
+        `sockets` are its bound listeners. They are kept here too: a restarted role gets the same ones, and who connects
+        meanwhile waits instead of being refused.
+        """
+        self._sockets += sockets
+        passed = (*descriptors, *(one.fileno() for one in sockets))
+        child = Child(role, argv, identity, environ, descriptors=passed, umask=umask)
         self._children.append(child)
         try:
             child.start()
@@ -144,6 +167,8 @@ class Supervisor:
     def stop(self) -> None:
         """End all of them, the doors first."""
         self._stopping = True
+        for one in self._sockets:
+            one.close()  # or connections would go on being taken for a door that drains
         for child in reversed(self._children):
             child.stop(DRAIN_SECONDS)
 

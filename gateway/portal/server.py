@@ -22,6 +22,7 @@ from gateway.logs import Log
 
 GRACE_SECONDS = 10
 HEADER_BYTES = 32_768
+BACKLOG = 512
 log = Log("sealgate.portal")
 
 
@@ -36,9 +37,14 @@ class Listen:
 class PortalServer:
     """A running portal. Made by `start`."""
 
-    def __init__(self, app: FastAPI, listen: Sequence[Listen], cert_file: Path | None, key_file: Path | None) -> None:
+    def __init__(
+        self, app: FastAPI, sockets: Sequence[socket.socket], cert_file: Path | None, key_file: Path | None
+    ) -> None:
         self._app = app
-        self._sockets = [_bound(one) for one in listen]
+        self._sockets = list(sockets)
+        for one in self._sockets:
+            one.listen(BACKLOG)
+            one.setblocking(False)
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, date_header=True, proxy_headers=False,
             loop="uvloop", http="httptools", ws="none", lifespan="off", timeout_keep_alive=15,
@@ -90,11 +96,20 @@ class PortalServer:
 
 
 def start(
-    app: FastAPI, listen: Sequence[Listen], *, cert_file: Path | None = None, key_file: Path | None = None
+    app: FastAPI,
+    listen: Sequence[Listen],
+    *,
+    cert_file: Path | None = None,
+    key_file: Path | None = None,
+    descriptors: Sequence[int] = (),
 ) -> PortalServer:
-    """Bind and serve. Raises Misconfigured for a port that is taken or a certificate that does not load."""
+    """Bind and serve; with `descriptors`, on the sockets that the parent bound.
+
+    Raises Misconfigured for a port that is taken or a certificate that does not load.
+    """
     try:
-        server = PortalServer(app, listen, cert_file, key_file)
+        sockets = [socket.socket(fileno=number) for number in descriptors] or [_bound(one) for one in listen]
+        server = PortalServer(app, sockets, cert_file, key_file)
     except (OSError, ssl.SSLError) as error:
         raise Misconfigured(f"[portal] cannot listen: {error.strerror or type(error).__name__}") from error
     server.begin()
@@ -107,8 +122,6 @@ def _bound(listen: Listen) -> socket.socket:
     try:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         one.bind((listen.host, listen.port))
-        one.listen(512)
-        one.setblocking(False)
     except BaseException:
         one.close()
         raise

@@ -37,16 +37,29 @@ Listener = tuple[str, socket.socket]
 Ready = Callable[[dict[str, list[int]]], None]
 
 
-def bind(config: SmtpConfig) -> list[Listener]:
-    """The listening sockets, by kind. The root parent calls this before it drops its rights, for ports under 1024.
+def wanted(config: SmtpConfig) -> list[tuple[str, tuple[str, int]]]:
+    """(kind, address) of every listener, in the order in which sockets are handed over."""
+    found = [(RELAY, address) for address in config.listen]
+    found += [(SUBMISSION, address) for address in config.submission_listen]
+    found += [(SUBMISSIONS, address) for address in config.submissions_listen]
+    return found
 
-    Raises Misconfigured naming the address that cannot be had.
-    """
-    wanted = [(RELAY, address) for address in config.listen]
-    wanted += [(SUBMISSION, address) for address in config.submission_listen]
-    wanted += [(SUBMISSIONS, address) for address in config.submissions_listen]
+
+def adopt(config: SmtpConfig, descriptors: Sequence[int]) -> list[Listener]:
+    """The listeners that the parent bound before it dropped its rights, for ports under 1024. Raises Misconfigured."""
+    kinds = [kind for kind, _ in wanted(config)]
+    if len(kinds) != len(descriptors):
+        raise Misconfigured(f"{len(descriptors)} sockets were handed over for {len(kinds)} listeners; start again")
+    try:
+        return [(kind, socket.socket(fileno=number)) for kind, number in zip(kinds, descriptors, strict=True)]
+    except OSError as error:
+        raise Misconfigured(f"a socket that was handed over is none: {error.strerror}") from error
+
+
+def bind(config: SmtpConfig) -> list[Listener]:
+    """The listening sockets, by kind, bound here. Raises Misconfigured naming the address that cannot be had."""
     listeners: list[Listener] = []
-    for kind, (host, port) in wanted:
+    for kind, (host, port) in wanted(config):
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             opened = socket.create_server((host, port), family=family, backlog=BACKLOG)

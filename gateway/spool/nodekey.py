@@ -1,11 +1,12 @@
 """A role's own signing key of one node, in that role's own folder.
 
-Promises: the file is made once, readable by its owner alone; one that is missing later, readable by others or of
-another length is refused, never replaced. DESIGN §2, "Node keys".
+Promises: the file is made once, whole or not at all, readable by its owner alone; one that is missing later, readable
+by others or of another length is refused, never replaced. DESIGN §2, "Node keys".
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -59,13 +60,19 @@ def pinned(path: Path) -> bytes:
 
 
 def _write_new(path: Path, content: bytes, mode: int) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    except FileExistsError as error:
-        raise Misconfigured(f"{path} exists already; a key is never overwritten") from error
+    # Written beside and linked into place: a set-up that is killed here leaves no key or a whole one.
+    beside = path.with_name(f".{path.name}.new")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(beside)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         os.write(descriptor, content)
+        os.fchmod(descriptor, mode)
         os.fsync(descriptor)
+        os.link(beside, path)
+    except FileExistsError as error:
+        raise Misconfigured(f"{path} exists already; a key is never overwritten") from error
     finally:
         os.close(descriptor)
+        os.unlink(beside)
     sync_folder(path.parent)

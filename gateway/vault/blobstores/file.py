@@ -211,13 +211,15 @@ class FileBlobStore:
         if not self.absent(url):
             raise Misconfigured(f"[vault] url: {root} is not empty; it is not made anew")
         try:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(root, 0o700)
-            os.mkdir(root / UNFINISHED, 0o700)
-            with open(root / MARKER, "xb", opener=_private) as marker:
+            for folder in (root, root / UNFINISHED):
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(folder, 0o700)
+            # The marker is last, and whole or not there: without it the place still counts as empty.
+            with open(root / UNFINISHED / MARKER, "wb", opener=_private) as marker:
                 marker.write(MARKER_TEXT)
                 marker.flush()
                 os.fsync(marker.fileno())
+            (root / UNFINISHED / MARKER).rename(root / MARKER)
             _sync(root)
             _sync(root.parent)
         except OSError as error:
@@ -227,7 +229,8 @@ class FileBlobStore:
     def absent(self, url: str) -> bool:
         root = _root(url)
         try:
-            return not any(root.iterdir())
+            # What `create` leaves when it is killed half-way is still nothing.
+            return all(one.name == UNFINISHED and _names(one) <= {MARKER} for one in root.iterdir())
         except FileNotFoundError:
             return True
         except OSError as error:
@@ -247,6 +250,10 @@ def _root(url: str) -> Path:
 
 def _path(root: Path, name: str) -> Path:
     return root / name[:2] / name
+
+
+def _names(folder: Path) -> set[str]:
+    return {one.name for one in folder.iterdir()}
 
 
 def _private(path: str, flags: int) -> int:
