@@ -58,11 +58,12 @@ from gateway.store import schema
 from gateway.store.database import Store, Tx
 from gateway.store.rows import Rows
 from gateway.vault import Vault
-from keys.client import PortalClient, WorkerClient, unb64
+from keys.client import Connection, PortalClient, WorkerClient, unb64
 from keys.encoding import canonical
 from keys.signing import SigningKey, verify_signature
 
 log = Log("gateway.bootstrap")
+PULSE_SECONDS = 1.5
 
 
 class Gateway:
@@ -75,6 +76,10 @@ class Gateway:
         directory = settings.worker_directory
         self.pinned = nodekey.pinned(directory / nodekey.PINNED_NAME)
         self.keyholder = WorkerClient(settings.sockets_directory / "worker.sock")
+        # A keyholder that hangs must turn the sign of life red well before smtp would find that silent.
+        self.keyholder_pulse = WorkerClient(
+            Connection(settings.sockets_directory / "worker.sock", timeout_seconds=PULSE_SECONDS, size=1)
+        )
         self.portal_keys = PortalClient(settings.sockets_directory / "portal.sock")
         self.ring = KeyRing(lambda: self.keyholder.keys(self.node))
         self.store = self._store()
@@ -305,6 +310,7 @@ class Gateway:
         settings = self.settings
         checks: dict[str, Callable[[], bool]] = {
             "store": lambda: self.store.health,
+            "worker": self.worker.alive,
             "vault": self.vault.healthy,
             "keyholder": self._keyholder_answers,
             "spool": self._spool_writable,
@@ -327,7 +333,7 @@ class Gateway:
 
     def _keyholder_answers(self) -> bool:
         with answering():
-            self.keyholder.take_texts(0)
+            self.keyholder_pulse.take_texts(0)
         return True
 
     def _spool_writable(self) -> bool:
@@ -351,8 +357,10 @@ class Gateway:
     def _sweep(self) -> None:
         yesterday = self.clock.now() - timedelta(days=1)
         self.vault.sweep(self._known_blobs, yesterday)
-        self.incoming.sweep(self.clock.now_us() - 86_400_000_000)
-        self.outgoing.sweep(self.clock.now_us() - 86_400_000_000)
+        before_us = self.clock.now_us() - 86_400_000_000
+        self.incoming.sweep(before_us)
+        self.outgoing.sweep(before_us)
+        self.deliverer.sweep(before_us)
 
     def _known_blobs(self, names: list[str]) -> set[str]:
         with self.store.reading() as conn:
@@ -366,8 +374,8 @@ class Gateway:
         confirm_openings(self.store, self.audit, self.keyholder, list(self.views))
         finish_narrowings(self.store, self.rows, self.audit, self.keyholder, list(self.views), self.clock)
         self._snapshot()
-        self.upkeep.start()
         self.worker.start()
+        self.upkeep.start()
         listen = [portal_server.Listen(one.host, one.port) for one in self.settings.portal.listen]
         portal = self.settings.portal
         self.server = portal_server.start(
