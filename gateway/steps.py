@@ -1,9 +1,11 @@
 """The numbered steps of a message's life, and the place where a test kills the process at one of them.
 
 Promises: without the variable a step costs one comparison and does nothing. With it, the n-th arrival at the named
-step ends the whole process group with SIGKILL, as a power cut would: no handler runs, nothing is flushed.
+step ends the whole process group with SIGKILL, as a power cut would: no handler runs, nothing is flushed; with
+``gather`` the arrivals before it wait there, so that several messages are hit at one and the same step.
 Steps of a message (README, "Life of a message"): 1 accept, 2 spool and 250 (``2-written`` before the sync,
-``2-durable`` between the sync and the 250), 3 lease … 10 erase. Steps of a download are ``d1`` … ``d7``.
+``2-durable`` between the sync and the 250), 3 lease … 10 erase (``7-sealed`` objects durable, ``7-deposited`` the
+keyholder has the shares, both before the copies are written). Steps of a download are ``d1`` … ``d7``.
 """
 
 from __future__ import annotations
@@ -18,25 +20,32 @@ VARIABLE = "SEALGATE_TEST_KILL_AT"
 class _Trap:
     """One armed step: `step:count`, counted over all threads of this process."""
 
-    def __init__(self, step: str, count: int) -> None:
+    def __init__(self, step: str, count: int, gather: bool) -> None:
         self.step = step
         self._left = count
+        self._gather = gather
         self._lock = threading.Lock()
 
     def sprung(self) -> bool:
         with self._lock:
             self._left -= 1
-            return self._left == 0
+            left = self._left
+        if left > 0 and self._gather:
+            threading.Event().wait()
+        return left == 0
 
 
 def _read(value: str | None) -> _Trap | None:
-    """`"2-durable:5"` is the fifth arrival at that step; without a count it is the first. ValueError otherwise."""
+    """`"2-durable:5"` is the fifth arrival at that step, `"7:3:gather"` the third while two wait there; without a count
+    it is the first. ValueError otherwise.
+    """
     if not value:
         return None
-    step, _, count = value.partition(":")
-    if not step or (count and not count.isdecimal()) or count == "0":
+    step, _, rest = value.partition(":")
+    count, _, word = rest.partition(":")
+    if not step or (count and not count.isdecimal()) or count == "0" or word not in ("", "gather"):
         raise ValueError(f"{VARIABLE} must look like 'step:count'")
-    return _Trap(step, int(count or "1"))
+    return _Trap(step, int(count or "1"), word == "gather")
 
 
 _trap = _read(os.environ.get(VARIABLE))

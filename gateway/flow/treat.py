@@ -33,6 +33,7 @@ from gateway.mail.source import Source
 from gateway.policy import Decision
 from gateway.share import answering
 from gateway.spool.envelope import Envelope, Recipient
+from gateway.steps import reached
 from gateway.store.database import Store
 from gateway.vault import Vault
 from keys.client import WorkerClient
@@ -140,8 +141,10 @@ class Treatment:
             seal.add("original", "message.eml", "message/rfc822", piece.source.chunks(0, piece.source.size))
             seal.review()
         links = [(recipient, decision, self._link(piece, seal, recipient)) for recipient, decision in edits]
+        reached("7-sealed")
         with answering():
             self._keyholder.deposit([seal.deposit(piece.prepared.message["user"], hold_until)])
+        reached("7-deposited")
         for recipient, decision, link in links:
             whole_notice = piece.whole or decision.treatment == "secure"
             copy = self._clock.new_id("spl")
