@@ -136,16 +136,31 @@ def _assess(isolated: Isolated, path: str, data: bytes) -> Assessment:
 
 def _print(path: str, found: Assessment, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({
-            "path": path, "phi": found.phi, "score": found.score, "detector": found.detector,
-            "parts": [{
-                "part": part.part, "place": part.place, "status": part.status, "score": part.score,
-                "findings": [
-                    {"kind": one.kind, "place": one.place, "confidence": round(one.confidence, 3)} for one in part.findings
-                ],
-            } for part in found.parts],
-            "unread": [{"part": one.part, "place": one.place, "reason": one.reason} for one in found.unread],
-        }, ensure_ascii=False))  # fmt: skip
+        print(
+            json.dumps(
+                {
+                    "path": path,
+                    "phi": found.phi,
+                    "score": found.score,
+                    "detector": found.detector,
+                    "parts": [
+                        {
+                            "part": part.part,
+                            "place": part.place,
+                            "status": part.status,
+                            "score": part.score,
+                            "findings": [
+                                {"kind": one.kind, "place": one.place, "confidence": round(one.confidence, 3)}
+                                for one in part.findings
+                            ],
+                        }
+                        for part in found.parts
+                    ],
+                    "unread": [{"part": one.part, "place": one.place, "reason": one.reason} for one in found.unread],
+                },
+                ensure_ascii=False,
+            )
+        )
         return
     verdict = "PHI" if found.phi else "not all read" if found.unread else "clean"
     print(f"{path}: {verdict}, score {found.score:.3f}")

@@ -26,7 +26,8 @@ REPORTED = 0.5
 """Confidence from which a span is a finding."""
 
 _QUOTE = re.compile(
-    r"^(?:> ?\S|-{2,} ?(?:original message|forwarded message|mensaje original)|on .{6,120} wrote: *$|from: .{3,120}$(?=\n(?:sent|to|date|cc): )|begin forwarded message)",
+    r"^(?:> ?\S|-{2,} ?(?:original message|forwarded message|mensaje original)|on .{6,120} wrote: *$|"
+    r"from: .{3,120}$(?=\n(?:sent|to|date|cc): )|begin forwarded message)",
     re.I | re.M,
 )
 
@@ -59,7 +60,7 @@ class _Part:
 
 
 def assess_texts(texts: Sequence[Text], unread: Sequence[Unread] = (), formats: Sequence[Format] = ()) -> Assessment:
-    """Judge a message by its texts. `unread` and `formats` are what the extraction could not read, or knew by nature."""
+    """Judge a message by its texts, by what extraction could not read (`unread`) and by what is PHI by nature."""
     known = model()
     parts: dict[str, _Part] = {}
 
@@ -86,7 +87,9 @@ def assess_texts(texts: Sequence[Text], unread: Sequence[Unread] = (), formats: 
     score, own_text = _judge(known, parts)
     verdicts = tuple(_verdict(part) for part in parts.values())
     gone = tuple(one for part in parts.values() for one in part.unread)
-    return Assessment(verdicts, round(score, 6), any(part.phi for part in parts.values()), gone, version(known), own_text)
+    return Assessment(
+        verdicts, round(score, 6), any(part.phi for part in parts.values()), gone, version(known), own_text
+    )
 
 
 def version(known: Model | None = None) -> str:
@@ -130,7 +133,10 @@ def _judge(known: Model, parts: dict[str, _Part]) -> tuple[float, str]:
         if part is subject:
             part.phi = part.phi or _person(part) >= 0.3
         elif part is not body and part.seen and not part.phi:
-            part.phi = max(_health(part), _person(part)) >= 0.4 and known.score(features([*part.seen, *context])) >= known.threshold
+            part.phi = (
+                max(_health(part), _person(part)) >= 0.4
+                and known.score(features([*part.seen, *context])) >= known.threshold
+            )
     if body is not None and not body.phi and not any(part.phi for part in parts.values() if part is not subject):
         body.phi = True  # only together do they name a person and their health
         for part in parts.values():
@@ -174,5 +180,9 @@ def _verdict(part: _Part) -> PartVerdict:
             if seen.health.places:
                 at, weight = max(seen.health.places, key=lambda hit: hit[1])
                 findings.append(Finding("HEALTH", place, round(min(0.99, weight / 3.0), 2), at, at))
-            findings += [Finding(span.kind, place, span.confidence, span.start, span.end) for span in seen.spans if span.confidence >= REPORTED]
+            findings += [
+                Finding(span.kind, place, span.confidence, span.start, span.end)
+                for span in seen.spans
+                if span.confidence >= REPORTED
+            ]
     return PartVerdict(part.name, part.place, status, round(part.score, 6), tuple(findings[:FINDINGS_PER_PART]))

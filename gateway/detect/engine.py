@@ -23,7 +23,7 @@ _FIRST_CUE = _EMAIL + 1
 
 @dataclass(slots=True)
 class Hits:
-    """Where each identifier pattern may start, where an e-mail address has its last local letter, how often each cue."""
+    """Where identifier patterns may start, where an e-mail address has its last local letter, how often each cue."""
 
     anchors: list[tuple[int, int]]
     emails: list[int]

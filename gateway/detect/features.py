@@ -13,20 +13,87 @@ from collections.abc import Sequence
 from gateway.detect import names
 from gateway.detect.identify import Evidence, Span
 
-_STRENGTH = {names.PATIENT: 1.0, names.TITLED: 0.75, names.FULL: 0.6, names.WEAK: 0.25, names.CORRESPONDENT: 0.12, names.CLINICIAN: 0.05}
-_RECORD = {"SSN": 1.0, "ID": 0.9, "ACCOUNT": 0.85, "DEVICE": 0.6, "AGE90": 0.5, "PHONE": 0.3, "EMAIL": 0.25, "LOCATION": 0.2, "IP": 0.1, "URL": 0.05, "DATE": 0.12}
+_STRENGTH = {
+    names.PATIENT: 1.0,
+    names.TITLED: 0.75,
+    names.FULL: 0.6,
+    names.WEAK: 0.25,
+    names.CORRESPONDENT: 0.12,
+    names.CLINICIAN: 0.05,
+}
+_RECORD = {
+    "SSN": 1.0,
+    "ID": 0.9,
+    "ACCOUNT": 0.85,
+    "DEVICE": 0.6,
+    "AGE90": 0.5,
+    "PHONE": 0.3,
+    "EMAIL": 0.25,
+    "LOCATION": 0.2,
+    "IP": 0.1,
+    "URL": 0.05,
+    "DATE": 0.12,
+}
 _NAMED = (names.PATIENT, names.TITLED, names.FULL)
-_CUE_FEATURES = ("patient", "chart", "population", "reader", "research", "business", "market", "listmail", "policy", "family", "first", "blank", "header")
+_CUE_FEATURES = (
+    "patient",
+    "chart",
+    "population",
+    "reader",
+    "research",
+    "business",
+    "market",
+    "listmail",
+    "policy",
+    "family",
+    "first",
+    "blank",
+    "header",
+)
 
 FEATURES = (
-    "health", "health_density", "health_strong", "length", "short",
-    "n_patient", "n_titled", "n_full", "n_weak", "n_clinician", "n_correspondent",
-    "h_patient", "h_titled", "h_full", "h_weak", "h_clinician", "h_correspondent",
-    "h_dob", "h_date", "h_part_date", "h_phone", "h_email", "h_ssn", "h_id", "h_account", "h_place", "h_age90", "h_url", "h_ip", "h_device",
-    "person", "h_person", "near_name", "near_record", "together", "repeated", "no_person",
+    "health",
+    "health_density",
+    "health_strong",
+    "length",
+    "short",
+    "n_patient",
+    "n_titled",
+    "n_full",
+    "n_weak",
+    "n_clinician",
+    "n_correspondent",
+    "h_patient",
+    "h_titled",
+    "h_full",
+    "h_weak",
+    "h_clinician",
+    "h_correspondent",
+    "h_dob",
+    "h_date",
+    "h_part_date",
+    "h_phone",
+    "h_email",
+    "h_ssn",
+    "h_id",
+    "h_account",
+    "h_place",
+    "h_age90",
+    "h_url",
+    "h_ip",
+    "h_device",
+    "person",
+    "h_person",
+    "near_name",
+    "near_record",
+    "together",
+    "repeated",
+    "no_person",
     *(f"c_{name}" for name in _CUE_FEATURES),
-    "h_person_general", "h_person_chart", "format_no_patient",
-)  # fmt: skip
+    "h_person_general",
+    "h_person_chart",
+    "format_no_patient",
+)
 
 
 def _many(count: float, top: float = 6.0) -> float:
@@ -76,7 +143,11 @@ def features(texts: Sequence[Evidence]) -> list[float]:
         cues.update(one.cues)
         spans += one.spans
         near_name, near_record, together = _proximity(one, near_name, near_record, together)
-        named = Counter(one.text[span.start : span.end].lower() for span in one.spans if span.kind == "NAME" and span.source in _NAMED)
+        named = Counter(
+            one.text[span.start : span.end].lower()
+            for span in one.spans
+            if span.kind == "NAME" and span.source in _NAMED
+        )
         repeated = repeated or max(named.values(), default=0) > 1
     total = sum(words.values())
     health = 1.0 - math.exp(-total / 6.0)
@@ -87,17 +158,33 @@ def features(texts: Sequence[Evidence]) -> list[float]:
     identifiers = sum(span.source != "licence" and span.kind == "ID" for span in spans)
     person = person_strength(spans)
     row: dict[str, float] = {
-        "health": health, "health_density": min(1.0, 8.0 * hits / tokens), "health_strong": _many(sum(weight >= 1.8 for weight in words.values()), 20),
-        "length": min(1.0, math.log1p(length) / 10.0), "short": 1.0 if length < 400 else 0.0,
-        "h_dob": health * _many(dob, 2), "h_date": health * _many(count["DATE"] - dob - part), "h_part_date": health * _many(part),
-        "h_phone": health * _many(count["PHONE"], 3), "h_email": health * _many(count["EMAIL"], 3), "h_ssn": health * _many(count["SSN"], 1),
-        "h_id": health * _many(identifiers, 2), "h_account": health * _many(count["ACCOUNT"], 2), "h_place": health * _many(count["LOCATION"], 4),
-        "h_age90": health * _many(count["AGE90"], 1), "h_url": health * _many(count["URL"], 3), "h_ip": health * _many(count["IP"], 1),
+        "health": health,
+        "health_density": min(1.0, 8.0 * hits / tokens),
+        "health_strong": _many(sum(weight >= 1.8 for weight in words.values()), 20),
+        "length": min(1.0, math.log1p(length) / 10.0),
+        "short": 1.0 if length < 400 else 0.0,
+        "h_dob": health * _many(dob, 2),
+        "h_date": health * _many(count["DATE"] - dob - part),
+        "h_part_date": health * _many(part),
+        "h_phone": health * _many(count["PHONE"], 3),
+        "h_email": health * _many(count["EMAIL"], 3),
+        "h_ssn": health * _many(count["SSN"], 1),
+        "h_id": health * _many(identifiers, 2),
+        "h_account": health * _many(count["ACCOUNT"], 2),
+        "h_place": health * _many(count["LOCATION"], 4),
+        "h_age90": health * _many(count["AGE90"], 1),
+        "h_url": health * _many(count["URL"], 3),
+        "h_ip": health * _many(count["IP"], 1),
         "h_device": health * _many(count["DEVICE"], 1),
-        "person": person, "h_person": health * person, "near_name": near_name, "near_record": near_record, "together": _many(together, 4),
-        "repeated": health * (1.0 if repeated else 0.0), "no_person": health * (1.0 if person < 0.15 else 0.0),
+        "person": person,
+        "h_person": health * person,
+        "near_name": near_name,
+        "near_record": near_record,
+        "together": _many(together, 4),
+        "repeated": health * (1.0 if repeated else 0.0),
+        "no_person": health * (1.0 if person < 0.15 else 0.0),
         "format_no_patient": 1.0 if any(one.format is not None and not one.format.patient for one in texts) else 0.0,
-    }  # fmt: skip
+    }
     for role in names.ROLES:
         extra = count["field"] if role == names.PATIENT else 0
         row[f"n_{role}"] = _many(count[role] + extra, 5)
@@ -105,7 +192,15 @@ def features(texts: Sequence[Evidence]) -> list[float]:
     scale = max(1.0, tokens / 150.0)
     for name in _CUE_FEATURES:
         row[f"c_{name}"] = min(1.0, cues[name] / scale / 6.0)
-    general = min(1.0, row["c_population"] + row["c_reader"] + row["c_research"] + row["c_market"] + row["c_policy"] + row["c_business"])
+    general = min(
+        1.0,
+        row["c_population"]
+        + row["c_reader"]
+        + row["c_research"]
+        + row["c_market"]
+        + row["c_policy"]
+        + row["c_business"],
+    )
     row["h_person_general"] = health * person * general
     row["h_person_chart"] = health * person * min(1.0, row["c_patient"] + row["c_chart"] + row["c_first"])
     return [row[name] for name in FEATURES]
@@ -150,5 +245,3 @@ def _nearest(places: list[tuple[int, float]], start: int, end: int) -> float:
         distance = max(0, at - end, start - at)
         best = max(best, min(1.0, weight / 2.0) * math.exp(-distance / 150.0))
     return best
-
-

@@ -109,12 +109,17 @@ def _windows(text: str, words: HealthHits) -> list[tuple[int, int]]:
             windows[-1] = (windows[-1][0], end)
         else:
             windows.append((start, end))
-    return [(max(0, text.rfind(" ", 0, start) + 1), len(text) if (stop := text.find(" ", end)) < 0 else stop) for start, end in windows]
+    return [
+        (max(0, text.rfind(" ", 0, start) + 1), len(text) if (stop := text.find(" ", end)) < 0 else stop)
+        for start, end in windows
+    ]
 
 
 def merge(spans: list[Span]) -> list[Span]:
     """No two spans overlap: the surer one stays, at equal confidence the longer one."""
-    order = sorted(spans, key=lambda one: (-one.confidence - (0.2 if one.labelled else 0.0), -(one.end - one.start), one.start))
+    order = sorted(
+        spans, key=lambda one: (-one.confidence - (0.2 if one.labelled else 0.0), -(one.end - one.start), one.start)
+    )
     if not order:
         return []
     taken = bytearray(max(one.end for one in order) + 1)
@@ -144,9 +149,16 @@ def look(text: str, weights: dict[str, float], *, full: bool = False) -> Evidenc
     if full and (known is None or not known.patient):
         for begin, stop in [(0, len(plain))] if whole else _windows(plain, words):
             part = plain[begin:stop]
-            spans += [Span(begin + start, begin + end, "LOCATION", confidence, "place") for start, end, confidence in locations.find(part)]
-            spans += [Span(begin + one.start, begin + one.end, one.kind, one.confidence, one.source) for one in _people(part)]
+            spans += [
+                Span(begin + start, begin + end, "LOCATION", confidence, "place")
+                for start, end, confidence in locations.find(part)
+            ]
+            spans += [
+                Span(begin + one.start, begin + one.end, one.kind, one.confidence, one.source) for one in _people(part)
+            ]
     spans = merge(spans)
     if folded.origin is not None:
-        spans = [Span(*folded.back(one.start, one.end), one.kind, one.confidence, one.source, one.labelled) for one in spans]
+        spans = [
+            Span(*folded.back(one.start, one.end), one.kind, one.confidence, one.source, one.labelled) for one in spans
+        ]
     return Evidence(spans, words, hits.cues, hits.cue_places, known, len(plain), full, text)

@@ -18,7 +18,7 @@ CONTEXT_KINDS = ("HEALTH", "FORMAT")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing seen: its kind, its place in plain words, how sure (0..1), and character offsets in that place's text."""
+    """One thing seen: its kind, its place in plain words, how sure (0..1), and character offsets in that text."""
 
     kind: str
     place: str

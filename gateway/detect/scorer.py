@@ -20,7 +20,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Trained numbers. `words` are health-word weights, `scale` and `shift` the calibration (Platt), by cross-validation."""
+    """Trained numbers. `words` are health-word weights, `scale` and `shift` the cross-validated calibration (Platt)."""
 
     version: str
     words: dict[str, float]
@@ -40,7 +40,10 @@ class Model:
 
     def top(self, row: list[float], count: int = 3) -> list[str]:
         """Names of the features that spoke most for PHI."""
-        parts = sorted(((weight * value, name) for weight, value, name in zip(self.weights, row, FEATURES, strict=True)), reverse=True)
+        parts = sorted(
+            ((weight * value, name) for weight, value, name in zip(self.weights, row, FEATURES, strict=True)),
+            reverse=True,
+        )
         return [name for worth, name in parts[:count] if worth > 0]
 
 
@@ -56,9 +59,17 @@ def from_json(text: str) -> Model:
     """A model from its file. Raises Misconfigured when it does not fit this code."""
     data = json.loads(text)
     if data.get("format") != FORMAT or tuple(data["features"]) != FEATURES:
-        raise Misconfigured("gateway/detect/data/model.json: made for other features; run python -m gateway.detect.training")
+        raise Misconfigured(
+            "gateway/detect/data/model.json: made for other features; run python -m gateway.detect.training"
+        )
     return Model(
-        data["version"], dict(data["words"]), tuple(data["weights"]), data["bias"], data["scale"], data["shift"], data["threshold"]
+        data["version"],
+        dict(data["words"]),
+        tuple(data["weights"]),
+        data["bias"],
+        data["scale"],
+        data["shift"],
+        data["threshold"],
     )
 
 

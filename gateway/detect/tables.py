@@ -8,15 +8,39 @@ from __future__ import annotations
 import re
 
 _COLUMNS = (
-    (re.compile(r"(?:patient |full |last |first |given |family |sur|middle |member |guarantor )?name|patient|nombre|apellidos|pt", re.I), "NAME"),
-    (re.compile(r"dob|d\.o\.b\.?|birth ?(?:date|day)?|date of birth|dos|date.*|visit|admi.*|discharge.*|fecha.*|.* date", re.I), "DATE"),
-    (re.compile(r"mrn|mr ?#|med(?:ical)? rec.*|patient ?_?(?:id|no|number|#)|chart.*|id|record.*|nhc|case.*", re.I), "ID"),
+    (
+        re.compile(
+            r"(?:patient |full |last |first |given |family |sur|middle |member |guarantor )?name|patient|"
+            r"nombre|apellidos|pt",
+            re.I,
+        ),
+        "NAME",
+    ),
+    (
+        re.compile(
+            r"dob|d\.o\.b\.?|birth ?(?:date|day)?|date of birth|dos|date.*|visit|admi.*|discharge.*|fecha.*|.* date",
+            re.I,
+        ),
+        "DATE",
+    ),
+    (
+        re.compile(r"mrn|mr ?#|med(?:ical)? rec.*|patient ?_?(?:id|no|number|#)|chart.*|id|record.*|nhc|case.*", re.I),
+        "ID",
+    ),
     (re.compile(r"ssn|ss ?#|social.*", re.I), "SSN"),
-    (re.compile(r"(?:home |cell |work |mobile )?(?:phone|tel|telephone|cell|mobile|fax)(?: ?(?:#|no|number))?", re.I), "PHONE"),
+    (
+        re.compile(
+            r"(?:home |cell |work |mobile )?(?:phone|tel|telephone|cell|mobile|fax)(?: ?(?:#|no|number))?", re.I
+        ),
+        "PHONE",
+    ),
     (re.compile(r"e-?mail.*", re.I), "EMAIL"),
     (re.compile(r"address.*|street|city|zip.*|town|postcode", re.I), "LOCATION"),
-    (re.compile(r"(?:member|policy|plan|insurance|subscriber|account|acct|claim|medicare|medicaid|group).*", re.I), "ACCOUNT"),
-)  # fmt: skip
+    (
+        re.compile(r"(?:member|policy|plan|insurance|subscriber|account|acct|claim|medicare|medicaid|group).*", re.I),
+        "ACCOUNT",
+    ),
+)
 _HEADER = re.compile(r"^[ \t>]*[A-Za-z][A-Za-z .#_/]{0,24}[ \t]*([|,;\t])[^\n]{3,300}$", re.M)
 
 

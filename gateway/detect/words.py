@@ -12,26 +12,35 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-_TOKEN = re.compile(r"[a-z][a-z0-9]{1,28}")
+_SPACED = str.maketrans({chr(code): " " for code in range(128) if not chr(code).isalnum()})
 _ENDINGS = (
-    "itis ectomy ostomy otomy oscopy plasty emia aemia uria algia pathy opathic osclerosis omegaly rrhea rrhage rrhagia carcinoma sarcoma blastoma lipoma adenoma"
-    " myoma trophy plegia paresis phasia pnea cardia penia cytosis phobia emesis centesis graphy gram pril sartan olol dipine statin prazole cillin mycin floxacin"
-    " cycline azepam azolam barbital mab tinib parin xaban gliptin gliflozin glutide triptan setron profen caine sone solone tidine oxetine triptyline conazole vir"
+    "itis ectomy ostomy otomy oscopy plasty emia aemia uria algia pathy opathic osclerosis omegaly "
+    "rrhea rrhage rrhagia carcinoma sarcoma blastoma lipoma adenoma"
+    " myoma trophy plegia paresis phasia pnea cardia penia cytosis phobia emesis centesis graphy "
+    "gram pril sartan olol dipine statin prazole cillin mycin floxacin"
+    " cycline azepam azolam barbital mab tinib parin xaban gliptin gliflozin glutide triptan setron "
+    "profen caine sone solone tidine oxetine triptyline conazole vir"
     " vudine formin itide afil thyroid dynia ptosis stasis osis"
 ).split()
 _ENDING = re.compile(rf"[a-z]{{3,}}(?:{'|'.join(_ENDINGS)})\Z")
 _TAILS = frozenset(ending[-3:] for ending in _ENDINGS)
 _NOT_ENDING = frozenset(
-    "program diagram telegram instagram anagram histogram monogram programme photography geography demography topography"
-    " typography biography bibliography autobiography cryptography telepathy sympathy empathy apathy trophy atrophy person"
+    "program diagram telegram instagram anagram histogram monogram programme photography geography "
+    "demography topography"
+    " typography biography bibliography autobiography cryptography telepathy sympathy empathy apathy "
+    "trophy atrophy person"
     " elvir nadir reservoir souvenir their choir savior diagnosis hypnosis neurosis metamorphosis osmosis chosis phobia"
-    " claustrophobia xenophobia homophobia academia bohemia scenography choreography calligraphy stenography lithography"
+    " claustrophobia xenophobia homophobia academia bohemia scenography choreography calligraphy "
+    "stenography lithography"
     " hologram kilogram milligram sone blouson season reason poison mason prison unison monsone zymosis symbiosis"
-    " cartography videography pictogram pornography filmography cinematography videogram paragram engram supergram tangram"
+    " cartography videography pictogram pornography filmography cinematography videogram paragram "
+    "engram supergram tangram"
     " discography oceanography hydrography ideogram cosmography iconography ethnography historiography".split()
 )
 _WEIGHT_OF_TIER = {1: 0.25, 2: 1.0, 3: 2.2}
 ENDING_WEIGHT = 2.0
+STRONG = 0.6
+"""Weight from which a word's offsets are kept."""
 
 
 def _lines(name: str) -> list[str]:
@@ -81,15 +90,20 @@ class HealthHits:
 def health(text: str, weights: dict[str, float], lower: str | None = None) -> HealthHits:
     """The health words of a folded text."""
     lower = text.lower() if lower is None else lower
-    found = _TOKEN.findall(lower)
+    found = lower.translate(_SPACED).split()
     distinct = set(found)
     hits = {word: weights[word] for word in distinct & weights.keys()}
     for word in distinct:
         if word[-3:] in _TAILS and word not in hits and has_ending(word):
             hits[word] = ENDING_WEIGHT
     places: list[tuple[int, float]] = []
-    strong = [word for word, weight in hits.items() if weight >= 0.6]
-    if strong:
-        for match in re.finditer(r"\b(?:" + "|".join(sorted(strong, key=len, reverse=True)) + r")\b", lower):
-            places.append((match.start(), hits[match[0]]))
+    for word, weight in hits.items():
+        if weight >= STRONG:
+            at = lower.find(word)
+            while at >= 0:
+                end = at + len(word)
+                if not (at and lower[at - 1].isalnum()) and not lower[end : end + 1].isalnum():
+                    places.append((at, weight))
+                at = lower.find(word, end)
+    places.sort()
     return HealthHits(hits, places, len(found))

@@ -21,12 +21,88 @@ _WRITING = 0o1 | 0o2 | 0o100 | 0o1000 | 0o2000  # O_WRONLY, O_RDWR, O_CREAT, O_T
 _ALLOW, _EPERM, _ENOSYS, _KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
 _LOAD, _EQUAL, _ANY_BIT, _GREATER, _RETURN = 0x20, 0x15, 0x45, 0x25, 0x06
 _ARCH_X86_64 = 0xC000003E
-# Numbers of the x86-64 table: sockets, processes, signals, tracing, mounts, namespaces, and every change of a file system.
+# Numbers of the x86-64 table: sockets, processes, signals, tracing, mounts, namespaces, every change of a file system.
 _DENIED = (
-    41, 42, 43, 49, 50, 53, 288, 57, 58, 59, 322, 62, 200, 234, 424, 434, 438, 101, 310, 311, 165, 166, 155, 272, 308, 321, 323, 298, 425, 426, 427,
-    248, 249, 250, 304, 85, 87, 263, 82, 264, 316, 83, 258, 84, 86, 265, 88, 266, 90, 91, 268, 92, 93, 94, 260, 76, 77, 133, 259, 105, 106, 113, 114,
-    117, 119, 161, 169, 175, 313, 188, 189, 190, 280, 235, 132, 29, 64, 68, 240,
-)  # fmt: skip
+    41,
+    42,
+    43,
+    49,
+    50,
+    53,
+    288,
+    57,
+    58,
+    59,
+    322,
+    62,
+    200,
+    234,
+    424,
+    434,
+    438,
+    101,
+    310,
+    311,
+    165,
+    166,
+    155,
+    272,
+    308,
+    321,
+    323,
+    298,
+    425,
+    426,
+    427,
+    248,
+    249,
+    250,
+    304,
+    85,
+    87,
+    263,
+    82,
+    264,
+    316,
+    83,
+    258,
+    84,
+    86,
+    265,
+    88,
+    266,
+    90,
+    91,
+    268,
+    92,
+    93,
+    94,
+    260,
+    76,
+    77,
+    133,
+    259,
+    105,
+    106,
+    113,
+    114,
+    117,
+    119,
+    161,
+    169,
+    175,
+    313,
+    188,
+    189,
+    190,
+    280,
+    235,
+    132,
+    29,
+    64,
+    68,
+    240,
+)
 _OPEN, _OPENAT, _CLONE, _MISSING = 2, 257, 56, (435, 437)
 
 
@@ -37,22 +113,43 @@ class _Program(ctypes.Structure):
 def _filter() -> bytes:
     """The BPF program: each instruction is code, jump if true, jump if false, operand."""
     code: list[tuple[int, int, int, int]] = [
-        (_LOAD, 0, 0, 4), (_EQUAL, 1, 0, _ARCH_X86_64), (_RETURN, 0, 0, _KILL),
-        (_LOAD, 0, 0, 0), (_GREATER, 0, 1, 0x3FFFFFFF), (_RETURN, 0, 0, _KILL),  # the x32 table would be a second door
-    ]  # fmt: skip
+        (_LOAD, 0, 0, 4),
+        (_EQUAL, 1, 0, _ARCH_X86_64),
+        (_RETURN, 0, 0, _KILL),
+        (_LOAD, 0, 0, 0),
+        (_GREATER, 0, 1, 0x3FFFFFFF),
+        (_RETURN, 0, 0, _KILL),  # the x32 table would be a second door
+    ]
     for number in _DENIED:
         code += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _EPERM)]
     for number in _MISSING:
         code += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ENOSYS)]  # glibc falls back to clone and openat
     for number, argument in ((_OPEN, 1), (_OPENAT, 2)):
-        code += [(_EQUAL, 0, 4, number), (_LOAD, 0, 0, 16 + 8 * argument), (_ANY_BIT, 0, 1, _WRITING), (_RETURN, 0, 0, _EPERM), (_RETURN, 0, 0, _ALLOW)]
-    code += [(_EQUAL, 0, 3, _CLONE), (_LOAD, 0, 0, 16), (_ANY_BIT, 1, 0, _CLONE_THREAD), (_RETURN, 0, 0, _EPERM), (_RETURN, 0, 0, _ALLOW)]
+        code += [
+            (_EQUAL, 0, 4, number),
+            (_LOAD, 0, 0, 16 + 8 * argument),
+            (_ANY_BIT, 0, 1, _WRITING),
+            (_RETURN, 0, 0, _EPERM),
+            (_RETURN, 0, 0, _ALLOW),
+        ]
+    code += [
+        (_EQUAL, 0, 3, _CLONE),
+        (_LOAD, 0, 0, 16),
+        (_ANY_BIT, 1, 0, _CLONE_THREAD),
+        (_RETURN, 0, 0, _EPERM),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
     return b"".join(struct.pack("=HBBI", *one) for one in code)
 
 
 def confine(*, memory_bytes: int, descriptors: int = 32) -> dict[str, bool]:
     """Take the rights away for good. Returns {"limits", "network", "files"}: which of them hold."""
-    for kind, limit in ((resource.RLIMIT_AS, memory_bytes), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, descriptors)):
+    for kind, limit in (
+        (resource.RLIMIT_AS, memory_bytes),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, descriptors),
+    ):
         resource.setrlimit(kind, (limit, limit))
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -51,9 +51,14 @@ class _Child:
         try:
             self._process = subprocess.Popen(  # our own interpreter and module
                 [sys.executable, "-s", "-m", "gateway.flow.parser", str(theirs.fileno()), str(memory_bytes)],
-                pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                env={"PYTHONPATH": root, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}, cwd="/", start_new_session=True,
-            )  # fmt: skip
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={"PYTHONPATH": root, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
+                cwd="/",
+                start_new_session=True,
+            )
         finally:
             theirs.close()
         self._socket = ours
@@ -67,10 +72,17 @@ class _Child:
     def parse(self, part: PartInput, wall_seconds: float, cpu_seconds: float) -> Extracted:
         """One job. Raises ChildFailed; the child is of no use afterwards."""
         until = time.monotonic() + wall_seconds
-        head = json.dumps({
-            "part": part.part, "place": part.place, "content_type": part.content_type, "filename": part.filename,
-            "charset": part.charset, "size": len(part.data), "seconds": cpu_seconds,
-        }).encode("ascii")  # fmt: skip
+        head = json.dumps(
+            {
+                "part": part.part,
+                "place": part.place,
+                "content_type": part.content_type,
+                "filename": part.filename,
+                "charset": part.charset,
+                "size": len(part.data),
+                "seconds": cpu_seconds,
+            }
+        ).encode("ascii")
         try:
             self._socket.settimeout(wall_seconds)
             self._socket.sendall(struct.pack(">I", len(head)) + head)
@@ -125,7 +137,8 @@ def _from_wire(answer: bytes, part: PartInput) -> Extracted:
         )
     except (ValueError, KeyError, IndexError, TypeError):
         raise ChildFailed("the parser answered wrongly") from None
-    if any(one.part != part.part and not one.part.startswith(part.part + "/") for one in (*found.texts, *found.unread, *found.formats)):
+    named = {one.part for one in found.texts} | {one.part for one in found.unread} | {one.part for one in found.formats}
+    if any(one != part.part and not one.startswith(part.part + "/") for one in named):
         raise ChildFailed("the parser answered wrongly")
     return found
 
@@ -134,12 +147,23 @@ class Isolated:
     """The pool of parser children, and the way from parts to an assessment."""
 
     def __init__(
-        self, *, children: int = 2, wall_seconds: float = 30.0, cpu_seconds: float = 20.0, memory_bytes: int = MEMORY_BYTES, here_bytes: int = HERE_BYTES
+        self,
+        *,
+        children: int = 2,
+        wall_seconds: float = 30.0,
+        cpu_seconds: float = 20.0,
+        memory_bytes: int = MEMORY_BYTES,
+        here_bytes: int = HERE_BYTES,
     ) -> None:
         self._seats: queue.LifoQueue[_Child | None] = queue.LifoQueue()
         for _ in range(children):
             self._seats.put(None)
-        self._wall_seconds, self._cpu_seconds, self._memory_bytes, self._here_bytes = wall_seconds, cpu_seconds, memory_bytes, here_bytes
+        self._wall_seconds, self._cpu_seconds, self._memory_bytes, self._here_bytes = (
+            wall_seconds,
+            cpu_seconds,
+            memory_bytes,
+            here_bytes,
+        )
         self._lock = threading.Lock()
         self._count, self._closed, self._pid = children, False, os.getpid()
         self.kills = 0
@@ -193,7 +217,9 @@ class Isolated:
     def __enter__(self) -> Isolated:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _take(self) -> _Child:

@@ -22,11 +22,13 @@ MEMORY_BYTES = 1_536 * 1024 * 1024
 
 def to_wire(found: Extracted) -> bytes:
     """An extraction as JSON."""
-    return json.dumps({
-        "texts": [[one.part, one.place, one.text] for one in found.texts],
-        "unread": [[one.part, one.place, one.reason] for one in found.unread],
-        "formats": [[one.part, one.place, one.name] for one in found.formats],
-    }).encode("ascii")  # fmt: skip
+    return json.dumps(
+        {
+            "texts": [[one.part, one.place, one.text] for one in found.texts],
+            "unread": [[one.part, one.place, one.reason] for one in found.unread],
+            "formats": [[one.part, one.place, one.name] for one in found.formats],
+        }
+    ).encode("ascii")
 
 
 def _read(descriptor: int, count: int) -> bytes:

@@ -15,7 +15,8 @@ from gateway.policy.decide import decide
 from gateway.policy.model import MailFacts, Policy, RecipientFacts
 
 _MAIL = frozenset(
-    "subject body attachments decorations null_sender auto_submitted tags sensitivity signed encrypted malformed may_be_plain".split()
+    "subject body attachments decorations null_sender auto_submitted tags sensitivity signed "
+    "encrypted malformed may_be_plain".split()
 )
 _STATES = ("clean", "phi", "unread")
 
@@ -32,7 +33,10 @@ def mail_of(table: dict[str, Any]) -> MailFacts:
     unknown = set(table) - _MAIL
     if unknown:
         raise Misconfigured(f"case: unknown key '{sorted(unknown)[0]}'")
-    parts = [_verdict("subject", "the subject", table.get("subject", "clean")), _verdict("body", "the message text", table.get("body", "clean"))]
+    parts = [
+        _verdict("subject", "the subject", table.get("subject", "clean")),
+        _verdict("body", "the message text", table.get("body", "clean")),
+    ]
     names = []
     for number, state in enumerate(table.get("attachments", []), 1):
         names.append(str(number + 1))
@@ -41,11 +45,17 @@ def mail_of(table: dict[str, Any]) -> MailFacts:
     phi = any(part.status == "phi" for part in parts)
     return MailFacts(
         Assessment(tuple(parts), 0.99 if phi else 0.01, phi, unread, "case", "new"),
-        null_sender=table.get("null_sender", False), auto_submitted=table.get("auto_submitted", False), subject_tags=frozenset(table.get("tags", [])),
-        sensitivity=table.get("sensitivity", ""), signed=table.get("signed", False), encrypted=table.get("encrypted", False),
-        malformed=table.get("malformed", False), attachments=tuple(names), decorations=frozenset(table.get("decorations", [])),
+        null_sender=table.get("null_sender", False),
+        auto_submitted=table.get("auto_submitted", False),
+        subject_tags=frozenset(table.get("tags", [])),
+        sensitivity=table.get("sensitivity", ""),
+        signed=table.get("signed", False),
+        encrypted=table.get("encrypted", False),
+        malformed=table.get("malformed", False),
+        attachments=tuple(names),
+        decorations=frozenset(table.get("decorations", [])),
         may_be_plain=table.get("may_be_plain", False),
-    )  # fmt: skip
+    )
 
 
 def check(policy: Policy, text: str) -> list[str]:
@@ -60,7 +70,12 @@ def check(policy: Policy, text: str) -> list[str]:
         if unknown:
             raise Misconfigured(f"{policy.name}.cases.toml: '{case.get('name')}': unknown key '{sorted(unknown)[0]}'")
         made = decide(policy, mail_of(case.get("mail", {})), RecipientFacts(**case.get("recipient", {})))
-        found = {"then": made.treatment, "rule": made.rule, "sealed": sorted(made.sealed_parts), "neutral_subject": made.neutral_subject}
+        found = {
+            "then": made.treatment,
+            "rule": made.rule,
+            "sealed": sorted(made.sealed_parts),
+            "neutral_subject": made.neutral_subject,
+        }
         wanted = {"sealed": [], "neutral_subject": False, **case["expect"]}
         for key, value in wanted.items():
             if found[key] != value:

@@ -7,10 +7,21 @@ from gateway.policy.model import Decision, MailFacts, Policy, RecipientFacts, Ru
 
 DEFAULT = Rule(name="default", when=(), then="hold", say="no rule matched")
 WORDS = {
-    "NAME": "a person's name", "DATE": "a date", "LOCATION": "an address or place", "PHONE": "a phone number", "EMAIL": "an e-mail address",
-    "SSN": "a social security number", "ID": "a record or licence number", "ACCOUNT": "an account or member number", "DEVICE": "a device number",
-    "AGE90": "an age over 89", "URL": "a web address", "IP": "a network address", "HEALTH": "health details", "FORMAT": "a medical record format",
-}  # fmt: skip
+    "NAME": "a person's name",
+    "DATE": "a date",
+    "LOCATION": "an address or place",
+    "PHONE": "a phone number",
+    "EMAIL": "an e-mail address",
+    "SSN": "a social security number",
+    "ID": "a record or licence number",
+    "ACCOUNT": "an account or member number",
+    "DEVICE": "a device number",
+    "AGE90": "an age over 89",
+    "URL": "a web address",
+    "IP": "a network address",
+    "HEALTH": "health details",
+    "FORMAT": "a medical record format",
+}
 REASONS = 12
 
 
@@ -59,14 +70,33 @@ def _reasons(rule: Rule, mail: MailFacts) -> tuple[str, ...]:
             words = [WORDS.get(kind, "an identifier") for kind in sorted(kinds, key=_weight)[:4]]
             quoted = ", in quoted text" if part.part == "body" and mail.assessment.own_text == "quoted" else ""
             said.append(f"{_listed(words)} in {place}{quoted}")
-    said += [f"{one.place} could not be read: {one.reason}" for one in mail.assessment.unread if one.owner not in mail.decorations]
+    said += [
+        f"{one.place} could not be read: {one.reason}"
+        for one in mail.assessment.unread
+        if one.owner not in mail.decorations
+    ]
     if rule.say:
         said = [*said[: REASONS - 1], rule.say]
     return tuple(dict.fromkeys(said))[:REASONS]
 
 
 def _weight(kind: str) -> int:
-    order = ("FORMAT", "SSN", "ID", "ACCOUNT", "NAME", "HEALTH", "DATE", "PHONE", "EMAIL", "LOCATION", "AGE90", "DEVICE", "URL", "IP")
+    order = (
+        "FORMAT",
+        "SSN",
+        "ID",
+        "ACCOUNT",
+        "NAME",
+        "HEALTH",
+        "DATE",
+        "PHONE",
+        "EMAIL",
+        "LOCATION",
+        "AGE90",
+        "DEVICE",
+        "URL",
+        "IP",
+    )
     return order.index(kind) if kind in order else len(order)
 
 

@@ -66,5 +66,7 @@ def phi_parts(mail: MailFacts) -> frozenset[str]:
 
 def unread_parts(mail: MailFacts) -> frozenset[str]:
     """Parts of which something was not read, decorations apart."""
-    named = {one.owner for one in mail.assessment.unread} | {part.part for part in mail.assessment.parts if part.status == "unread"}
+    named = {one.owner for one in mail.assessment.unread} | {
+        part.part for part in mail.assessment.parts if part.status == "unread"
+    }
     return frozenset(named) - mail.decorations

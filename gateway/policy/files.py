@@ -22,7 +22,11 @@ _KEYS = ("name", "when", "then", "seal", "say", "domains")
 
 def shipped() -> list[str]:
     """Names of the policies that come with Sealgate."""
-    return sorted(path.name.removesuffix(".toml") for path in policies_dir().glob("*.toml") if not path.name.endswith(".cases.toml"))
+    return sorted(
+        path.name.removesuffix(".toml")
+        for path in policies_dir().glob("*.toml")
+        if not path.name.endswith(".cases.toml")
+    )
 
 
 def load(path_or_name: str | Path) -> Policy:

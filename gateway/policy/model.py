@@ -80,5 +80,3 @@ class Policy:
     def label(self) -> str:
         """As it stands in decisions and log entries: "clinic@ab12cd34"."""
         return f"{self.name}@{self.version}"
-
-

@@ -33,7 +33,8 @@ class Unreadable(Exception):
 
 
 _TEXT_TYPES = re.compile(
-    r"text/|application/(?:json|xml|xhtml\+xml|.{1,60}\+xml|.{1,60}\+json|edi-?x12|edifact|hl7-v2|x-ndjson|csv|x-yaml|rtf-no|javascript|sql|pgp-signature|x-sh)|message/"
+    r"text/|application/(?:json|xml|xhtml\+xml|.{1,60}\+xml|.{1,60}\+json|edi-?x12|edifact|hl7-v2|"
+    r"x-ndjson|csv|x-yaml|rtf-no|javascript|sql|pgp-signature|x-sh)|message/"
 )
 _IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\x00", b"MM\x00*", b"BM", b"\x00\x00\x01\x00")
 
@@ -51,13 +52,22 @@ def sniff(data: bytes, content_type: str = "") -> str:
         return "ole"
     if data[128:132] == b"DICM":
         return "dicom"
-    if head.startswith(_IMAGES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP") or head[4:12] in (b"ftypheic", b"ftypmif1", b"ftypavif"):
+    if (
+        head.startswith(_IMAGES)
+        or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+        or head[4:12] in (b"ftypheic", b"ftypmif1", b"ftypavif")
+    ):
         return "image"
     if head.lstrip()[:5] == b"{\\rtf":
         return "rtf"
     if head[:4] == b"\x78\x9f\x3e\x22":
         return "tnef"
-    if head[:2] == b"\x1f\x8b" or head[:6] in (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07") or head[:5] == b"BZh91" or head[:6] == b"\xfd7zXZ\x00":
+    if (
+        head[:2] == b"\x1f\x8b"
+        or head[:6] in (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07")
+        or head[:5] == b"BZh91"
+        or head[:6] == b"\xfd7zXZ\x00"
+    ):
         return "other"
     if b"-----BEGIN PGP MESSAGE" in head:
         return "other"
@@ -71,14 +81,20 @@ def sniff(data: bytes, content_type: str = "") -> str:
 
 def _dicom_without_preamble(data: bytes) -> bool:
     """Group 0008 first, little endian, with a plausible element: an old ACR-NEMA or raw DICOM stream."""
-    return data[:2] == b"\x08\x00" and data[2:4] in (b"\x00\x00", b"\x05\x00", b"\x08\x00", b"\x16\x00", b"\x18\x00") and len(data) > 200
+    return (
+        data[:2] == b"\x08\x00"
+        and data[2:4] in (b"\x00\x00", b"\x05\x00", b"\x08\x00", b"\x16\x00", b"\x18\x00")
+        and len(data) > 200
+    )
 
 
 def _looks_like_text(data: bytes) -> bool:
     """Text in some charset: a byte-order mark, or hardly any control characters in the whole of it."""
     if data[:3] == b"\xef\xbb\xbf" or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return True
-    controls = len(data) - len(data.translate(None, bytes(one for one in range(32) if one not in (9, 10, 11, 12, 13, 27, 28, 29, 30, 31))))
+    controls = len(data) - len(
+        data.translate(None, bytes(one for one in range(32) if one not in (9, 10, 11, 12, 13, 27, 28, 29, 30, 31)))
+    )
     if controls == 0:
         return True
     sample = data[:4096]
@@ -144,7 +160,12 @@ def _read(part: PartInput, limits: Limits, depth: int) -> Extracted:
         from gateway.detect.extract.dicom import read as read_dicom
 
         return read_dicom(part, limits)
-    reasons = {"image": "a picture", "ole": "an old or encrypted Office file", "tnef": "winmail.dat", "rtf": "an RTF file"}
+    reasons = {
+        "image": "a picture",
+        "ole": "an old or encrypted Office file",
+        "tnef": "winmail.dat",
+        "rtf": "an RTF file",
+    }
     raise Unreadable(reasons.get(kind, "an unknown format"))
 
 

@@ -1,7 +1,7 @@
 """ZIP archives, and the Office formats that are ZIP: nested, bounded, never trusted.
 
 Promises: every member is read or named as unread; an encrypted member, an unknown method, a second truth (local header
-and directory disagree in name), a bomb or a damaged directory is unread. Member names are text. Nothing is written to disk.
+and directory disagree), a bomb or a damaged directory is unread. Member names are text. Nothing goes to disk.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def read(part: PartInput, limits: Limits, depth: int) -> Extracted:
             continue
         suffix = posixpath.splitext(member.filename)[1].lstrip(".").lower()
         place = f"{place} ({suffix.upper()})" if suffix.isalnum() and len(suffix) <= 4 else place
-        inner = extract(PartInput(inner_part, place, "", posixpath.basename(member.filename), None, data), limits, depth + 1)
+        inner = extract(
+            PartInput(inner_part, place, "", posixpath.basename(member.filename), None, data), limits, depth + 1
+        )
         texts += inner.texts
         unread += inner.unread
         formats += inner.formats
@@ -91,5 +93,3 @@ def _other_truth(data: bytes, members: list[zipfile.ZipInfo]) -> bool:
         skip = max((stop for start, stop in known if start <= at <= stop), default=at)
         at = data.find(b"PK\x03\x04", max(at + 1, skip))
     return False
-
-

@@ -1,16 +1,49 @@
 """Bytes of text to characters, under the declared charset and under what the bytes say.
 
 Promises: a byte-order mark wins, then the declared charset when it fits, then UTF-8, then Windows-1252; UTF-16 without
-a mark is noticed by its zeros; UTF-7 and ISO-2022 hide nothing: they are decoded when declared. Nothing is dropped: what no charset explains becomes U+FFFD.
+a mark is noticed by its zeros. Nothing is dropped: what no charset explains becomes U+FFFD.
 """
 
 from __future__ import annotations
 
 import codecs
 
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-_ALIASES = {"iso-8859-1": "cp1252", "latin-1": "cp1252", "latin1": "cp1252", "us-ascii": "utf-8", "ascii": "utf-8", "x-unknown": "utf-8", "unknown-8bit": "utf-8", "utf8": "utf-8", "windows-31j": "cp932"}
-_NOT_TEXT = frozenset({"base64", "hex", "zlib", "bz2", "rot13", "quopri", "uu", "idna", "punycode", "undefined", "mbcs", "oem", "raw_unicode_escape", "unicode_escape"})
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_ALIASES = {
+    "iso-8859-1": "cp1252",
+    "latin-1": "cp1252",
+    "latin1": "cp1252",
+    "us-ascii": "utf-8",
+    "ascii": "utf-8",
+    "x-unknown": "utf-8",
+    "unknown-8bit": "utf-8",
+    "utf8": "utf-8",
+    "windows-31j": "cp932",
+}
+_NOT_TEXT = frozenset(
+    {
+        "base64",
+        "hex",
+        "zlib",
+        "bz2",
+        "rot13",
+        "quopri",
+        "uu",
+        "idna",
+        "punycode",
+        "undefined",
+        "mbcs",
+        "oem",
+        "raw_unicode_escape",
+        "unicode_escape",
+    }
+)
 
 
 def decode(data: bytes, declared: str | None = None) -> str:

@@ -12,9 +12,10 @@ from gateway.detect.extract import Limits, Unreadable, take_text
 from gateway.detect.model import Extracted, Format, PartInput, Text
 
 _FIELDS = (
-    "PatientName PatientID PatientBirthDate PatientAddress PatientTelephoneNumbers OtherPatientIDs OtherPatientNames AccessionNumber StudyDate StudyID"
+    "PatientName PatientID PatientBirthDate PatientAddress PatientTelephoneNumbers OtherPatientIDs "
+    "OtherPatientNames AccessionNumber StudyDate StudyID"
     " InstitutionName StudyDescription SeriesDescription PatientComments DeviceSerialNumber PatientAge"
-).split()  # fmt: skip
+).split()
 
 
 def read(part: PartInput, limits: Limits) -> Extracted:
@@ -23,11 +24,15 @@ def read(part: PartInput, limits: Limits) -> Extracted:
     from pydicom.errors import InvalidDicomError
 
     try:
-        dataset = pydicom.dcmread(io.BytesIO(part.data), stop_before_pixels=True, defer_size=1024, force=part.data[128:132] != b"DICM")
+        dataset = pydicom.dcmread(
+            io.BytesIO(part.data), stop_before_pixels=True, defer_size=1024, force=part.data[128:132] != b"DICM"
+        )
         if len(dataset) == 0:
             raise Unreadable("a damaged DICOM file")
         values = [f"{name}: {dataset.get(name)}" for name in _FIELDS if dataset.get(name)]
     except (InvalidDicomError, ValueError, KeyError, AttributeError, TypeError, OSError, EOFError, NotImplementedError):
         raise Unreadable("a damaged DICOM file") from None
     text = take_text("\n".join(values), limits)
-    return Extracted((Text(part.part, part.place, text),) if text else (), formats=(Format(part.part, part.place, "DICOM"),))
+    return Extracted(
+        (Text(part.part, part.place, text),) if text else (), formats=(Format(part.part, part.place, "DICOM"),)
+    )

@@ -15,13 +15,17 @@ from gateway.detect.extract.charset import decode
 from gateway.detect.model import Extracted, PartInput, Text, Unread
 
 _ATTRIBUTE = re.compile(
-    r"\b(?:alt|title|value|content|placeholder|aria-label|summary|label|name|data-[\w-]{1,30})\s{0,4}=\s{0,4}(?:\"([^\"]{1,2000})\"|'([^']{1,2000})')", re.I
+    r"\b(?:alt|title|value|content|placeholder|aria-label|summary|label|name|"
+    r"data-[\w-]{1,30})\s{0,4}=\s{0,4}(?:\"([^\"]{1,2000})\"|'([^']{1,2000})')",
+    re.I,
 )
 _LINK = re.compile(r"\b(?:href|src)\s{0,4}=\s{0,4}[\"']?((?:https?|mailto|tel):[^\"'\s>]{3,500})", re.I)
 _DATA = re.compile(r"\bdata:(?!text/plain)[\w/+.-]{3,60};base64,[A-Za-z0-9+/]{400}", re.I)
 _META_CHARSET = re.compile(rb"<meta[^>]{0,100}charset\s*=\s*[\"']?([\w-]{2,30})", re.I)
 _BLOCK = re.compile(
-    r"</?(?:p|div|br|tr|td|th|li|ul|ol|table|h[1-6]|blockquote|pre|hr|section|article|header|footer|dt|dd|option|title|body|head|center|form)\b[^<>]{0,1000}>", re.I
+    r"</?(?:p|div|br|tr|td|th|li|ul|ol|table|h[1-6]|blockquote|pre|hr|section|article|header|footer|"
+    r"dt|dd|option|title|body|head|center|form)\b[^<>]{0,1000}>",
+    re.I,
 )
 
 
@@ -39,10 +43,16 @@ def visible(markup: str) -> str:
     """The text of all elements in document order, hidden ones included."""
     from selectolax.lexbor import LexborHTMLParser
 
-    tree = LexborHTMLParser(_BLOCK.sub(lambda tag: "\n" + tag[0] if not tag[0].startswith("</") else tag[0] + "\n", markup))
+    tree = LexborHTMLParser(
+        _BLOCK.sub(lambda tag: "\n" + tag[0] if not tag[0].startswith("</") else tag[0] + "\n", markup)
+    )
     tree.strip_tags(["style"])
     root = tree.root
-    return re.sub(r"[ \t\xa0]{2,}", " ", re.sub(r"\n\s*\n\s*", "\n\n", root.text(deep=True, separator="") if root is not None else ""))
+    return re.sub(
+        r"[ \t\xa0]{2,}",
+        " ",
+        re.sub(r"\n\s*\n\s*", "\n\n", root.text(deep=True, separator="") if root is not None else ""),
+    )
 
 
 def read(part: PartInput, limits: Limits) -> Extracted:

@@ -1,4 +1,4 @@
-"""DOCX, XLSX and PPTX by walking every XML part of the package: headers, comments, hidden sheets, text boxes, properties.
+"""DOCX, XLSX, PPTX by walking every XML part of the package: headers, comments, hidden sheets, text boxes, properties.
 
 Promises: XML is read with entities off and without network; runs within a paragraph join without a gap, cells are set
 apart; an embedded object is read by its own content; embedded pictures and macros cannot be read and are said.
@@ -17,7 +17,16 @@ from gateway.detect.model import Extracted, Format, PartInput, Text, Unread
 
 _BREAKS = frozenset("p br tr tab cr row si title sld comment".split())
 _CELLS = frozenset("tc c v t is".split())
-_SKIP = ("theme/", "styles.xml", "fonttable.xml", "websettings.xml", "[content_types].xml", "numbering.xml", "stylesWithEffects.xml", "tablestyles.xml")
+_SKIP = (
+    "theme/",
+    "styles.xml",
+    "fonttable.xml",
+    "websettings.xml",
+    "[content_types].xml",
+    "numbering.xml",
+    "stylesWithEffects.xml",
+    "tablestyles.xml",
+)
 _SMALL_PICTURE_BYTES = 4096
 """An embedded picture smaller than this is a bullet or a rule."""
 
@@ -26,7 +35,9 @@ def xml_text(data: bytes) -> str:
     """All character data, and attribute values that people may read, in document order. Raises Unreadable."""
     from lxml import etree
 
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False, recover=False, load_dtd=False, remove_comments=False)
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, huge_tree=False, recover=False, load_dtd=False, remove_comments=False
+    )
     try:
         root = etree.fromstring(data, parser)
     except (etree.XMLSyntaxError, ValueError):
@@ -51,7 +62,12 @@ def _walk(root: Any, out: list[str]) -> None:
                 out.append("\t" if name == "tab" else "\n")
             for key in ("descr", "title", "alt", "name", "author", "val", "target", "Target"):
                 value = node.get(key)
-                if value and name in ("docPr", "cNvPr", "sheet", "comment", "ins", "del", "definedName", "hyperlink", "alias", "tag") and len(value) > 3:
+                if (
+                    value
+                    and name
+                    in ("docPr", "cNvPr", "sheet", "comment", "ins", "del", "definedName", "hyperlink", "alias", "tag")
+                    and len(value) > 3
+                ):
                     out.append(f"\n{value}\n")
             if node.text:
                 out.append(node.text)
@@ -98,7 +114,13 @@ def read(part: PartInput, archive: zipfile.ZipFile, limits: Limits, depth: int) 
 def _place(place: str, name: str) -> str:
     """Words for a part of the package that a person would understand."""
     low = name.lower()
-    for mark, words in (("header", "page header"), ("footer", "page footer"), ("comment", "comments"), ("footnote", "footnotes"), ("docprops", "document properties")):
+    for mark, words in (
+        ("header", "page header"),
+        ("footer", "page footer"),
+        ("comment", "comments"),
+        ("footnote", "footnotes"),
+        ("docprops", "document properties"),
+    ):
         if mark in low:
             return f"{place}, {words}"
     if "worksheets/sheet" in low:

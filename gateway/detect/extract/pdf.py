@@ -54,7 +54,9 @@ def _information(document: Any, part: PartInput, texts: list[Text], limits: Limi
         texts.append(Text(part.part, f"{part.place}, document properties", take_text("\n".join(values), limits)))
 
 
-def _page(page: Any, raw: Any, part: PartInput, place: str, limits: Limits, texts: list[Text], unread: list[Unread]) -> None:
+def _page(
+    page: Any, raw: Any, part: PartInput, place: str, limits: Limits, texts: list[Text], unread: list[Unread]
+) -> None:
     layer = page.get_textpage()
     try:
         shown = layer.get_text_bounded() or ""
@@ -89,7 +91,9 @@ def _annotations(page: Any, raw: Any) -> str:
                 size = raw.FPDFAnnot_GetStringValue(annotation, key, None, 0)
                 if 2 < size <= 65_536:
                     buffer = ctypes.create_string_buffer(size)
-                    raw.FPDFAnnot_GetStringValue(annotation, key, ctypes.cast(buffer, ctypes.POINTER(raw.FPDF_WCHAR)), size)
+                    raw.FPDFAnnot_GetStringValue(
+                        annotation, key, ctypes.cast(buffer, ctypes.POINTER(raw.FPDF_WCHAR)), size
+                    )
                     found.append(buffer.raw[: size - 2].decode("utf-16-le", "replace"))
         finally:
             raw.FPDFPage_CloseAnnot(annotation)

@@ -12,7 +12,9 @@ from gateway.detect.extract import Limits, take_text
 from gateway.detect.extract.charset import decode
 from gateway.detect.model import Extracted, PartInput, Text, Unread
 
-_EMBEDDED = re.compile(r"^[ \t]{0,40}(?:[A-Za-z0-9+/]{60,80}\r?\n[ \t]{0,40}){40}|(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{4000}", re.M)
+_EMBEDDED = re.compile(
+    r"^[ \t]{0,40}(?:[A-Za-z0-9+/]{60,80}\r?\n[ \t]{0,40}){40}|(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{4000}", re.M
+)
 _UUENCODED = re.compile(r"^begin [0-7]{3,4} [^\n]{1,100}\nM", re.M)
 
 

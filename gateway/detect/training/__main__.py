@@ -14,9 +14,16 @@ from gateway.detect.training.evaluate import evaluate
 def to_json(model: Model) -> str:
     """The model file's text."""
     data = {
-        "format": FORMAT, "version": model.version, "features": list(FEATURES), "weights": list(model.weights), "bias": model.bias,
-        "scale": model.scale, "shift": model.shift, "threshold": model.threshold, "words": model.words,
-    }  # fmt: skip
+        "format": FORMAT,
+        "version": model.version,
+        "features": list(FEATURES),
+        "weights": list(model.weights),
+        "bias": model.bias,
+        "scale": model.scale,
+        "shift": model.shift,
+        "threshold": model.threshold,
+        "words": model.words,
+    }
     return json.dumps(data, indent=0, sort_keys=True) + "\n"
 
 

@@ -36,7 +36,9 @@ def _public() -> list[dict[str, Any]]:
 def own() -> list[Sample]:
     """Everything that is not phi-dev: templates, ordinary mail, notes with and without our own surrogates."""
     maker = Maker(SEED)
-    samples = maker.samples(layouts.PHI, True, 9, "template-phi") + maker.samples(layouts.OTHER, False, 8, "template-other")
+    samples = maker.samples(layouts.PHI, True, 9, "template-phi") + maker.samples(
+        layouts.OTHER, False, 8, "template-other"
+    )
     for at, row in enumerate(_public()):
         text = row["text"]
         if row["use"] == "ordinary":
@@ -46,5 +48,7 @@ def own() -> list[Sample]:
         else:
             head = maker.fill(maker.pick(list(layouts.HEADS))) if maker.random.random() < 0.8 else ""
             tail = maker.fill(maker.pick(list(layouts.TAILS))) if not head or maker.random.random() < 0.3 else ""
-            samples.append(Sample(maker.pick(["Note", "Visit", "Re: chart", "Consult"]), head + text + tail, True, "note-phi"))
+            samples.append(
+                Sample(maker.pick(["Note", "Visit", "Re: chart", "Consult"]), head + text + tail, True, "note-phi")
+            )
     return samples

@@ -36,7 +36,8 @@ class Figures:
     def lines(self) -> list[str]:
         """For people."""
         text = [
-            f"phi-dev, {FOLDS}-fold: AUC {self.auc:.4f}, sensitivity {self.sensitivity:.3f}, specificity {self.specificity:.3f}"
+            f"phi-dev, {FOLDS}-fold: AUC {self.auc:.4f}, sensitivity {self.sensitivity:.3f}, specificity "
+            f"{self.specificity:.3f}"
             f" at threshold {self.threshold:.3f} ({sum(self.labels)} phi, {len(self.labels) - sum(self.labels)} not)"
         ]
         right: Counter[str] = Counter()
@@ -89,7 +90,9 @@ def evaluate(*, extra: list[Sample] | None = None) -> tuple[Figures, Model]:
     for fold in range(FOLDS):
         train = [sample for sample, at, natural in zip(dev, number, nature, strict=True) if at != fold and not natural]
         words = word_weights([*train, *more])
-        model = fit([row_of(sample, words) for sample in [*train, *more]], [*train, *more], words, frozenset(range(len(train))))
+        model = fit(
+            [row_of(sample, words) for sample in [*train, *more]], [*train, *more], words, frozenset(range(len(train)))
+        )
         for at, sample in enumerate(dev):
             if number[at] == fold:
                 raw[at] = 30.0 if nature[at] else model.raw(features([look(f"{sample.subject}\n{sample.body}", words)]))
@@ -98,16 +101,22 @@ def evaluate(*, extra: list[Sample] | None = None) -> tuple[Figures, Model]:
     scale, shift = platt([raw[at] for at in prose], [labels[at] for at in prose])
     train = [sample for sample, natural in zip(dev, nature, strict=True) if not natural]
     words = word_weights([*train, *more])
-    final = fit([row_of(sample, words) for sample in [*train, *more]], [*train, *more], words, frozenset(range(len(train))))
+    final = fit(
+        [row_of(sample, words) for sample in [*train, *more]], [*train, *more], words, frozenset(range(len(train)))
+    )
     probe = replace(final, weights=(), bias=0.0, scale=scale, shift=shift)
     scores = [0.99 if nature[at] else _calibrated(probe, raw[at]) for at in range(len(dev))]
     threshold = round(threshold_for(scores, labels), 4)
     figures = Figures(
         auc(raw, labels),
         sum(score >= threshold for score, label in zip(scores, labels, strict=True) if label) / sum(labels),
-        sum(score < threshold for score, label in zip(scores, labels, strict=True) if not label) / (len(labels) - sum(labels)),
-        threshold, tuple(scores), tuple(labels), tuple(sample.kind for sample in dev),
-    )  # fmt: skip
+        sum(score < threshold for score, label in zip(scores, labels, strict=True) if not label)
+        / (len(labels) - sum(labels)),
+        threshold,
+        tuple(scores),
+        tuple(labels),
+        tuple(sample.kind for sample in dev),
+    )
     return figures, replace(final, scale=scale, shift=shift, threshold=threshold)
 
 

@@ -17,7 +17,8 @@ from gateway.detect.training.templates import Sample
 from gateway.detect.words import tiers
 
 HEALTH_KINDS = frozenset(
-    "template-phi note note-phi dialogue clinical_note_surrogate short_message short_message_no_id deidentified_note health_article".split()
+    "template-phi note note-phi dialogue clinical_note_surrogate short_message short_message_no_id "
+    "deidentified_note health_article".split()
 )
 RIDGE = 1.0
 VERSION = "1"
@@ -97,7 +98,8 @@ def _solve(matrix: list[list[float]], right: list[float]) -> list[float]:
 
 
 NOT_NEGATIVE = frozenset(
-    "health_strong h_patient h_titled h_full h_dob h_date h_phone h_ssn h_id h_account h_age90 h_device person h_person near_name near_record together repeated c_patient c_header"
+    "health_strong h_patient h_titled h_full h_dob h_date h_phone h_ssn h_id h_account h_age90 "
+    "h_device person h_person near_name near_record together repeated c_patient c_header"
     " h_person_chart".split()
 )
 """An identifier more never speaks against PHI: what the data says otherwise is chance."""
@@ -121,7 +123,10 @@ def fit(rows: list[list[float]], samples: Sequence[Sample], words: dict[str, flo
     weights = [3.0 if at in dev else 1.0 for at in range(len(rows))]
     positive = sum(weight for weight, label in zip(weights, labels, strict=True) if label)
     negative = sum(weights) - positive
-    weights = [weight * (0.5 * sum(weights) / (positive if label else negative)) for weight, label in zip(weights, labels, strict=True)]
+    weights = [
+        weight * (0.5 * sum(weights) / (positive if label else negative))
+        for weight, label in zip(weights, labels, strict=True)
+    ]
     beta = _monotone(rows, labels, weights)
     return Model(VERSION, words, tuple(round(value, 5) for value in beta[:-1]), round(beta[-1], 5), 1.0, 0.0, 0.5)
 
@@ -140,5 +145,3 @@ def auc(scores: Sequence[float], labels: Sequence[bool]) -> float:
     negative = [score for score, label in zip(scores, labels, strict=True) if not label]
     wins = sum((one > other) + 0.5 * (one == other) for one in positive for other in negative)
     return wins / (len(positive) * len(negative))
-
-

@@ -27,17 +27,41 @@ def test_an_example_with_another_outcome_is_reported() -> None:
 
 
 TABLE = {
-    "clean": {"attachments": ["clean"]}, "attachment": {"attachments": ["phi", "clean"]}, "body": {"body": "phi", "attachments": ["clean"]},
-    "subject": {"subject": "phi"}, "zip": {"attachments": ["unread"]}, "mime": {"malformed": True}, "internal": {"body": "phi"},
-    "null clean": {"null_sender": True}, "null phi": {"null_sender": True, "body": "phi"},
-}  # fmt: skip
+    "clean": {"attachments": ["clean"]},
+    "attachment": {"attachments": ["phi", "clean"]},
+    "body": {"body": "phi", "attachments": ["clean"]},
+    "subject": {"subject": "phi"},
+    "zip": {"attachments": ["unread"]},
+    "mime": {"malformed": True},
+    "internal": {"body": "phi"},
+    "null clean": {"null_sender": True},
+    "null phi": {"null_sender": True, "body": "phi"},
+}
 EXPECTED = {
-    "clinic": {"clean": "as-is", "attachment": "attachments 2", "body": "secure", "subject": "attachments neutral", "zip": "attachments 2",
-               "mime": "secure", "internal": "as-is", "null clean": "as-is", "null phi": "hold"},
-    "strict": {"clean": "attachments 2", "attachment": "attachments 2 3", "body": "secure", "subject": "attachments neutral", "zip": "hold",
-               "mime": "hold", "internal": "as-is", "null clean": "as-is", "null phi": "hold"},
+    "clinic": {
+        "clean": "as-is",
+        "attachment": "attachments 2",
+        "body": "secure",
+        "subject": "attachments neutral",
+        "zip": "attachments 2",
+        "mime": "secure",
+        "internal": "as-is",
+        "null clean": "as-is",
+        "null phi": "hold",
+    },
+    "strict": {
+        "clean": "attachments 2",
+        "attachment": "attachments 2 3",
+        "body": "secure",
+        "subject": "attachments neutral",
+        "zip": "hold",
+        "mime": "hold",
+        "internal": "as-is",
+        "null clean": "as-is",
+        "null phi": "hold",
+    },
     "observe": dict.fromkeys(TABLE, "as-is"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("column", TABLE)
@@ -72,7 +96,10 @@ def test_a_rule_for_domains_matches_these_alone() -> None:
 
 def test_reasons_name_kinds_and_places_in_words() -> None:
     made = decide(load("clinic"), mail_of({"attachments": ["clean", "phi", "unread"]}), RecipientFacts())
-    assert made.reasons == ("a person's name and health details in attachment 2", "attachment 3 could not be read: an example")
+    assert made.reasons == (
+        "a person's name and health details in attachment 2",
+        "attachment 3 could not be read: an example",
+    )
 
 
 def test_the_policy_label_changes_when_one_byte_of_the_file_changes() -> None:
