@@ -2,7 +2,8 @@
 
 Promises: without the variable a step costs one comparison and does nothing. With it, the n-th arrival at the named
 step ends the whole process group with SIGKILL, as a power cut would: no handler runs, nothing is flushed; with
-``gather`` the arrivals before it wait there, so that several messages are hit at one and the same step.
+``gather`` the arrivals before it wait there, so that several messages are hit at one and the same step. A value of
+``@file`` names a file that is looked for at each step and says the same, so that a running process can be armed.
 Steps of a message (README, "Life of a message"): 1 accept, 2 spool and 250 (``2-written`` before the sync,
 ``2-durable`` between the sync and the 250), 3 lease … 10 erase (``7-sealed`` objects durable, ``7-deposited`` the
 keyholder has the shares, both before the copies are written). Steps of a download are ``d1`` … ``d7``.
@@ -48,10 +49,27 @@ def _read(value: str | None) -> _Trap | None:
     return _Trap(step, int(count or "1"), word == "gather")
 
 
-_trap = _read(os.environ.get(VARIABLE))
+_value = os.environ.get(VARIABLE)
+_file = _value[1:] if _value and _value.startswith("@") else None
+_trap = None if _file else _read(_value)
+_arming = threading.Lock()
+
+
+def _armed() -> _Trap | None:
+    """The trap of this moment; one that was read from the file stays."""
+    global _trap
+    if _file is not None and _trap is None:
+        with _arming:
+            if _trap is None and os.path.exists(_file):
+                with open(_file, encoding="ascii") as file:
+                    _trap = _read(file.read().strip())
+    return _trap
 
 
 def reached(step: int | str) -> None:
     """Say that this step begins. Ends the process group here if a test asked for it."""
-    if _trap is not None and str(step) == _trap.step and _trap.sprung():
+    if _value is None:
+        return
+    trap = _armed()
+    if trap is not None and str(step) == trap.step and trap.sprung():
         os.killpg(0, signal.SIGKILL)
