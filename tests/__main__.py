@@ -54,7 +54,9 @@ def main(arguments: list[str]) -> int:
         print(f"usage: python -m tests {'|'.join(TIERS)} [pytest arguments]", file=sys.stderr)
         return 64
     ledger, start = Ledger(), time.monotonic()
-    options = [f"--hypothesis-profile={tier}", *(["-m", TIERS[tier]] if TIERS[tier] else [])]
+    # Two processes, a file at a time: most tests wait for servers they started, so one core would idle.
+    side_by_side = [] if {"-n", "-x", "--pdb"} & set(arguments) else ["-n", "2", "--dist", "loadfile"]
+    options = [*side_by_side, f"--hypothesis-profile={tier}", *(["-m", TIERS[tier]] if TIERS[tier] else [])]
     code = int(pytest.main([*options, *arguments[1:]], plugins=[ledger]))
     sys.stdout.flush()
     print("\n".join(ledger.lines(tier, time.monotonic() - start)), file=sys.stderr)
