@@ -1,6 +1,7 @@
 """Starts the made clinic: configuration, certificate, sink, the real `sealgate serve`, its users and people.
 
-Promises: loopback only; everything lies in one folder of mode 0700; only processes started here are ended.
+Promises: loopback only; everything lies in one folder of mode 0700; only processes started here are ended. Drills that
+run the roles as users of their own change `program`, `options` and `folder_mode`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import pyotp
@@ -67,6 +68,10 @@ def next_code(secret: str, last: int) -> tuple[str, int]:
 class Clinic:
     """One running demo."""
 
+    program: ClassVar[tuple[str, ...]] = (sys.executable, "-P", "-s", "-m", "gateway")
+    options: ClassVar[tuple[str, ...]] = ("--single-user",)
+    folder_mode: ClassVar[int] = 0o700
+
     def __init__(
         self,
         data: Path,
@@ -103,8 +108,8 @@ class Clinic:
 
     def start(self) -> None:
         """Everything up and seeded. Raises TryLater when a part does not start."""
-        self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.data.chmod(0o700)
+        self.data.mkdir(mode=self.folder_mode, parents=True, exist_ok=True)
+        self.data.chmod(self.folder_mode)
         make_certificate(self.certificate, self.key)
         self.config.write_text(self._toml(self.sink.start()))
         self.serve()
@@ -118,9 +123,9 @@ class Clinic:
 
     def serve(self) -> None:
         """Start the gateway and wait until it is ready."""
-        log = open(self.data / "gateway.log", "ab")
+        log = open(self.data / "gateway.log", "ab")  # noqa: SIM115 - the child has its own copy when this is closed
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-s", "-m", "gateway", "serve", "--single-user", "--config", str(self.config)],
+            [*self.program, "serve", *self.options, "--config", str(self.config)],
             stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, env=self._environ(), start_new_session=True,
             preexec_fn=child_setup(),
         )  # fmt: skip
@@ -139,6 +144,11 @@ class Clinic:
 
     def stop(self) -> None:
         """End what was started."""
+        self.stop_gateway()
+        self.sink.stop()
+
+    def stop_gateway(self) -> None:
+        """End the gateway alone; `serve` starts it again."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             try:
@@ -146,7 +156,6 @@ class Clinic:
             except subprocess.TimeoutExpired:
                 os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
-        self.sink.stop()
 
     def ended(self) -> int | None:
         """The gateway's exit status when it has ended by itself."""
@@ -168,9 +177,9 @@ class Clinic:
         return found
 
     def command(self, *arguments: str, stdin: str = "", status: int = 0) -> str:
-        """Run a `sealgate` command against this clinic; what it printed. Raises Misconfigured for another exit status."""
+        """Run a `sealgate` command against this clinic; what it printed. Raises Misconfigured for another exit."""
         done = subprocess.run(
-            [sys.executable, "-P", "-s", "-m", "gateway", *arguments], input=stdin, capture_output=True, text=True,
+            [*self.program, *arguments], input=stdin, capture_output=True, text=True,
             env=self._environ() | {"SEALGATE_CONFIG": str(self.config)}, timeout=120, check=False,
         )  # fmt: skip
         if done.returncode != status:

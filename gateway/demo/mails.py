@@ -47,8 +47,8 @@ def newsletter() -> EmailMessage:
     """Harmless: it passes byte for byte."""
     return _mail(
         "neighbour@village.test", "Our opening hours in December",
-        "Dear neighbours,\n\nin December we are open Monday to Friday from 8 to 5. The parking lot will be closed on the\n"
-        "10th for resurfacing.\n\nThe team at the front desk\n",
+        "Dear neighbours,\n\nin December we are open Monday to Friday from 8 to 5. The parking lot will be closed on\n"
+        "the 10th for resurfacing.\n\nThe team at the front desk\n",
     )  # fmt: skip
 
 

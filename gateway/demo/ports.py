@@ -1,8 +1,10 @@
-"""Free ports of loopback."""
+"""Free ports of loopback, and those that a person asked for."""
 
 from __future__ import annotations
 
 import socket
+
+from gateway.errors import Misconfigured
 
 
 def free_port() -> int:
@@ -10,3 +12,40 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on that port of loopback, in either family: browsers take `localhost` for both."""
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        try:
+            with socket.socket(family) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((host, port))
+        except OSError:
+            if family == socket.AF_INET or _answers(port):
+                return False
+    return True
+
+
+def choose(asked: int | None, usual: int, what: str, option: str) -> tuple[int, str]:
+    """The port to use, and a sentence when it is not the usual one.
+
+    Raises Misconfigured when the port asked for by `option` is taken: a person who names a port means it.
+    """
+    if asked is not None:
+        if not 1 <= asked <= 65535 or not is_free(asked):
+            raise Misconfigured(f"{option} {asked}: this port is taken or may not be used; name another one")
+        return asked, ""
+    if is_free(usual):
+        return usual, ""
+    other = free_port()
+    return other, f"Port {usual} is taken, so {what} on {other}."
+
+
+def _answers(port: int) -> bool:
+    """A machine without IPv6 cannot bind ::1 either; only somebody who answers there is in the way."""
+    try:
+        with socket.create_connection(("::1", port), timeout=0.5):
+            return True
+    except OSError:
+        return False

@@ -100,7 +100,8 @@ class Sink:
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         """aiosmtpd's hook."""
         with self._condition:
-            self.mails.append(Received(envelope.mail_from or "", tuple(envelope.rcpt_tos), bytes(envelope.content)))
+            sender = "" if envelope.mail_from in (None, "<>") else envelope.mail_from  # aiosmtpd's null sender
+            self.mails.append(Received(sender, tuple(envelope.rcpt_tos), bytes(envelope.content)))
             self._condition.notify_all()
         return "250 2.0.0 taken"
 

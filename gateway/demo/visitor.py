@@ -51,14 +51,14 @@ class Visitor:
 
     def get(self, url: str, *, method: str = "GET", headers: dict[str, str] | None = None) -> Page:
         """Follow redirections as a browser does."""
-        return self._ask(urllib.request.Request(url, method=method, headers=headers or {}))
+        return self._ask(_request(url, method, headers or {}))
 
-    def post(self, url: str, fields: dict[str, str]) -> Page:
-        """Send a form as the page at the same origin would."""
+    def post(self, url: str, fields: dict[str, str], *, foreign: bool = False) -> Page:
+        """Send a form as the page at the same origin would; or, `foreign`, as somebody else's page would."""
         parts = urllib.parse.urlsplit(url)
-        request = urllib.request.Request(url, urllib.parse.urlencode(fields).encode(), method="POST")
-        request.add_header("Origin", f"{parts.scheme}://{parts.netloc}")
-        request.add_header("Sec-Fetch-Site", "same-origin")
+        request = _request(url, "POST", {}, urllib.parse.urlencode(fields).encode())
+        request.add_header("Origin", "https://elsewhere.test" if foreign else f"{parts.scheme}://{parts.netloc}")
+        request.add_header("Sec-Fetch-Site", "cross-site" if foreign else "same-origin")
         request.add_header("Sec-Fetch-Mode", "navigate")
         return self._ask(request)
 
@@ -70,13 +70,21 @@ class Visitor:
     def _ask(self, request: urllib.request.Request) -> Page:
         request.add_header("User-Agent", self.agent)
         opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(self.jar))
+            urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(self.jar)
+        )
         try:
             with opener.open(request, timeout=60) as answer:
                 return Page(answer.geturl(), answer.status, answer.headers, answer.read())
         except urllib.error.HTTPError as error:
             with error:
                 return Page(error.geturl(), error.code, error.headers, error.read())
+
+
+def _request(url: str, method: str, headers: dict[str, str], data: bytes | None = None) -> urllib.request.Request:
+    """A request over HTTP; ValueError for any other scheme, so that no file is ever read by a link."""
+    if not url.startswith("http://"):
+        raise ValueError("the demo's visitors speak HTTP only")
+    return urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - checked in the line above
 
 
 def _attribute(tag: str, name: str) -> str:
