@@ -25,7 +25,7 @@ from gateway.clock import SystemClock
 from gateway.control import ControlServer
 from gateway.courier.port import Courier
 from gateway.courier.smtp import SmtpCourier
-from gateway.errors import Misconfigured, NotFound, TryLater
+from gateway.errors import NotFound, TryLater
 from gateway.flow.delivery import Deliverer, Pauses
 from gateway.flow.desk import StaffDesk
 from gateway.flow.download import Downloads
@@ -45,7 +45,6 @@ from gateway.flow.visit import Visits
 from gateway.flow.worker import Worker
 from gateway.logs import Log
 from gateway.notify import sender as text_sender
-from gateway.policy import load as load_policy
 from gateway.portal import app as portal_app
 from gateway.portal import server as portal_server
 from gateway.portal.face import Face
@@ -58,8 +57,8 @@ from gateway.store import schema
 from gateway.store.database import Store, Tx
 from gateway.store.rows import Rows
 from gateway.vault import Vault
+from gateway.vouched import vouched_view
 from keys.client import Connection, PortalClient, WorkerClient, unb64
-from keys.encoding import canonical
 from keys.signing import SigningKey, verify_signature
 
 log = Log("gateway.bootstrap")
@@ -140,41 +139,13 @@ class Gateway:
 
             self.store.run(work)
         for id, _name, origin in self._tenants():
-            self.views[id] = self._view(id, origin)
+            self.views[id] = vouched_view(self.keyholder, self.pinned, id, origin)
         self.store.run(lambda tx: self.audit.append(tx, Event(Action.NODE_STARTED, SYSTEM, self.node, GATEWAY)))
 
     def _tenants(self) -> list[tuple[str, str, str]]:
         with self.store.reading() as conn:
             found = conn.execute(select(schema.tenants.c.id, schema.tenants.c.name, schema.tenants.c.origin)).all()
         return [(str(id), str(name), str(origin)) for id, name, origin in found]
-
-    def _view(self, tenant: str, origin: str) -> TenantView:
-        """From what the keyholder signed, never from the file: a changed file waits until it is approved."""
-        with answering():
-            vouched = self.keyholder.settings(tenant)
-        body = vouched["body"]
-        verify_signature(
-            self.pinned, unb64(vouched["signature"]), "sealgate/settings/v1", tenant, vouched["serial"], canonical(body)
-        )
-        policy = load_policy(self.settings.policy.file)
-        if policy.version != body["policy_version"]:
-            raise Misconfigured(
-                f"[policy] file is {policy.name}@{policy.version}, the keyholder has signed {body['policy']}@"
-                f"{body['policy_version']}; put the signed one back, or have the change approved"
-            )
-        return TenantView(
-            id=tenant,
-            name=body["name"],
-            display_name=body["display_name"],
-            phone=body["phone"],
-            domains=frozenset(domain.lower() for domain in body["domains"]),
-            public_url=body["public_url"],
-            timezone=body["timezone"],
-            policy=policy,
-            origin=origin,
-            message_for=timedelta(days=body["message_days"]),
-            hold_for=timedelta(days=body["hold_days"]),
-        )
 
     def view(self, tenant: str) -> TenantView:
         """Raises NotFound."""

@@ -20,10 +20,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway import policy as policies
 from gateway.assets import web_dir
 from gateway.clock import BASE62
 from gateway.errors import Misconfigured
-from gateway.policy import load as load_policy
 from gateway.roles import Identities, first_unreadable, user_name
 from gateway.settings import Settings
 from gateway.spool import layout, nodekey
@@ -281,7 +281,8 @@ def make_kek(settings: Settings, who: Identities, create: Callable[[Path], objec
 
 def settings_body(settings: Settings) -> dict[str, object]:
     """What the keyholder is asked to vouch for: everything of a tenant that decides what may happen to its mail."""
-    policy = load_policy(settings.policy.file)
+    name, data, where = policies.source(settings.policy.file)
+    policy = policies.parse(name, data, where)
     return {
         "name": settings.tenant.name,
         "display_name": settings.tenant.display_name,
@@ -298,6 +299,7 @@ def settings_body(settings: Settings) -> dict[str, object]:
         "smarthost_tls": settings.courier.tls,
         "policy": policy.name,
         "policy_version": policy.version,
+        "policy_toml": data.decode("utf-8"),
         "message_days": settings.policy.message_days,
         "hold_days": settings.policy.hold_days,
     }

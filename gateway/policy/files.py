@@ -31,6 +31,12 @@ def shipped() -> list[str]:
 
 def load(path_or_name: str | Path) -> Policy:
     """A policy by path ("…/own.toml") or shipped name ("clinic"). Raises Misconfigured."""
+    name, data, where = source(path_or_name)
+    return parse(name, data, where)
+
+
+def source(path_or_name: str | Path) -> tuple[str, bytes, str]:
+    """Name, bytes and path of a policy's file. Raises Misconfigured."""
     text = str(path_or_name)
     if "/" in text or text.endswith(".toml"):
         path = Path(text)
@@ -42,7 +48,7 @@ def load(path_or_name: str | Path) -> Policy:
         data = path.read_bytes()
     except OSError as error:
         raise Misconfigured(f"[policy] file: {path} cannot be read ({error.strerror})") from error
-    return parse(path.stem, data, str(path))
+    return path.stem, data, str(path)
 
 
 def parse(name: str, data: bytes, where: str = "policy") -> Policy:

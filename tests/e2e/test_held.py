@@ -1,0 +1,124 @@
+"""Held mail from end to end: told to the sender, released or dropped by an officer at the command line, in the log."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import time
+import zipfile
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.demo import mails
+from gateway.demo.clinic import Clinic
+from tests.e2e.conftest import running
+
+pytestmark = pytest.mark.full
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+    yield from running(tmp_path_factory.mktemp("held"), "strict")
+
+
+def encrypted_zip() -> bytes:
+    """A ZIP whose one entry says that it is encrypted (APPNOTE 4.4.4, bit 0): nobody here can read it."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("inner.txt", (2026, 1, 2, 3, 4, 6)), b"\x8a\x11\x7c" * 40)
+    data = bytearray(out.getvalue())
+    data[6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(data)
+
+
+def held(clinic: Clinic, recipient: str) -> str:
+    mail = mails.newsletter()
+    mail.replace_header("To", recipient)
+    mail.add_attachment(encrypted_zip(), maintype="application", subtype="zip", filename="secret-name.zip")
+    before = len([one for one in clinic.sink.mails if clinic.amy.address in one.recipients])
+    mails.submit(clinic, mail, implicit_tls=False)
+    notice = clinic.sink.wait_for(clinic.amy.address, before + 1)[-1]
+    assert notice.mail_from == ""
+    assert notice.parsed["Auto-Submitted"] == "auto-generated"
+    assert notice.parsed["Sealgate-Checkpoint"].startswith("v1; localhost/log/tnt_")
+    assert "held" in notice.parsed["Subject"]
+    assert recipient in notice.text
+    assert "attachment 1" in notice.text
+    assert b"secret-name" not in notice.everything()
+    assert b"parking lot" not in notice.everything()
+    rows = json.loads(clinic.command("queue", "list", "--json"))
+    return next(str(row["id"]) for row in rows if row["state"] == "held")
+
+
+def decide(clinic: Clinic, act: str, message: str, *more: str, status: int = 0) -> str:
+    return clinic.command(
+        "queue", act, message, "--as", clinic.olga.address, "--json", *more,
+        stdin=f"{clinic.olga.password}\n{clinic.olga.code()}\n", status=status,
+    )  # fmt: skip
+
+
+def test_officer_releases_held_mail_as_a_secure_message(strict: Clinic) -> None:
+    message = held(strict, "release@outside.test")
+    began = time.monotonic()
+    answer = json.loads(decide(strict, "release", message, "--reason", "asked for by phone"))
+    copy = strict.sink.wait_for("release@outside.test", seconds=10)[0]
+    assert time.monotonic() - began < 60
+    assert copy.link is not None
+    assert encrypted_zip()[:40] not in copy.everything()
+    assert re.search(rb"parking lot", copy.everything()) is None
+    (released,) = strict.search("action:message:released", f"object:{message}")
+    (accepted,) = strict.search("action:message:accepted", f"object:{message}")
+    assert released["actor"]["kind"] == accepted["actor"]["kind"] == "user"
+    assert released["actor"]["id"] != accepted["actor"]["id"]
+    assert answer["released_as"].startswith("msg_")
+    decide(strict, "release", message, status=65)  # it is held no more
+
+
+def test_officer_releases_held_mail_as_it_came(strict: Clinic) -> None:
+    message = held(strict, "asis@outside.test")
+    decide(strict, "release", message, "--as-is")
+    copy = strict.sink.wait_for("asis@outside.test", seconds=20)[0]
+    assert encrypted_zip() in copy.everything()
+    assert copy.link is None
+
+
+def test_dropped_mail_comes_back_as_a_dsn_and_never_leaves(strict: Clinic) -> None:
+    message = held(strict, "drop@outside.test")
+    before = len([one for one in strict.sink.mails if strict.amy.address in one.recipients])
+    decide(strict, "drop", message)
+    dsn = strict.sink.wait_for(strict.amy.address, before + 1)[-1]
+    assert dsn.parsed.get_content_type() == "multipart/report"
+    assert b"Final-Recipient: rfc822; drop@outside.test" in dsn.everything()
+    assert not [one for one in strict.sink.mails if "drop@outside.test" in one.recipients]
+    assert strict.search("action:message:dropped", f"object:{message}")
+
+
+def test_staff_and_wrong_proofs_release_nothing(strict: Clinic) -> None:
+    message = held(strict, "refused@outside.test")
+    strict.command(
+        "queue", "release", message, "--as", strict.amy.address,
+        stdin=f"{strict.amy.password}\n{strict.amy.code()}\n", status=65,
+    )  # fmt: skip
+    strict.command(
+        "queue", "release", message, "--as", strict.olga.address,
+        stdin=f"{strict.olga.password}x\n{strict.olga.code()}\n", status=65,
+    )  # fmt: skip
+    assert not [one for one in strict.sink.mails if "refused@outside.test" in one.recipients]
+    assert len(strict.search("action:session:refused", f"object:{message}")) == 2
+
+
+def test_changed_settings_wait_once_an_officer_signed_in(strict: Clinic) -> None:
+    text = strict.config.read_text()
+    strict.stop_gateway()
+    strict.config.write_text(text.replace('file = "strict"', 'file = "observe"').replace("0100", "0999"))
+    strict.serve()
+    try:
+        mail = mails.lab_report("after@patient.test")
+        mails.submit(strict, mail, implicit_tls=True)
+        assert strict.sink.wait_for("after@patient.test")[0].link is not None, "the signed policy is in force"
+        assert "settings of the tenant changed" in (strict.data / "gateway.log").read_text()
+    finally:
+        strict.config.write_text(text)
