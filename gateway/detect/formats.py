@@ -190,7 +190,7 @@ def _fhir(text: str) -> Recognised | None:
     return Recognised("FHIR", patient, tuple(sorted(spans)))
 
 
-_X12 = re.compile(r"\bISA(.)\d\d\1.{10}\1\d\d\1")
+_X12_END = re.compile(r"ISA(?:\*[^*]{0,16}){15}\*.(.)", re.S)
 _X12_ST = re.compile(r"\bST\*(\d{3})\*")
 _X12_HEALTH = frozenset({"270", "271", "275", "276", "277", "278", "834", "835", "837", "269", "274", "820"})
 _X12_PERSONS = frozenset({"IL", "QC", "74", "70", "03", "S1", "GD", "LR", "EXS", "QD"})
@@ -204,8 +204,9 @@ def _x12(text: str) -> Recognised | None:
     if not sets & _X12_HEALTH and "005010X" not in text and "004010X" not in text:
         return None
     end = "~"
-    if start >= 0 and len(text) > start + 105 and not text[start + 105].isalnum():
-        end = text[start + 105]
+    head = _X12_END.match(text, start) if start >= 0 else None
+    if head is not None and not head[1].isalnum():
+        end = head[1]
     spans: list[tuple[int, int, str]] = []
     patient = False
     at = 0

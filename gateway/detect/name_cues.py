@@ -132,8 +132,9 @@ LOWER_PAIR = re.compile(r"\b([a-z]{3,}) ([a-z]{3,})\b")
 LOWER_CUE = re.compile(
     r"\b(?:patient|pt|named|called|mr|mrs|ms|miss|hi ?,?|hello ?,?|hey ?,?|good morning ?,?|good "
     r"afternoon ?,?|thanks ?,?|okay ?,?|alright ?,?|bye ?,?|so ?,|for|whether|can|should|does|is) "
-    r"([a-z]{3,})\b|\b([a-z]{3,}) (?:is|was) an? \d{1,3}"
+    r"([a-z]{3,})\b"
 )
+LOWER_AGED = re.compile(r"\b([a-z]{3,}) (?:is|was) an? \d{1,3}")
 
 INTRODUCES = re.compile(
     r" (?:presents|presented|denies|denied|reports|complains|complained|states|underwent|tolerated|"

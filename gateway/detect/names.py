@@ -22,6 +22,7 @@ from gateway.detect.name_cues import (
     INTRODUCES,
     INVERTED_FIRST,
     INVERTED_LAST,
+    LOWER_AGED,
     LOWER_CUE,
     LOWER_PAIR,
     ORGANISATION,
@@ -101,12 +102,12 @@ def _of_lower_case(text: str) -> Iterator[NameHit]:
             and last not in lists.common
         ):
             yield NameHit(match.start(), match.end(), PATIENT if AFTER.match(text, match.end()) else FULL, 0.65)
-    for match in LOWER_CUE.finditer(text):
-        word = match[1] or match[2]
+    aged = {match.start(1) for match in LOWER_AGED.finditer(text)}
+    for match in [*LOWER_AGED.finditer(text), *LOWER_CUE.finditer(text)]:
+        word, start = match[1], match.start(1)
         if word in lists.first and word not in lists.common and word not in lists.other and word not in STOP:
-            start, end = match.span(1 if match[1] else 2)
-            strong = match[2] is not None or match[0].startswith(("patient", "pt", "named", "mr", "ms", "miss"))
-            yield NameHit(start, end, PATIENT if strong else WEAK, 0.7 if strong else 0.55)
+            strong = start in aged or match[0].startswith(("patient", "pt", "named", "mr", "ms", "miss"))
+            yield NameHit(start, match.end(1), PATIENT if strong else WEAK, 0.7 if strong else 0.55)
 
 
 def _capitals_are_rare(text: str) -> bool:
@@ -177,7 +178,9 @@ def _belongs(piece: str, group: list[tuple[int, int, str]], title: str) -> bool:
 def _introduced(text: str, pieces: list[tuple[int, int, str]]) -> bool:
     """ "Jai Rout presents today": two words in capitals that a clinician's verb makes a person."""
     lower = [one[2].lower() for one in pieces]
-    common = shipped().common
+    common, first = shipped().common, shipped().first
+    if lower[0] in common and lower[0] not in first:
+        return False
     if any(len(word) < 3 or word in STOP or word in ORGANISATION or is_health(word) for word in lower) or all(
         word in common for word in lower
     ):
@@ -205,7 +208,7 @@ def _of_group(text: str, group: list[tuple[int, int, str]], title: str) -> NameH
         group[-1][2].islower() or (len(group) > 1 and worths([one[2] for one in group])[-1] < 0 and not title)
     ):
         group.pop()
-    while group and not title and len(group) > 1 and (worth_of(group[0][2]) < 0.1 or group[0][2].islower()):
+    while group and not title and len(group) > 1 and (worth_of(group[0][2]) < 0.3 or group[0][2].islower()):
         group.pop(0)
     if not group or len(group) > 5:
         return None

@@ -54,6 +54,10 @@ def _numeric_date(match: re.Match[str]) -> bool:
     return validators.numeric_date(parts[0], parts[1], parts[2] if len(parts) > 2 else None)
 
 
+def _day_of_year(match: re.Match[str]) -> bool:
+    return match["v"] not in ("1/2", "1/3", "2/3", "1/4", "3/4", "4/5", "5/5") and _numeric_date(match)
+
+
 def _named_date(match: re.Match[str]) -> bool:
     name = re.search(r"[A-Za-z]{3,}", match["v"])
     day = re.search(r"\b\d{1,2}(?!\d)", match["v"])
@@ -244,9 +248,10 @@ IDENTIFIERS: tuple[Pattern, ...] = (
         "date-part",
         "DATE",
         r"[a-z:,]\s\(?\d{1,2}/\d{1,2}\b",
-        r"[a-z:,]\s\(?(?P<v>\d{1,2}/\d{1,2})(?![\d/%-]|\.\d| ?(?:mm|cm|mg|ml|pain|scale|in\b|on a|of))",
+        r"[a-z:,]\s\(?(?P<v>\d{1,2}/\d{1,2})"
+        r"(?![\d/%-]|\.\d| ?(?:mm|cm|mg|ml|pain|scale|in\b|on a|of|tab|pill|cup|tsp|pack))",
         0.5,
-        _numeric_date,
+        _day_of_year,
     ),
     _l("mrn", "ID", _MRN, CODE, 0.93),
     _l("licence", "ID", _LICENCE, CODE, 0.85),
@@ -254,7 +259,7 @@ IDENTIFIERS: tuple[Pattern, ...] = (
         "account",
         "ACCOUNT",
         _ACCOUNT,
-        r"(?:[a-z]{2,12} )?(?:id|#)?[:# ]{0,2}" + CODE + r"|\d{4}(?:[ -]\d{4}){2,3}\b",
+        r"\d{4}(?:[ -]\d{4}){2,3}\b|(?:[a-z]{2,12} )?(?:id|#)?[:# ]{0,2}" + CODE,
         0.88,
     ),
     _l("device", "DEVICE", _DEVICE, CODE, 0.85),

@@ -21,17 +21,16 @@ _FIELDS = (
 def read(part: PartInput, limits: Limits) -> Extracted:
     """The format as PHI by nature, and the header's words. Raises Unreadable for what pydicom cannot read."""
     import pydicom
-    from pydicom.errors import InvalidDicomError
 
     try:
         dataset = pydicom.dcmread(
             io.BytesIO(part.data), stop_before_pixels=True, defer_size=1024, force=part.data[128:132] != b"DICM"
         )
-        if len(dataset) == 0:
-            raise Unreadable("a damaged DICOM file")
         values = [f"{name}: {dataset.get(name)}" for name in _FIELDS if dataset.get(name)]
-    except (InvalidDicomError, ValueError, KeyError, AttributeError, TypeError, OSError, EOFError, NotImplementedError):
+    except Exception:  # pydicom raises what its readers raise
         raise Unreadable("a damaged DICOM file") from None
+    if not values and len(dataset) == 0:
+        raise Unreadable("a damaged DICOM file")
     text = take_text("\n".join(values), limits)
     return Extracted(
         (Text(part.part, part.place, text),) if text else (), formats=(Format(part.part, part.place, "DICOM"),)
