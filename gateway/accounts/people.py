@@ -22,14 +22,17 @@ class People:
         self._clock = clock
 
     def find(self, conn: Connection, tenant: str, address: str) -> str | None:
-        """Id of the person with that address, or None."""
-        found = conn.execute(
-            select(schema.people.c.id).where(
-                schema.people.c.tenant == tenant,
-                schema.people.c.address_index == self._directory.index(tenant, address),
-            )
-        ).first()
-        return str(found[0]) if found else None
+        """Id of the person with that address, or None. Raises Tampered.
+
+        The row's MAC is checked here: an index moved to another person's row would send a link under that person's
+        factors.
+        """
+        statement = select(schema.people).where(
+            schema.people.c.tenant == tenant,
+            schema.people.c.address_index == self._directory.index(tenant, address),
+        )
+        found = self._rows.find(conn, statement)
+        return str(found[0]["id"]) if found else None
 
     def add(
         self, tx: Tx, tenant: str, address: str, *, person: str | None = None, name: str = "", language: str = "en"

@@ -34,6 +34,13 @@ class Users:
         found = self._rows.find(conn, statement)
         return found[0] if found else None
 
+    def nobody(self, tenant: str, address: str) -> str:
+        """The id to try at the keyholder when no account has that address: always the same for one address.
+
+        Each unknown address so has tries of its own, as each known one has; shared ones would tell which is which.
+        """
+        return f"usr_{self._directory.index(tenant, address).hex()[:16]}"
+
     def add(self, tx: Tx, tenant: str, address: str, role: str, *, user: str, name: str = "") -> str:
         """A new row; the id is made by the caller, who registers it with the keyholder first.
 

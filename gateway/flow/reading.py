@@ -1,9 +1,10 @@
 """Step 4 of an outgoing message: from byte ranges to what the detector reads, what a person would call each part, and
 what nobody can read.
 
-Promises: every leaf of the message is either an input for the detector, named as unread with a reason, or inert (a
-detached signature); bytes are decoded only up to `PART_LIMIT_BYTES` and `MESSAGE_LIMIT_BYTES`, beyond is "unread".
-Places are words for people ("attachment 2 (PDF)") and never file names.
+Promises: every leaf of the message is either an input for the detector, named as unread with a reason, or inert (what
+is built like a detached signature); so are the fields in which people write: subject, its copies, comments, keywords,
+descriptions and every name of a part; bytes are decoded only up to `PART_LIMIT_BYTES` and `MESSAGE_LIMIT_BYTES`, beyond
+is "unread". Places are words for people ("attachment 2 (PDF)") and never file names.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway.detect.model import PartInput, Unread
+from gateway.mail import cipher, fields
 from gateway.mail.decode import decoded
 from gateway.mail.image import DECORATION_BYTES, is_decoration
 from gateway.mail.model import Message, Part
+from gateway.mail.rewrite import SUBJECT_COPIES
 from gateway.mail.sender_notice import place
 from gateway.mail.source import Source
 from gateway.words import Words
@@ -60,17 +63,7 @@ class Reading:
 def read(message: Message, source: Source, words: Words) -> Reading:
     """`words` name the places. Raises Tampered when the spooled bytes do not verify."""
     reader = _Reader(source, message, words)
-    if message.subject:
-        reader.give(
-            PartInput(
-                SUBJECT,
-                place(words, message, None),
-                "text/plain",
-                None,
-                "utf-8",
-                message.subject.encode("utf-8", "replace"),
-            )
-        )
+    reader.subjects(message.root, SUBJECT, place(words, message, None))
     attachments: list[Attachment] = []
     body: list[Part] = []
     listed = {part.path for part in message.attachments()}
@@ -82,6 +75,7 @@ def read(message: Message, source: Source, words: Words) -> Reading:
             continue
         skipped = None
         if part.kind == "multipart":
+            reader.labels(part, BODY, words.say("mail.place.message"))
             continue
         inline = part.kind == "inline"
         if part.path in listed or inline:
@@ -98,7 +92,10 @@ def read(message: Message, source: Source, words: Words) -> Reading:
                 body.append(part)
             where = words.say(f"place.{part.kind}" if part.kind in ("calendar", "report") else "mail.place.body")
             reader.leaf(part, BODY, where)
-        elif part.kind != "signature" or part.body_stop - part.body_start > SIGNATURE_LIMIT_BYTES:
+        elif part.kind == "signature":
+            if not reader.is_signature(part):
+                reader.leaf(part, BODY, words.say("mail.place.message"))
+        else:
             reader.unread.append(Unread(BODY, words.say("mail.place.message"), f"cannot be read: {part.kind}"))
     for start, stop in message.hidden():
         # Text around the parts of a multipart: most programs hide it, some show it, all pass it on.
@@ -132,33 +129,55 @@ class _Reader:
         if part.kind != "message" or not part.children:
             self.leaf(part, attachment.id, attachment.place)
             return
-        inner = part.children[0]
-        subject = inner.header("subject")
-        if subject:
-            where = self._inside(attachment, self._words.say("place.inner_subject"))
-            self.give(
-                PartInput(
-                    f"{attachment.id}/subject", where, "text/plain", None, "utf-8", subject.encode("utf-8", "replace")
-                )
-            )
         number = 0
         for leaf in part.walk():
-            if leaf is part or leaf.children or leaf.kind == "multipart":
+            if leaf.kind == "message" and leaf.children:
+                where = self._inside(attachment, self._words.say("place.inner_subject"))
+                self.subjects(leaf.children[0], f"{attachment.id}/{leaf.id}/subject", where)
+            if leaf.children or leaf.kind == "multipart":
+                self.labels(leaf, attachment.id, attachment.place)
                 continue
             if leaf.kind in ("text", "html", "calendar", "report"):
                 words = self._words.say("place.inner_text")
-            elif leaf.kind == "signature" and leaf.body_stop - leaf.body_start <= SIGNATURE_LIMIT_BYTES:
+            elif leaf.kind == "signature" and self.is_signature(leaf):
                 continue
             else:
                 number += 1
                 words = self._words.say("place.inner_file", number=number)
             self.leaf(leaf, f"{attachment.id}/{leaf.id}", self._inside(attachment, words))
 
+    def subjects(self, header: Part, name: str, place: str) -> None:
+        """The subject of a message, attached or not, and the fields in which programs and people repeat or explain it.
+
+        RFC 5322 3.6.5 (Subject, Comments, Keywords). A copy that says nothing new is left out.
+        """
+        said: list[str] = []
+        for one in sorted(header.headers, key=lambda field: field.name.lower() != "subject"):
+            if one.name.lower() in SUBJECT_COPIES:
+                text = fields.decode_words(one.value)
+                if text and not any(text.lower() in before.lower() for before in said):
+                    said.append(text)
+        if said:
+            self._text(name, place, "\n".join(said))
+
+    def labels(self, part: Part, name: str, place: str) -> None:
+        """What else its header calls a part: a description, and a name beside the one that programs show."""
+        description = fields.decode_words(part.header("content-description") or "")
+        if description and description != part.filename:
+            self._text(name, place, description)
+        other = fields.decode_words(part.params.get("name", ""))
+        if other and other != part.filename:
+            self.give(PartInput(name, place, "text/plain", other, None, b""))
+
+    def _text(self, name: str, place: str, text: str) -> None:
+        self.give(PartInput(name, place, "text/plain", None, "utf-8", text.encode("utf-8", "replace")))
+
     def _inside(self, attachment: Attachment, inner: str) -> str:
         return self._words.say("mail.place.inside", place=attachment.place, inner=inner)
 
     def leaf(self, part: Part, name: str, place: str) -> None:
         """One leaf, decoded; named as unread when it is too large or encrypted."""
+        self.labels(part, name, place)
         if part.kind in ("encrypted", "opaque", "partial"):
             self.unread.append(Unread(name, place, "cannot be opened"))
             return
@@ -167,10 +186,10 @@ class _Reader:
             self.unread.append(Unread(name, place, "over limits"))
             return
         self._left -= len(data)
-        content_type = part.content_type
+        content_type, charset = part.content_type, part.charset
         if part.kind == "report":
-            content_type, data = "text/plain", _spoken(data)
-        self.give(PartInput(name, place, content_type, part.filename, part.charset, data))
+            content_type, charset, data = "text/plain", "utf-8", _spoken(data)
+        self.give(PartInput(name, place, content_type, part.filename, charset, data))
 
     def bytes_of(self, part: Part, limit_bytes: int) -> bytes | None:
         """The decoded content, or None when it is longer than the limit."""
@@ -182,6 +201,11 @@ class _Reader:
                 return None
             pieces.append(piece)
         return b"".join(pieces)
+
+    def is_signature(self, part: Part) -> bool:
+        """Whether it is what its type says; a signature by name alone would be a place to hide anything."""
+        data = self.bytes_of(part, SIGNATURE_LIMIT_BYTES)
+        return data is not None and cipher.is_signature(data)
 
     def is_logo(self, part: Part) -> bool:
         data = self.bytes_of(part, DECORATION_BYTES)
@@ -195,11 +219,15 @@ def _spoken(report: bytes) -> bytes:
     kept: list[bytes] = []
     keep = True
     for line in report.splitlines():
-        if not line[:1].isspace():
+        folded = line[:1].isspace()
+        if not folded:
             keep = line.partition(b":")[0].strip().lower() not in _MACHINE_FIELDS
-        if keep:
+        if keep and folded and kept:
+            kept[-1] += line
+        elif keep:
             kept.append(line)
-    return b"\r\n".join(kept)
+    # A header that came back is in RFC 2047 like any other: what it says is what a reader sees.
+    return "\r\n".join(fields.decode_words(fields.unfold(line)) for line in kept).encode("utf-8", "replace")
 
 
 def _referenced(message: Message, source: Source) -> frozenset[str]:

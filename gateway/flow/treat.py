@@ -27,7 +27,7 @@ from gateway.flow.records import Prepared, Records
 from gateway.mail import charset
 from gateway.mail.decode import decoded
 from gateway.mail.dsn import FailedRecipient
-from gateway.mail.model import Message
+from gateway.mail.model import Message, Part
 from gateway.mail.sender_notice import Found
 from gateway.mail.source import Source
 from gateway.policy import Decision
@@ -214,8 +214,12 @@ class Treatment:
             seal.add("subject", "", "text/plain", [piece.message.subject.encode()])
         wanted = {part for _, decision in edits for part in decision.sealed_parts}
         for attachment in piece.reading.attachments:
-            if attachment.id not in piece.reading.decorations and (secure or attachment.id in wanted):
+            # A decoration stays behind with the mail it decorates, unless it is itself taken out: then it is sealed.
+            if attachment.id in wanted or (secure and attachment.id not in piece.reading.decorations):
                 self._file(piece, seal, attachment)
+        if secure:
+            for part in others(piece.message, piece.reading):
+                self._file(piece, seal, Attachment(part, len(seal.objects) + 1, ""))
         return {
             recipient.address: frozenset(
                 one.part.path for one in piece.reading.attachments if one.id in decision.sealed_parts
@@ -323,6 +327,19 @@ class Treatment:
             reason=decision.rule,
             policy=decision.policy,
         )
+
+
+def others(message: Message, reading: Reading) -> tuple[Part, ...]:
+    """Leaves that are neither body text nor attachment: invites, reports, stray signatures.
+
+    A notice takes the place of the whole mail, so whatever is not sealed with it would be lost (DESIGN §1.1).
+    """
+    known = [part.path for part in (*(one.part for one in reading.attachments), *reading.body)]
+    return tuple(
+        part
+        for part in message.parts()
+        if part.kind not in ("multipart", "message") and not any(part.path[: len(path)] == path for path in known)
+    )
 
 
 def _orcpt(recipient: Recipient) -> str:

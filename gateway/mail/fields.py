@@ -44,6 +44,7 @@ def decode_words(value: str) -> str:
     """RFC 2047 encoded words as text; neighbours of one charset are decoded together, as senders split letters."""
     if "=?" not in value:
         return value
+    rest = value[_FIELD_MAX:]  # of a longer field the end stays as it is: cut off, nobody would look at it
     value = _BETWEEN.sub(r"\1", value[:_FIELD_MAX])
     out: list[str] = []
     held, held_charset, at = b"", "", 0
@@ -57,7 +58,7 @@ def decode_words(value: str) -> str:
         held, held_charset, at = held + data, match.group(1).lower(), match.end()
     if held:
         out.append(charset.decode(held, held_charset))
-    out.append(value[at:])
+    out.append(value[at:] + rest)
     return "".join(out)
 
 

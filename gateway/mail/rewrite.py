@@ -38,7 +38,7 @@ _Path = tuple[int, ...]
 _CLOSED = frozenset({"multipart/signed", "multipart/encrypted"})
 _HIDDEN = frozenset({"bcc", "resent-bcc", "content-length", "lines", "x-mozilla-keys", "content-md5"})
 #: Fields in which mail programs repeat the subject.
-_SUBJECT_COPIES = frozenset({"subject", "thread-topic", "keywords", "comments", "x-original-subject", "x-topic"})
+SUBJECT_COPIES = frozenset({"subject", "thread-topic", "keywords", "comments", "x-original-subject", "x-topic"})
 _KEPT = ("from", "sender", "reply-to", "to", "cc", "date", "message-id", "in-reply-to", "references")
 _KEPT_ALL = (TRACE.lower(), "auto-submitted")
 _REPLACED = "This part was sealed. The link at the top of the mail opens it.\n"
@@ -224,7 +224,7 @@ def _header_edits(message: Message, secrets: set[str], new_subject: bool) -> lis
             edits.append(Edit(one.raw_start, one.raw_stop))
         elif name in _KEPT or name == "subject" or name.startswith("content-"):
             continue
-        elif new_subject and name in _SUBJECT_COPIES:
+        elif new_subject and name in SUBJECT_COPIES:
             edits.append(Edit(one.raw_start, one.raw_stop))
         else:
             told = fields.decode_words(one.value).lower()

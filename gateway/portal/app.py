@@ -69,7 +69,8 @@ class _Maker:
         jar = Jar(request.cookies, secure=face.secure)
         ip = client_ip(
             request.client.host if request.client else "",
-            request.headers.get("x-forwarded-for", ""),
+            # Some proxies add a field of their own below the client's: all of them are one list (RFC 9110 5.3).
+            ",".join(request.headers.getlist("x-forwarded-for")),
             self._deps.trusted_proxies,
         )
         origin = Origin(

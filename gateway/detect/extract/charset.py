@@ -1,7 +1,8 @@
 """Bytes of text to characters, under the declared charset and under what the bytes say.
 
 Promises: a byte-order mark wins, then the declared charset when it fits, then UTF-8, then Windows-1252; UTF-16 without
-a mark is noticed by its zeros. Nothing is dropped: what no charset explains becomes U+FFFD.
+a mark is noticed by its zeros. Nothing is dropped: what no charset explains becomes U+FFFD. Bytes that are plain ASCII
+are given as such too, when the declared charset makes something else of them: programs that do not know it show ASCII.
 """
 
 from __future__ import annotations
@@ -47,7 +48,17 @@ _NOT_TEXT = frozenset(
 
 
 def decode(data: bytes, declared: str | None = None) -> str:
-    """The text. Never raises."""
+    """The text, and behind it the other reading where there is one. Never raises."""
+    text = _decode(data, declared)
+    plain = data.lstrip(b"\xef\xbb\xbf\xff\xfe")
+    if plain.isascii() and b"\0" not in plain:
+        shown = plain.decode("ascii")
+        if shown not in text:
+            return f"{text}\n\n{shown}"
+    return text
+
+
+def _decode(data: bytes, declared: str | None) -> str:
     for mark, charset in _MARKS:
         if data.startswith(mark):
             return data.decode(charset, "replace")

@@ -176,3 +176,17 @@ def test_an_administrator_never_sees_a_subject(world: World) -> None:
     browser = world.staff_browser(admin)
     assert mail.message not in browser.get("/staff").text
     assert browser.get(f"/staff/messages/{mail.message}").status_code == 404
+
+
+def test_five_wrong_tries_lock_one_address_and_tell_nothing_of_others(world: World) -> None:
+    """Unknown addresses once shared their tries: whoever spent them saw which other addresses have an account."""
+    known, unknown, fresh = member(world), "nobody-a@clinic.test", "nobody-b@clinic.test"
+    browser = world.browser()
+    page = browser.get("/staff/sign-in").text
+
+    def statuses(who: str, count: int) -> list[int]:
+        wrong = {"address": who, "password": "not the password", "code": "000000"}
+        return [browser.post("/staff/sign-in", page, **wrong).status_code for _ in range(count)]
+
+    assert statuses(unknown, 6) == [403] * 5 + [429]
+    assert statuses(fresh, 1) == statuses(known, 1) == [403]

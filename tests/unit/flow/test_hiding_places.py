@@ -1,0 +1,121 @@
+"""Where a mail can carry words that no list of attachments shows: each is read, or said to be unread, never clean."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from gateway import words
+from gateway.flow.facts import mail_facts
+from gateway.flow.isolate import Isolated
+from gateway.flow.reading import read
+from gateway.flow.treat import others
+from gateway.mail.scan import scan
+from gateway.mail.source import BytesSource
+from gateway.policy import Decision, RecipientFacts, decide, load
+from gateway.spool.envelope import Envelope, Identity, Recipient
+
+PHI = b"Patient John Smith, DOB 04/12/1961, MRN 4482913, was diagnosed with HIV and started on Biktarvy."
+HEAD = b"From: anna@clinic.test\r\nTo: x@out.test\r\nMIME-Version: 1.0\r\n"
+TEXT = b"Content-Type: text/plain\r\n\r\nSee attached, thanks."
+WORD = b"=?utf-8?B?" + base64.b64encode(PHI) + b"?="
+ATTACHED = b"Content-Type: message/rfc822\r\n\r\n"
+FILE = b"Content-Disposition: attachment; filename=a.txt\r\n\r\nok"
+PICTURE = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8)
+LINES = b"\r\n".join(PICTURE[at : at + 76] for at in range(0, len(PICTURE), 76))
+PGP = b"-----BEGIN PGP SIGNATURE-----\r\n\r\niQEzBAEBCAAdFiEE\r\n=AbCd\r\n-----END PGP SIGNATURE-----\r\n"
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The way from bytes to a decision for an outsider, under `clinic`."""
+
+    isolated: Isolated
+
+    def __call__(self, raw: bytes) -> Decision:
+        source, envelope = BytesSource(raw), Envelope(
+            tenant="tnt_0000000000000001", queue="spl_0000000000000001", mail_from="anna@clinic.test",
+            recipients=(Recipient("x@out.test"),), identity=Identity("network"), arrived_us=0, node="node-1",
+        )  # fmt: skip
+        message = scan(source)
+        reading = read(message, source, words.language())
+        facts = mail_facts(message, source, envelope, reading, self.isolated.assess(reading.inputs, reading.unread))
+        return decide(load("clinic"), facts, RecipientFacts(False, False, "out.test"))
+
+
+@pytest.fixture(scope="module")
+def judge() -> Iterator[Judge]:
+    with Isolated(children=1) as isolated:
+        yield Judge(isolated)
+
+
+def mail(*parts: bytes, subject: bytes = b"hello", extra: bytes = b"") -> bytes:
+    inside = b"".join(b"--cut\r\n" + part + b"\r\n" for part in parts)
+    top = HEAD + b"Subject: " + subject + b"\r\n" + extra
+    return top + b"Content-Type: multipart/mixed; boundary=cut\r\n\r\n" + inside + b"--cut--\r\n"
+
+
+def page(markup: bytes) -> bytes:
+    return b"Content-Type: text/html\r\n\r\n<html><body>hello " + markup + b"</body></html>"
+
+
+PLACES = {
+    "a signature by name alone": mail(TEXT, b"Content-Type: application/pgp-signature\r\n\r\n" + PHI),
+    "words behind a true signature": mail(TEXT, b"Content-Type: application/pgp-signature\r\n\r\n" + PGP + PHI),
+    "a whole mail called a signature": HEAD + b"Content-Type: application/pkcs7-signature\r\n\r\n" + PHI,
+    "comments": mail(TEXT, extra=b"Comments: " + PHI + b"\r\n"),
+    "encoded keywords": mail(TEXT, extra=b"Keywords: " + WORD + b"\r\n"),
+    "another topic than the subject": mail(TEXT, extra=b"Thread-Topic: " + PHI + b"\r\n"),
+    "an attached mail's encoded subject": mail(TEXT, ATTACHED + b"Subject: " + WORD + b"\r\n\r\nok"),
+    "a subject two mails deep": mail(
+        TEXT,
+        ATTACHED + b"Subject: hi\r\n" + ATTACHED + b"Subject: " + PHI + b"\r\n\r\nok",
+    ),
+    "an encoded subject that came back": mail(
+        TEXT, b"Content-Type: text/rfc822-headers\r\n\r\nSubject: " + WORD + b"\r\n"
+    ),
+    "a description": mail(
+        TEXT, b"Content-Type: text/plain\r\nContent-Description: " + PHI + b"\r\n" + FILE
+    ),
+    "a second file name": mail(
+        TEXT, b'Content-Type: text/plain; name="' + PHI.replace(b"/", b"-") + b'.txt"\r\n' + FILE
+    ),
+    "ASCII called EBCDIC": mail(b"Content-Type: text/plain; charset=cp037\r\n\r\n" + PHI),
+    "ASCII called UTF-16": mail(b"Content-Type: text/plain; charset=utf-16\r\n\r\n" + PHI + b" " * (len(PHI) % 2)),
+    "a drawing in a data URL": mail(page(b'<img src="data:image/svg+xml;utf8,<svg><text>' + PHI + b'</text></svg>">')),
+    "short base64 in a data URL": mail(page(b'<a href="data:text/plain;base64,' + base64.b64encode(PHI) + b'">x</a>')),
+    "a picture with parameters": mail(page(b'<img src="data:image/png;name=x;base64,' + PICTURE + b'">')),
+    "a picture in lines": mail(page(b'<img src="data:image/png;base64,' + LINES + b'">')),
+    "a long attribute": mail(page(b'<p title="' + b"x " * 1100 + PHI + b'">x</p>')),
+    "words that a style adds": mail(page(b'<style>p:before{content:"' + PHI + b'"}</style><p></p>')),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_words_in_any_place_are_protected(place: str, judge: Judge) -> None:
+    assert judge(PLACES[place]).treatment != "as-is"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        mail(TEXT, extra=b"Thread-Topic: hello\r\nKeywords: meeting\r\n"),
+        mail(TEXT, b"Content-Type: application/pgp-signature; name=signature.asc\r\n\r\n" + PGP),
+        mail(page(b'<img src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=">')),
+        mail(b"Content-Type: text/plain; charset=utf-7\r\n\r\nSee you tomorrow +AOk-"),
+    ],
+)
+def test_ordinary_mail_still_passes(raw: bytes, judge: Judge) -> None:
+    assert judge(raw).treatment == "as-is"
+
+
+def test_a_secure_message_keeps_what_is_neither_body_nor_attachment() -> None:
+    invite = b"Content-Type: text/calendar; method=REQUEST\r\n\r\nBEGIN:VCALENDAR\r\nEND:VCALENDAR"
+    inside = b"Content-Type: message/rfc822\r\n\r\nSubject: x\r\nContent-Type: text/calendar\r\n\r\nBEGIN:VCALENDAR"
+    source = BytesSource(mail(TEXT, invite, inside, b"Content-Type: application/pdf\r\n\r\n%PDF-"))
+    message = scan(source)
+    reading = read(message, source, words.language())
+    assert [part.id for part in others(message, reading)] == ["2"]
