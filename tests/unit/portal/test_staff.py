@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 import secrets
 
-from tests.support.keyholder import PASSWORD
+from gateway.flow.trail import Origin
+from gateway.flow.visit import Denial
+from gateway.sensitive import Sensitive
+from tests.support.keyholder import PASSWORD, TENANT
 from tests.unit.portal.world import CLINIC_PHONE, Browser, Mail, World, plain
 
 
@@ -181,12 +184,14 @@ def test_an_administrator_never_sees_a_subject(world: World) -> None:
 def test_five_wrong_tries_lock_one_address_and_tell_nothing_of_others(world: World) -> None:
     """Unknown addresses once shared their tries: whoever spent them saw which other addresses have an account."""
     known, unknown, fresh = member(world), "nobody-a@clinic.test", "nobody-b@clinic.test"
-    browser = world.browser()
-    page = browser.get("/staff/sign-in").text
 
-    def statuses(who: str, count: int) -> list[int]:
-        wrong = {"address": who, "password": "not the password", "code": "000000"}
-        return [browser.post("/staff/sign-in", page, **wrong).status_code for _ in range(count)]
+    def tried(who: str, network: str, count: int = 1) -> list[str]:
+        origin = Origin(
+            TENANT, world.clock.new_id("req"), Sensitive("192.0.2.1"), network, Sensitive("test"), "", "POST"
+        )
+        answers = [world.deps.desk.sign_in(origin, who, "not the password", "000000") for _ in range(count)]
+        return [answer.reason for answer in answers if isinstance(answer, Denial)]
 
-    assert statuses(unknown, 6) == [403] * 5 + [429]
-    assert statuses(fresh, 1) == statuses(known, 1) == [403]
+    assert tried(unknown, "a", 6) == ["wrong"] * 5 + ["too-many"]
+    assert tried(fresh, "b") == tried(known, "b") == ["wrong"]
+    assert tried(unknown.upper(), "c") == ["too-many"]
