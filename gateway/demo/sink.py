@@ -85,6 +85,7 @@ class Sink:
         self.port = port or free_port()
         self._condition = threading.Condition()
         self.mails: list[Received] = []
+        self._stopped = False
         self._controller = _Controller(self, hostname="127.0.0.1", port=self.port, data_size_limit=200_000_000,
                                       enable_SMTPUTF8=True, ready_timeout=30)  # fmt: skip
 
@@ -94,8 +95,10 @@ class Sink:
         return self.port
 
     def stop(self) -> None:
-        """Stop listening."""
-        self._controller.stop(no_assert=True)
+        """Stop listening; may be called again."""
+        if not self._stopped:
+            self._stopped = True
+            self._controller.stop(no_assert=True)
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         """aiosmtpd's hook."""
