@@ -7,14 +7,13 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from gateway.accounts.ports import Directory
+from gateway.accounts.roles import ROLES
 from gateway.clock import Clock
 from gateway.errors import Misconfigured
 from gateway.registry import nearest
 from gateway.store import schema
 from gateway.store.database import Tx
 from gateway.store.rows import Row, Rows
-
-ROLES = ("staff", "office", "officer", "admin", "auditor")
 
 
 class Users:

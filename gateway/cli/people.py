@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import phonenumbers
-
 from gateway.cli._options import add_config, add_json, settings_of
 from gateway.cli._running import control, keyholder, show
 from gateway.errors import Misconfigured
@@ -69,6 +67,8 @@ def read(path: Path, region: str) -> list[tuple[str, str, str, str]]:
 
 
 def _phone(text: str, region: str, where: str) -> str:
+    import phonenumbers
+
     if not text:
         return ""
     try:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from gateway.accounts.users import ROLES
+from gateway.accounts.roles import ROLES
 from gateway.cli._options import add_config, add_json, settings_of
 from gateway.cli._running import control, keyholder, show
 from gateway.clock import SystemClock
