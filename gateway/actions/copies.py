@@ -121,6 +121,8 @@ class Copies:
             phone=view.phone,
             sender=self.sender_name(message),
             proved=envelope.identity.kind == "app-password",
+            reference=seal.reference,
+            code=link.code,
         )
         top = self.top(view.id, envelope) + self._checkpoint_field(view.id)
         subject = neutral_subject(self._words, view.display_name) if neutral else None

@@ -19,7 +19,7 @@ from keys.client import Deposit, DepositGrant, DepositObject
 from keys.datakey import ValueKey
 from keys.derive import meta_key, object_key, object_share
 from keys.encoding import canonical, lp
-from keys.links import new_link_secret, token
+from keys.links import new_link_secret, printed_code, token
 from keys.wrap import WrapContext, wrap
 
 FLOOR = 2  # a link never opens PHI alone; 2 is "code by text, from staff, or TOTP" (DESIGN §4, Proofs)
@@ -29,11 +29,12 @@ FILES = ("file", "original")
 
 @dataclass(frozen=True, slots=True)
 class LinkGrant:
-    """One recipient's way in. `token` goes into that recipient's mail and nowhere else."""
+    """One recipient's way in. `token` goes into that recipient's mail and nowhere else; `code` is its secret for typing."""
 
     id: str
     person: str
     token: str = field(repr=False)
+    code: str = field(repr=False, default="")
 
 
 @dataclass(slots=True)
@@ -101,7 +102,7 @@ class MessageSeal:
         grant, secret = self.clock.new_id("lnk", 12), new_link_secret()
         self._grant(grant, "link", person, secret)
         self._deposit_grants.append(DepositGrant(grant, "link", FLOOR, person))
-        return LinkGrant(grant, person, token(grant, secret))
+        return LinkGrant(grant, person, token(grant, secret), printed_code(secret))
 
     def review(self) -> str:
         """A grant for those who may release held mail, opened by a random R that the keyholder keeps."""

@@ -47,6 +47,7 @@ class Door:
     tries_left: int
     ends_at: datetime
     reference: str
+    may_remember: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +243,7 @@ class Visits:
             secret=secret, row=row, state=info["state"], doors=frozenset(info.get("doors") or ()),
             tries_left=int(info.get("tries_left") or 0),
             ends_at=from_us(int(info.get("expires_us") or row["expires_at"])), reference=message["reference"] or "",
+            may_remember=info.get("may_remember") is True,
         )  # fmt: skip
 
     def _age(self, door: Door) -> float | None:

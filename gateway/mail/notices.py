@@ -32,7 +32,8 @@ class NoticeFacts:
     """All that a recipient's notice may say.
 
     `sender` is the display name, used only where `proved` (the person signed in to submit; a network did not prove a
-    person); `until` is the last day the link works; `size_bytes` is the size of the sealed files.
+    person); `until` is the last day the link works; `size_bytes` is the size of the sealed files; `reference` is the six
+    digits that people say on the telephone, `code` the link's secret for typing where a link was cut in two.
     """
 
     clinic: str
@@ -44,6 +45,8 @@ class NoticeFacts:
     phone: str
     sender: str = ""
     proved: bool = True
+    reference: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,4 +147,9 @@ def _after(words: Words, facts: NoticeFacts) -> list[str]:
     phone = one_line(facts.phone, 40)
     rows = [words.say("mail.until", until=human_date(facts.until))]
     rows.append(words.say("mail.phone", phone=phone) if phone else words.say("mail.no_phone"))
-    return [*rows, words.say("mail.password"), words.say("mail.spanish")]
+    rows.append(words.say("mail.password"))
+    if facts.reference:
+        rows.append(words.say("mail.reference", reference=f"{facts.reference[:3]} {facts.reference[3:]}".strip()))
+    if facts.code:
+        rows.append(words.say("mail.code", code=facts.code))
+    return rows

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from gateway import words
 from gateway.assets import web_dir
@@ -28,7 +29,7 @@ class Renderer:
             lstrip_blocks=True,
         )
         self._environment.filters.update(iso=iso, reference=reference_words)
-        self._environment.globals["say"] = words.say
+        self._environment.globals.update(say=words.say, say_with_phone=_say_with_phone)
 
     def load_all(self) -> None:
         """Compile every template, so that a broken one stops start-up and not a patient."""
@@ -50,6 +51,15 @@ class Renderer:
             "words_of_time": face.words_of_time,
         }
         return self._environment.get_template(template).render(given | values)
+
+
+def _say_with_phone(key: str, face: Face, **values: Any) -> Markup:
+    """A sentence in which the clinic's number can be tapped."""
+    before, number, after = words.say(key, clinic=face.display_name, phone="\0", **values).partition("\0")
+    if not number:
+        raise ValueError(f"{key} names no phone")
+    link = Markup('<a class="phone" href="tel:{}">{}</a>').format(face.phone_link, face.phone)
+    return escape(before) + link + escape(after)
 
 
 def words_of_state(state: Any, face: Face) -> str:

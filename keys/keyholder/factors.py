@@ -133,7 +133,7 @@ def remember(tx: Tx, *, session: str) -> dict[str, Any]:
     """Remember this browser: a token for its cookie. Denied("not-allowed") where the tenant switched it off."""
     live = _enroller(tx, session)
     tenant, person = live.facts.tenant, str(live.facts.person)
-    if not _may_remember(tx, tenant):
+    if not may_remember(tx, tenant):
         raise refused(tx, tenant, "factor:refused", "not-allowed", object=person, actor=live.actor)
     token = os.urandom(32)
     expires_us = tx.now_us + tx.limits.device_days * _DAY_US
@@ -158,7 +158,7 @@ def use_device(tx: Tx, *, grant: str, device: bytes, visitor: str) -> dict[str, 
         reason = "unknown-device"
         if row is not None and row["tenant"] == found.tenant and row["person"] == found.person:
             verdict = access.may_enter_by_factor(row["message"], row["wide_from_us"], found.message, tx.now_us)
-            if tx.now_us < row["expires_us"] and _may_remember(tx, found.tenant):
+            if tx.now_us < row["expires_us"] and may_remember(tx, found.tenant):
                 reason = verdict.reason if isinstance(verdict, access.Denial) else ""
     if reason or row is None:
         raise refused(tx, found.tenant, "session:refused", reason, object=grant)
@@ -183,7 +183,7 @@ def digits(code: str) -> str:
     return "".join(c for c in code if c in "0123456789")
 
 
-def _may_remember(tx: Tx, tenant: str) -> bool:
+def may_remember(tx: Tx, tenant: str) -> bool:
     """Off where the signed settings say so, and under `strict` unless they say otherwise."""
     body = body_of(tx, tenant)
     return body.get("remembered_device", body.get("policy") != "strict") is True

@@ -29,6 +29,7 @@ def grant_info(tx: Tx, *, grant: str) -> dict[str, Any]:
         return {
             "state": "unknown", "tenant": None, "message": None, "person": None, "floor": None, "expires_us": None,
             "revoked_us": None, "doors": [], "tries_left": 0, "locked_until_us": None, "phone_last": None,
+            "may_remember": False,
         }  # fmt: skip
     doors = ["staff"]
     if texts.number_of(tx, found.tenant, found.person) is not None:
@@ -43,6 +44,7 @@ def grant_info(tx: Tx, *, grant: str) -> dict[str, Any]:
         "person": found.person, "floor": found.floor, "expires_us": found.expires_us, "revoked_us": found.revoked_us,
         "doors": doors, "tries_left": tries.left(tx, found.tenant, subject),
         "locked_until_us": tries.locked_until(tx, found.tenant, subject), "phone_last": None,
+        "may_remember": factors.may_remember(tx, found.tenant),
     }  # fmt: skip
 
 

@@ -23,13 +23,19 @@ ENROL = Guard(Permission.READER, 2, Action.FACTOR_ENROLLED, Rate(30))
 )
 def offer(call: Call) -> Response:
     """What a code app is."""
-    return call.page("app.html", base=call.plain_base, done=False, qr="")
+    return call.page("app.html", base=call.plain_base, done=False, qr="", again=False)
 
 
 @page("/m/{token}/app", "POST", guard=ENROL)
 def begin(call: Call) -> Response:
     """The new secret, as a picture and to type; not in force before its first code."""
-    return _show(call, "")
+    begun = call.deps.visits.totp_begin(call.origin, call.door, call.session)
+    if isinstance(begun, Denial):
+        return refused(call, begun)
+    uri, secret = begun
+    groups = " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))
+    picture = qr_svg(uri, words.say("portal.app.qr"))
+    return call.page("app.html", base=call.plain_base, done=False, qr=picture, secret=groups, again=False)
 
 
 @page("/m/{token}/app/confirm", "POST", guard=ENROL)
@@ -40,21 +46,14 @@ def confirm(call: Call) -> Response:
     if denial is None:
         later = call.session["method"] == "staff"
         return call.page("app.html", base=call.plain_base, done=True, later=later, qr="")
-    if denial.reason == "wrong":
-        return _show(call, words.say("portal.app.wrong"))
+    if denial.reason in ("wrong", "used"):
+        # The key stays the one that the app has by now: showing another would make every later code wrong.
+        return call.page(
+            "app.html", 422, base=call.plain_base, done=False, qr="", again=True, error=words.say("portal.app.wrong")
+        )
     if denial.reason == "too-many":
         return call.problem("too_many", 429, reference=call.door.reference)
     return refused(call, denial)
-
-
-def _show(call: Call, error: str) -> Response:
-    begun = call.deps.visits.totp_begin(call.origin, call.door, call.session)
-    if isinstance(begun, Denial):
-        return refused(call, begun)
-    uri, secret = begun
-    groups = " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))
-    picture = qr_svg(uri, words.say("portal.app.qr"))
-    return call.page("app.html", base=call.plain_base, done=False, qr=picture, secret=groups, error=error)
 
 
 @page("/m/{token}/remember", "POST", guard=ENROL)

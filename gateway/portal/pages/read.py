@@ -11,6 +11,7 @@ from gateway.audit.event import Action
 from gateway.clock import from_us
 from gateway.flow.download import LOOK_BYTES, File, Opened
 from gateway.flow.visit import Denial
+from gateway.portal import cookies
 from gateway.portal.answers import FileAnswer, disposition, span_of
 from gateway.portal.call import Call
 from gateway.portal.door import ended, slow
@@ -49,7 +50,7 @@ def letter(call: Call) -> Response:
         files=[card(file) for file in found.files],
         base=call.plain_base,
         offer_app="totp" not in call.door.doors,
-        offer_device="remembered" in call.door.doors and call.session["method"] != "device",
+        offer_device=call.door.may_remember and not call.jar.get(cookies.DEVICE + cookies.short(call.door.person)),
     )
 
 

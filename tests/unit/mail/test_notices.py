@@ -35,6 +35,8 @@ FACTS = NoticeFacts(
     until=date(2027, 2, 20),
     phone="+1 555 010 0199",
     sender="Dr. Ana Reyes",
+    reference="402917",
+    code="0123-4567-89AB-CDEF-GHJK-MNPQ-RSTV",
 )
 NOW = format_datetime(from_us(1_800_000_000_000_000))
 
@@ -56,7 +58,8 @@ def test_the_text_is_whole_by_itself(text: str) -> None:
     for said in ("Dr. Ana Reyes", "2 files", "3.4 MB", "February 20, 2027", "+1 555 010 0199"):
         assert said in " ".join(lines)
     assert "We will never ask for your password." in text
-    assert "Español" in text
+    assert "402 917" in " ".join(lines)
+    assert any("0123-4567-89AB-CDEF-GHJK-MNPQ-RSTV" in line for line in lines)
 
 
 @pytest.mark.parametrize("html", [attachment_block(WORDS, FACTS).html, secure_words(WORDS, FACTS).html])
@@ -72,7 +75,8 @@ def test_the_html_has_one_link_and_fetches_nothing(html: str) -> None:
 
 def test_a_notice_has_no_place_for_names_and_subjects() -> None:
     assert {field.name for field in fields(NoticeFacts)} == {
-        "clinic", "recipient", "url", "files", "size_bytes", "until", "phone", "sender", "proved",
+        "clinic", "recipient", "url", "files", "size_bytes", "until", "phone", "sender", "proved", "reference",
+        "code",
     }  # fmt: skip
 
 

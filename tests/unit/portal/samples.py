@@ -41,7 +41,7 @@ READ: dict[str, Any] = {
     "body_large": False, "both_forms": True, "files": FILES, "base": BASE, "offer_app": True, "offer_device": True,
 }  # fmt: skip
 HTML = Markup("<h2>Results</h2><p>Dear <b>Maria</b>,</p><table><tr><th>Test</th><td>4.1</td></tr></table>")
-APP: dict[str, Any] = {"base": BASE, "done": False, "qr": "", "later": False, "secret": ""}
+APP: dict[str, Any] = {"base": BASE, "done": False, "qr": "", "later": False, "secret": "", "again": False}
 QR = qr_svg("otpauth://totp/Clinic:maria?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Clinic", "Picture to scan")
 PROBLEMS = sorted({key.split(".")[2] for key in sorted(words.language().keys()) if key.startswith("portal.problem.")})
 STAFF: dict[str, Any] = {"who": True, "may_help": True}
@@ -65,7 +65,8 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "look-text", "look.html", text
     yield "look-picture", "look.html", text | {"text": None}
     yield "app", "app.html", APP
-    yield "app-key", "app.html", APP | {"qr": QR, "secret": "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP", "error": wrong}
+    yield "app-key", "app.html", APP | {"qr": QR, "secret": "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP"}
+    yield "app-again", "app.html", APP | {"again": True, "error": wrong}
     yield "app-done", "app.html", APP | {"done": True, "later": True}
     yield "device", "device.html", {"base": BASE, "forgotten": False}
     yield "device-forgotten", "device.html", {"base": BASE, "forgotten": True}
