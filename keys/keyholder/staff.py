@@ -177,7 +177,9 @@ def admit(tx: Tx, holder: House, tenant: str, user: str, network: str) -> str:
         raise refused(
             tx, where, "session:refused", "too-many", data={"tries_left": 0}, object=user, actor=("user", user)
         )
-    tries.failed(tx, where, "user:" + user)
+    # Not against the tenant as a whole, as `tries.failed` does: here anybody may ask, without a link or an account, and
+    # strangers must not be able to spend the tries of its patients.
+    tries.mark(tx, where, tries.FAILED, "user:" + user)
     tries.mark(tx, where, tries.FAILED, "net:" + network)
     row = tx.one("SELECT password FROM users WHERE tenant = ? AND id = ? AND state = 'active'", tenant, user)
     return holder.hasher.dummy if row is None else str(row["password"])

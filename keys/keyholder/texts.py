@@ -39,7 +39,14 @@ def register_person(tx: Tx, *, tenant: str, person: str, phone: str | None) -> N
         return
     sealed = values.seal(_number_context(person), phone.encode("ascii")) if phone else None
     tx.run("UPDATE people SET phone = ?, failures = 0 WHERE tenant = ? AND id = ?", sealed, tenant, person)
+    # Whatever the old number let in goes with it: it may have been somebody else's.
     tx.run("DELETE FROM texts WHERE tenant = ? AND person = ?", tenant, person)
+    tx.run(
+        "UPDATE codes SET dead_us = ? WHERE tenant = ? AND person = ? AND kind = 'text' AND dead_us IS NULL",
+        tx.now_us, tenant, person,
+    )  # fmt: skip
+    tx.run("DELETE FROM devices WHERE tenant = ? AND person = ? AND first_method = 'text'", tenant, person)
+    tx.run("DELETE FROM sessions WHERE tenant = ? AND person = ? AND method IN ('text', 'device')", tenant, person)
     record(
         tx, tenant, "factor:registered" if phone else "factor:killed", object=person, actor=("operator", "operator"),
         reason="phone",
