@@ -104,9 +104,16 @@ def _looks_like_text(data: bytes) -> bool:
     return controls * 200 < len(data) and b"\x00" not in data
 
 
+HTML_TAGS_HERE = 4_000
+"""HTML of more tags is for a child with limits: a few hundred kilobytes can cost minutes, nested or full of attributes."""
+
+
 def is_text(part: PartInput, limit_bytes: int) -> bool:
     """Whether this process may read the part itself: text of modest size, no foreign binary format."""
-    return len(part.data) <= limit_bytes and sniff(part.data, part.content_type) in ("text", "html", "empty")
+    if len(part.data) > limit_bytes:
+        return False
+    kind = sniff(part.data, part.content_type)
+    return kind in ("text", "empty") or (kind == "html" and part.data.count(b"<") <= HTML_TAGS_HERE)
 
 
 def declared_text(content_type: str) -> bool:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import pytest
 
 from gateway import words
+from gateway.detect.extract import is_text
+from gateway.detect.model import PartInput
 from gateway.flow.facts import mail_facts
 from gateway.flow.isolate import Isolated
 from gateway.flow.reading import read
@@ -119,3 +121,10 @@ def test_a_secure_message_keeps_what_is_neither_body_nor_attachment() -> None:
     message = scan(source)
     reading = read(message, source, words.language())
     assert [part.id for part in others(message, reading)] == ["2"]
+
+
+def test_html_of_very_many_tags_is_for_a_child_with_limits() -> None:
+    """Nested deeply, 250 KB of it took two minutes in the process that also serves the portal."""
+    few, many = (PartInput("body", "text", "text/html", None, None, b"<div>" * count) for count in (4_000, 4_001))
+    assert is_text(few, 262_144)
+    assert not is_text(many, 262_144)
