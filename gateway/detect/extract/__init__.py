@@ -105,7 +105,7 @@ def _looks_like_text(data: bytes) -> bool:
 
 
 HTML_TAGS_HERE = 4_000
-"""HTML of more tags is for a child with limits: a few hundred kilobytes can cost minutes, nested or full of attributes."""
+"""HTML of more tags is for a child with limits: 250 KB can cost minutes, nested deeply or full of attributes."""
 
 
 def is_text(part: PartInput, limit_bytes: int) -> bool:
