@@ -82,7 +82,6 @@ class Clinic:
         policy: str = "clinic",
         smarthost: str = "",
         environ: dict[str, str] | None = None,
-        log_level: str = "INFO",
     ) -> None:
         self.data = data
         self.smtp_port = smtp_port or free_port()
@@ -100,7 +99,6 @@ class Clinic:
         self._policy = policy
         self._smarthost = smarthost
         self._more = environ or {}
-        self._log_level = log_level
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
