@@ -66,14 +66,15 @@ def check(
     number = 0
     with folder(wanted) as data, ending():
         clinic = Clinic(data, asked.smtp_port or 0, asked.web_port or 0, dict(LIMITS))
+        story = Story(clinic, path)
         try:
             number, name = 1, "start"
             clinic.start()
             _tell(number, name, f"keyholder, gateway and smtp on loopback, {time.monotonic() - began:.0f} s")
-            story = Story(clinic, path)
             for number, (name, step) in enumerate(steps, 2):
                 _tell(number, name, step(story))
             number, name = number + 1, "stop"
+            story.close()
             clinic.stop()
             expect(not clinic.left_behind(), "processes of the demo still run")
             if wanted.data is None and not wanted.keep:
@@ -90,6 +91,7 @@ def check(
         except (OSError, KeyError, ValueError) as error:  # a port that does not answer, a form that is not there
             return _failed(number, name, f"{type(error).__name__}: {error}", data)
         finally:
+            story.close()
             clinic.stop()
     print(f"The whole story holds: {number} steps in {time.monotonic() - began:.0f} s.")
     return 0

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.audit.search import search
 from gateway.demo.clinic import Clinic
 from gateway.demo.sink import Received
 from gateway.demo.visitor import Page, Visitor
+from gateway.store.database import Store
 
 Event = dict[str, Any]
 NOTHING_OPENED = (
@@ -69,10 +71,23 @@ class Story:
     late: Visitor = field(default_factory=lambda: Visitor("Mozilla/5.0 (late)"))
     staff: Visitor = field(default_factory=lambda: Visitor("Mozilla/5.0 (staff)"))
     marks: dict[str, Any] = field(default_factory=dict)
+    _store: Store | None = None
 
     def log(self, *words: str) -> list[Event]:
-        """Entries as `sealgate audit search` prints them, oldest first."""
-        return self.clinic.search(*words)
+        """Entries as `sealgate audit search` finds them, oldest first, read from the log's own database.
+
+        The same search without a new process each time; the command itself is a step of the check.
+        """
+        if self._store is None:
+            self._store = Store.open(f"sqlite:///{self.clinic.data}/db/sealgate.db", writing=False)
+        with self._store.reading() as conn:
+            found = search(conn, self.clinic.tenant, " ".join(words))
+        return [{"entry": one.index, **one.fields} for one in found]
+
+    def close(self) -> None:
+        """Let the log's database go."""
+        if self._store is not None:
+            self._store.close()
 
     def logged(self, wanted: Iterable[tuple[str, str, dict[str, Any]]]) -> list[Event]:
         """For each (action, object or empty, fields) its latest entry; waits for what is written after an answer left.

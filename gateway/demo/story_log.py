@@ -34,7 +34,10 @@ def searched(story: Story) -> str:
         expect({one["proof"] for one in opened} <= {2}, f"{name}: something was opened without proof 2")
         expect(bool(opened) == (("object:opened", 2) in wanted), f"{name}: {len(opened)} openings are in the log")
         counts.append(len(entries))
-    lines = story.clinic.command("audit", "search", f"object:{story.sealed['lab'].message}", "action:object:opened")
+    asked = f"object:{story.sealed['lab'].message}"
+    printed = {(one["action"], one["proof"]) for one in story.clinic.search(asked)}
+    expect(not WANTED["lab"] - printed, f"the command does not print {sorted(WANTED['lab'] - printed, key=str)}")
+    lines = story.clinic.command("audit", "search", asked, "action:object:opened")
     expect(lines.count("object:opened") == lines.count("proof 2 text") > 0, "people are not shown the proof in words")
     return (
         f"{sum(counts)} entries of 5 messages: visited 0, asked 0, session 2, opened 2, recalled 2; no opening below 2"
@@ -46,7 +49,7 @@ def verified(story: Story) -> str:
     clinic = story.clinic
     target = clinic.data / "export"
     done = json.loads(clinic.command("audit", "export", str(target), "--json"))
-    key = clinic.command("audit", "key").strip()
+    key = story.marks["key"] = clinic.command("audit", "key").strip()
     notice = clinic.data / "notice.eml"
     notice.write_bytes(story.sealed["result"].mail.data)
     told = json.loads(
@@ -71,7 +74,7 @@ def changed(story: Story) -> str:
     place = content.index(entries[number]) + entries[number].index(b'"proof":2') + len(b'"proof":')
     content[place] ^= 1  # proof 2 becomes proof 3
     bundle.write_bytes(bytes(content))
-    key = clinic.command("audit", "key").strip()
+    key = story.marks["key"]
     told = clinic.command("audit", "verify", str(copy), "--key", key, status=1)
     named = [line for line in told.splitlines() if line.startswith("TAMPERED") and f"entry {number}" in line]
     expect(len(named) >= 1, f"verify exits 1 but does not name entry {number}")
