@@ -31,14 +31,6 @@ log = Log("gateway.launch")
 
 def launch(settings: Settings, config: Path | None, *, single_user: bool, log_level: str) -> int:
     """Runs until SIGTERM. Raises Misconfigured before anything is started or changed when that is impossible."""
-    if settings.keys.provider != "file":
-        raise Misconfigured(
-            f"[keys] provider '{settings.keys.provider}' comes with a later release; write provider = \"file\""
-        )
-    if not settings.store.url.startswith("sqlite:"):
-        raise Misconfigured(
-            '[store] url: serving on PostgreSQL comes with a later release; write "sqlite:////path/file.db"'
-        )
     who = identities(single_user)
     if not who.enforced:
         print("sealgate: one user for all roles: the boundary between them is not enforced", file=sys.stderr)

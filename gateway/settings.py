@@ -1,7 +1,8 @@
 """Reads the configuration once: the TOML file, the environment over it, and where secrets lie.
 
 Promises: an unknown section or key is an error that names file, line, key and the nearest known one; a value that does
-not fit is refused with a sentence saying what to write; what is missing is named. Nothing else reads the environment.
+not fit is refused with a sentence saying what to write; what is missing is named. Only what begins with SEALGATE_TEST_
+is read elsewhere, where the tests need it (`gateway.steps`, `gateway.install`, `gateway.bootstrap`).
 A value's way: `[smtp] listen = …` in the file, over it `SEALGATE_SMTP__LISTEN=…`; lists in the environment are
 separated by commas. Relative paths in the file are relative to the file, those in the environment to the current
 folder. Secrets come as `…_file` only. DESIGN §8.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, cast
@@ -56,6 +57,7 @@ __all__ = [
     "Worker",
     "example",
     "load",
+    "refuse_later",
     "render_value",
 ]
 
@@ -77,6 +79,16 @@ SECTIONS: dict[str, type[Any]] = {
     "node": Node,
     "worker": Worker,
 }
+_LATER: tuple[tuple[str, str, Callable[[Settings], bool], str], ...] = (
+    ("store", "url", lambda s: not s.store.url.startswith("sqlite:"),
+     'serving on PostgreSQL comes with a later release; write "sqlite:////absolute/file.db"'),
+    ("vault", "url", lambda s: not s.vault.url.startswith("file:"),
+     'a vault outside this machine comes with a later release; write "file:///absolute/folder"'),
+    ("keys", "provider", lambda s: s.keys.provider != "file",
+     'other than "file" comes with a later release; write provider = "file"'),
+    ("scan", "clamd", lambda s: bool(s.scan.clamd),
+     "would scan nothing: looking for malware comes with a later release; leave it out"),
+)  # fmt: skip
 _SOCKET_PATH_BYTES = 107  # sun_path of Linux, less its end; see unix(7)
 
 
@@ -142,6 +154,14 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
         path = DEFAULT_PATH
     reader = _Reader(path, environ)
     return _settled(Settings(**{name: reader.section(name) for name in SECTIONS}, origins=reader.origins), reader)
+
+
+def refuse_later(settings: Settings) -> None:
+    """Raises Misconfigured for a setting whose name is fixed and which has no effect in this release."""
+    for section, key, asked, sentence in _LATER:
+        if asked(settings):
+            where = settings.origins.get(f"{section}.{key}", "default")
+            raise Misconfigured(f"{where}: [{section}] {key} {sentence}")
 
 
 class _Reader:

@@ -1,4 +1,7 @@
-"""`sealgate check`: is the configuration right, and what is in force, value by value with where it came from."""
+"""`sealgate check`: is the configuration right, and what is in force, value by value with where it came from.
+
+Promises: what `serve` would refuse of the file, the secret files and the policy is refused here in the same words.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ import json
 from dataclasses import fields
 
 from gateway.cli._options import add_config, add_json, settings_of
-from gateway.settings import SECTIONS, SecretFile, Settings, example, render_value
+from gateway.policy import load as load_policy
+from gateway.settings import SECTIONS, SecretFile, Settings, example, refuse_later, render_value
 
 NAME = "check"
 HELP = "validate the configuration and print what is in force"
@@ -28,6 +32,8 @@ def run(args: argparse.Namespace) -> int:
         secret: SecretFile | None = getattr(getattr(settings, name), key)
         if secret is not None:
             secret.read()
+    refuse_later(settings)
+    load_policy(settings.policy.file)
     rows = in_force(settings)
     if args.json:
         shown = {key: {"value": value, "from": origin} for key, value, origin in rows}

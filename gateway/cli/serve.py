@@ -9,6 +9,7 @@ import sys
 from gateway.cli._options import add_config, settings_of
 from gateway.errors import Misconfigured
 from gateway.registry import nearest
+from gateway.settings import refuse_later
 
 NAME = "serve"
 HELP = "run the gateway"
@@ -35,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     if args.role is not None and args.role not in ROLES:
         raise Misconfigured(f"unknown role '{args.role}': {nearest(args.role, list(ROLES))}")
     settings = settings_of(args)
+    refuse_later(settings)
     if args.role in ("worker", "portal"):
         raise Misconfigured(
             f"--role {args.role} alone needs PostgreSQL, because several processes writing one SQLite file wait on "

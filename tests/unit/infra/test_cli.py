@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from gateway import cli
+from gateway.cli.check import in_force
 from gateway.errors import TryLater
+from gateway.settings import load
 from tests.unit.infra.test_settings import LEAST
 
 
@@ -90,15 +92,52 @@ def test_unforeseen_error_prints_no_text_of_its_own(
 
 def test_check_prints_values_with_their_origin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "gateway.toml"
-    file.write_text(LEAST + '[store]\nurl = "postgresql+psycopg://u:hunter-two@db/s"\n')
+    file.write_text(LEAST)
     assert cli.main(["check", "--config", str(file)]) == 0
     shown = capsys.readouterr().out
     assert 'tenant.name = "riverside"' in shown
     assert "# gateway.toml:2" in shown
-    assert 'store.url = "***"' in shown
-    assert "hunter" not in shown
     assert cli.main(["check", "--json", "--config", str(file)]) == 0
     assert json.loads(capsys.readouterr().out)["settings"]["policy.file"] == {"value": '"clinic"', "from": "default"}
+
+
+def test_what_may_hold_a_password_is_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text(LEAST + '[store]\nurl = "postgresql+psycopg://u:hunter-two@db/s"\n')
+    shown = {key: value for key, value, _ in in_force(load(file, {}))}
+    assert shown["store.url"] == '"***"'
+
+
+@pytest.mark.parametrize("command", [["check"], ["serve"], ["serve", "--role", "smtp"], ["serve", "--role", "gateway"]])
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        ("store", 'url = "postgresql+psycopg://u:hunter-two@db/s"'),
+        ("vault", 'url = "s3://bucket/prefix?endpoint=https://s3.example"'),
+        ("keys", 'provider = "pkcs11"'),
+        ("scan", 'clamd = "unix:/run/clamav/clamd.ctl"'),
+    ],
+)
+def test_a_setting_without_effect_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str], section: str, line: str
+) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text(f"{LEAST}[{section}]\n{line}\n")
+    assert cli.main([*command, "--config", str(file)]) == 78
+    said = capsys.readouterr().err
+    assert f"gateway.toml:{LEAST.count(chr(10)) + 2}: [{section}] {line.partition(' ')[0]} " in said
+    assert "later release" in said
+    assert "hunter" not in said
+
+
+def test_check_reads_the_policy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text(LEAST + '[policy]\nfile = "own.toml"\n')
+    assert cli.main(["check", "--config", str(file)]) == 78
+    assert "own.toml cannot be read" in capsys.readouterr().err
+    (tmp_path / "own.toml").write_text('[[rules]]\nname = "all"\nwhen = ["sunny"]\nthen = "hold"\n')
+    assert cli.main(["check", "--config", str(file)]) == 78
+    assert "sunny" in capsys.readouterr().err
 
 
 def test_check_of_a_wrong_file_is_78(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
