@@ -11,14 +11,15 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from tests.support.faulty import KINDS, WAITING, Faulty, Letter, clear_copies, letter
+from tests.support.faulty import KINDS, WAITING, Faulty, Letter, clear_copies
 
 pytestmark = pytest.mark.full
 
@@ -40,21 +41,25 @@ STEPS = (  # gathered before the kill: all arrivals of a clean letter, a sealed 
     ("10:6:gather", COMMITTED),
 )
 LOAD_CLIENTS = 5
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
-def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
-    found = Faulty(tmp_path_factory.mktemp("kills") / "c")
+def clinics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Faulty]]:
+    """Two installations, killed side by side: most of the time goes into starting them again, on one core each."""
+    found = [Faulty(tmp_path_factory.mktemp("kills") / "c") for _ in range(2)]
     try:
-        found.start()
+        side_by_side(lambda clinic: clinic.start(), found)
         yield found
     finally:
-        found.stop()
+        for clinic in found:
+            clinic.stop()
 
 
-@pytest.fixture(scope="module")
-def numbers() -> Iterator[int]:
-    return count(1)
+def side_by_side(deed: Callable[[Faulty], T], clinics: list[Faulty]) -> list[T]:
+    """What the deed gave for each; raises what it raised."""
+    with ThreadPoolExecutor(len(clinics)) as pool:
+        return list(pool.map(deed, clinics))
 
 
 @dataclass(slots=True)
@@ -104,12 +109,20 @@ def closed(clinic: Faulty, letters: list[Letter], folder: Path) -> None:
 
 
 def test_kill_at_every_step_loses_nothing_and_repeats_only_what_was_not_committed(
-    clinic: Faulty, numbers: Iterator[int], tmp_path: Path
+    clinics: list[Faulty], tmp_path: Path
 ) -> None:
+    side_by_side(
+        lambda clinic: kill_at(clinic, STEPS[clinics.index(clinic) :: len(clinics)], tmp_path / clinic.tenant), clinics
+    )
+
+
+def kill_at(clinic: Faulty, steps: Sequence[tuple[str, str]], tmp_path: Path) -> None:
+    """Three letters to each step, killed there, and what came of them."""
+    tmp_path.mkdir()
     sent: list[Letter] = []
-    for step, had in STEPS:
+    for step, had in steps:
         before, already = set(clinic.account.taken), repeated(clinic)
-        letters = [letter(kind, next(numbers)) for kind in KINDS]
+        letters = [clinic.letter(kind) for kind in KINDS]
         sent += letters
         family = clinic.family()
         clinic.arm(step)
@@ -142,22 +155,31 @@ def test_kill_at_every_step_loses_nothing_and_repeats_only_what_was_not_committe
     closed(clinic, sent, tmp_path / "log")
 
 
-def kill_under_load(clinic: Faulty, numbers: Iterator[int], kills: int, tmp_path: Path, seed: int) -> str:
-    """Kill, restart, and again, while clients send as fast as they are answered; the figures in words."""
+@dataclass(frozen=True, slots=True)
+class Figures:
+    kills: int
+    taken: int
+    deliveries: int
+    twice: int
+    unanswered: int
+
+
+def kill_under_load(clinic: Faulty, kills: int, tmp_path: Path, seed: int) -> Figures:
+    """Kill, restart, and again, while clients send as fast as they are answered."""
+    tmp_path.mkdir()
     chance = random.Random(seed)
     sent: list[Letter] = []
     allowed: Counter[tuple[str, str]] = Counter()
     first = len(clinic.account.taken)
     already = repeated(clinic)
-    for round_ in range(kills):
+    for _ in range(kills):
         stopping = threading.Event()
         lock = threading.Lock()
 
         def load(stopping: threading.Event = stopping, lock: threading.Lock = lock) -> None:
             while not stopping.is_set():
                 with lock:
-                    number = next(numbers)
-                    one = letter(KINDS[number % 3], number)
+                    one = clinic.letter()
                     sent.append(one)
                 if clinic.send(one) == 0:
                     return
@@ -177,32 +199,40 @@ def kill_under_load(clinic: Faulty, numbers: Iterator[int], kills: int, tmp_path
             if times and (states is None or any(states[state] for state in WAITING)):
                 allowed[queue, one] += 1  # here, and its outcome perhaps not committed: may come again
         clinic.serve()
-        assert round_ < kills
     clinic.settled(120)
     twice = {pair: times for pair, times in repeated(clinic).items() if already.get(pair) != times}
     for pair, times in twice.items():
         assert times <= allowed[pair], "a delivery was repeated although its outcome was committed"
     closed(clinic, sent, tmp_path / "log")
-    taken = len(clinic.account.taken) - first
-    deliveries = sum(len(one.recipients) for one in list(clinic.account.taken.values())[first:])
+    taken = list(clinic.account.taken.values())[first:]
+    deliveries = sum(len(one.recipients) for one in taken)
+    return Figures(kills, len(taken), deliveries, sum(twice.values()), len(sent) - len(taken))
+
+
+def rounds(clinics: list[Faulty], kills: int, tmp_path: Path, seed: int) -> str:
+    """Shared among the clinics; the figures in words."""
+
+    def deed(clinic: Faulty) -> Figures:
+        return kill_under_load(clinic, kills // len(clinics), tmp_path / clinic.tenant, seed + clinics.index(clinic))
+
+    found = side_by_side(deed, clinics)
     return (
-        f"{kills} kills: {taken} messages answered 250, {deliveries} deliveries, 0 lost, "
-        f"{sum(twice.values())} made twice, {len(sent) - taken} without an answer"
+        f"{sum(one.kills for one in found)} kills: {sum(one.taken for one in found)} messages answered 250, "
+        f"{sum(one.deliveries for one in found)} deliveries, 0 lost, {sum(one.twice for one in found)} made twice, "
+        f"{sum(one.unanswered for one in found)} messages without an answer"
     )
 
 
 def test_random_kills_under_load_lose_nothing(
-    clinic: Faulty, numbers: Iterator[int], tmp_path: Path, record_property: pytest.RecordProperty
+    clinics: list[Faulty], tmp_path: Path, record_property: pytest.RecordProperty
 ) -> None:
-    figures = kill_under_load(clinic, numbers, 20, tmp_path, seed=2)
-    record_property("figures", figures)
+    record_property("figures", figures := rounds(clinics, 20, tmp_path, seed=2))
     print(figures)
 
 
 @pytest.mark.nightly
 def test_many_random_kills_under_load_lose_nothing(
-    clinic: Faulty, numbers: Iterator[int], tmp_path: Path, record_property: pytest.RecordProperty
+    clinics: list[Faulty], tmp_path: Path, record_property: pytest.RecordProperty
 ) -> None:
-    figures = kill_under_load(clinic, numbers, 200, tmp_path, seed=int(time.time()))
-    record_property("figures", figures)
+    record_property("figures", figures := rounds(clinics, 200, tmp_path, seed=int(time.time())))
     print(figures)

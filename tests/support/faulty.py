@@ -4,6 +4,7 @@ every message that was answered 250.
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import shutil
@@ -11,15 +12,20 @@ import signal
 import smtplib
 import sqlite3
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from gateway.demo.clinic import DOMAIN, Clinic
-from gateway.demo.sink import Received
+from gateway.demo import documents, mails
+from gateway.demo.clinic import DOMAIN, PEOPLE, Clinic
+from gateway.demo.sink import Received, Sink
+from gateway.demo.visitor import Visitor
 
 QUEUED = re.compile(rb"queued as (spl_[0-9A-Za-z]+)")
 TRACE = re.compile(rb"^Sealgate-Trace: [^;]+; (spl_[0-9A-Za-z]+)", re.MULTILINE)
@@ -75,6 +81,40 @@ class Account:
     unanswered: list[Letter] = field(default_factory=list)
 
 
+class HookedSink(Sink):
+    """A sink that calls `hook` with each mail before it says that it has taken it."""
+
+    hook: Callable[[Received], object] | None = None
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        answer = await super().handle_DATA(server, session, envelope)
+        if self.hook is not None:
+            self.hook(self.mails[-1])
+        return answer
+
+
+@dataclass(slots=True)
+class Reader:
+    """A recipient's browser in front of an opened message: the address of its file, and what is in it."""
+
+    visitor: Visitor
+    url: str
+    content: bytes
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the browser sends with each request for the file."""
+        request = urllib.request.Request(self.url)
+        self.visitor.jar.add_cookie_header(request)
+        return {"Cookie": request.get_header("Cookie", ""), "User-Agent": self.visitor.agent}
+
+    def fetch(self, connection: http.client.HTTPConnection, **headers: str) -> tuple[int, bytes]:
+        """One GET of the file on a connection that stays open."""
+        connection.request("GET", urlsplit(self.url).path, headers=self.headers | headers)
+        with connection.getresponse() as answer:
+            return answer.status, answer.read()
+
+
 class Faulty(Clinic):
     """See the module's words. Letters of one clinic have different numbers."""
 
@@ -88,7 +128,14 @@ class Faulty(Clinic):
             "SEALGATE_WORKER__DELIVERY_THREADS": "6",
         }
         super().__init__(data, environ=environ | more.pop("environ", {}), **more)
+        self.sink: HookedSink = HookedSink()
         self.account = Account()
+        self._numbers = count(1)
+
+    def letter(self, kind: str = "") -> Letter:
+        """A letter that this clinic has not had; of the kinds in turn where none is named."""
+        number = next(self._numbers)
+        return letter(kind or KINDS[number % 3], number)
 
     # killing
 
@@ -135,13 +182,13 @@ class Faulty(Clinic):
 
     def role(self, name: str) -> int:
         """Process id of one role."""
-        wanted = {"keyholder": b"keys.keyholder", "smtp": b"smtp", "gateway": b"gateway"}[name]
+        wanted = [b"-m", b"keys.keyholder"] if name == "keyholder" else [b"--role", name.encode()]
         for pid in self.family():
             try:
                 words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if wanted in words and (name == "keyholder" or words[words.index(wanted) - 1] == b"--role"):
+            if any(words[at : at + 2] == wanted for at in range(len(words))):
                 return pid
         raise LookupError(name)
 
@@ -201,6 +248,21 @@ class Faulty(Clinic):
             if len(self.sink.mails) != count:
                 count, since = len(self.sink.mails), time.monotonic()
         return count
+
+    def reader(self) -> Reader:
+        """Send a lab report, open it as its recipient with a code by text."""
+        before = len([one for one in self.sink.mails if mails.MARGUERITE in one.recipients])
+        texts = len(self.texts())
+        mails.send(self, mails.lab_report())
+        link = self.sink.wait_for(mails.MARGUERITE, before + 1)[-1].link
+        assert link is not None
+        visitor, phone = Visitor(), PEOPLE[0][2]
+        asked = visitor.submit(visitor.get(link), "/code", last4=phone[-4:])
+        code = re.search(r"\b\d{6}\b", self.wait_for_text(phone, texts + 1))
+        assert code is not None
+        opened = visitor.submit(asked, "/verify", code=code[0])
+        (path,) = set(re.findall(r'href="(/m/\w+/files/obj_\w+)"', opened.text))
+        return Reader(visitor, self.portal + path, documents.lab_report())
 
     # the database
 
