@@ -22,7 +22,7 @@ from gateway.clock import Clock, from_us
 from gateway.mail import compose, rewrite, trace
 from gateway.mail.dsn import DsnFacts, FailedRecipient, dsn
 from gateway.mail.model import Message
-from gateway.mail.notices import NoticeFacts, attachment_block, neutral_subject, secure_words
+from gateway.mail.notices import NoticeFacts, attachment_block, human_moment, neutral_subject, secure_words
 from gateway.mail.sender_notice import Found, SenderFacts, sender_notice
 from gateway.mail.source import Source
 from gateway.spool.envelope import Envelope, Identity, Params, Recipient
@@ -177,7 +177,7 @@ class Copies:
                 phone=view.phone,
                 message_id=self._message_id(view),
                 date=format_datetime(now.astimezone(ZoneInfo(view.timezone))),
-                sent_at=format_datetime(self._local(view, envelope.arrived_us)),
+                sent_at=human_moment(self._local(view, envelope.arrived_us)),
                 reference=reference,
                 recipients=tuple(one.address for one in recipients),
                 found=found,

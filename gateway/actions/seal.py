@@ -29,7 +29,7 @@ FILES = ("file", "original")
 
 @dataclass(frozen=True, slots=True)
 class LinkGrant:
-    """One recipient's way in. `token` goes into that recipient's mail and nowhere else; `code` is its secret for typing."""
+    """One recipient's way in. `token`, and `code` for typing, go into that recipient's mail and nowhere else."""
 
     id: str
     person: str

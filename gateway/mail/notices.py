@@ -11,7 +11,7 @@ import html
 import re
 import textwrap
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from gateway.mail.compose import one_line
 from gateway.mail.insert import NoticeBlock, fragment
@@ -32,8 +32,8 @@ class NoticeFacts:
     """All that a recipient's notice may say.
 
     `sender` is the display name, used only where `proved` (the person signed in to submit; a network did not prove a
-    person); `until` is the last day the link works; `size_bytes` is the size of the sealed files; `reference` is the six
-    digits that people say on the telephone, `code` the link's secret for typing where a link was cut in two.
+    person); `until` is the last day the link works; `size_bytes` is the size of the sealed files; `reference` is the
+    six digits that people say on the telephone, `code` the link's secret for typing where a link was cut in two.
     """
 
     clinic: str
@@ -72,6 +72,12 @@ def human_size(size_bytes: int) -> str:
 def human_date(day: date) -> str:
     """``March 5, 2027``."""
     return f"{_MONTHS[day.month - 1]} {day.day}, {day.year}"
+
+
+def human_moment(moment: datetime) -> str:
+    """``March 5, 2027 at 2:07 pm`` on the wall clock that the moment carries."""
+    half = "am" if moment.hour < 12 else "pm"
+    return f"{human_date(moment.date())} at {moment.hour % 12 or 12}:{moment.minute:02d} {half}"
 
 
 def attachment_block(words: Words, facts: NoticeFacts) -> NoticeBlock:

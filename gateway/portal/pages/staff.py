@@ -136,7 +136,7 @@ def note(call: Call) -> str:
 
 
 def _step(step: Step) -> dict[str, Any]:
-    """A line of the timeline: the event in words, then who, with which proof, and a refusal's machine reason."""
+    """A line of the timeline: the event in words, then who, with which proof, and why not."""
     key = f"event.{step.action}"
     details = [step.person] if step.person else []
     if step.reason == "scanner-likely":
@@ -144,7 +144,8 @@ def _step(step: Step) -> dict[str, Any]:
     elif step.reason in ("text", "staff", "totp", "device"):
         details.append(words.say(f"staff.proof.{step.reason}"))
     elif step.outcome != "ok" and step.reason:
-        details.append(f"({step.reason})")
+        known_reason = f"staff.reason.{step.reason}"
+        details.append(words.say(known_reason) if known_reason in words.language() else f"({step.reason})")
     known = key in words.language()
     return {
         "action": step.action,

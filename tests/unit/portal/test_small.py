@@ -166,7 +166,7 @@ def test_a_cut_reaches_every_download_of_that_grant_and_no_other() -> None:
 
 BUILT = (
     "portal.problem.", "staff.state.", "staff.proof.", "staff.help.sure_", "event.", "filetype.", "portal.limits.can",
-    "staff.problem.",
+    "staff.problem.", "staff.reason.",
 )  # fmt: skip
 """Words whose last part is made from a value."""
 
