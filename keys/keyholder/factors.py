@@ -1,8 +1,9 @@
 """Lasting factors: TOTP (RFC 6238) and remembered devices, per person and tenant.
 
 Promises: a TOTP code is taken once, its time step is kept; a factor is enrolled only from a fresh session that proved
-another one; what was enrolled behind a staff code opens other messages only after a day, and passes that bound on to
-what is enrolled with it; a device token is kept as its HMAC. RFC 6238 5.2 (one use), NIST SP 800-63B-4; DESIGN §4.
+another one; what was enrolled behind a staff code opens other messages only after a day; that bound, and behind which
+proof it all began, pass on to what is enrolled with it; a device token is kept as its HMAC. RFC 6238 5.2 (one use),
+NIST SP 800-63B-4; DESIGN §4.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def try_totp(tx: Tx, grant: access.GrantFacts, person: str, code: str) -> dict[s
             if isinstance(allowed, access.Denial):
                 return allowed.reason
             tx.run("UPDATE totps SET last_step = ?, failures = 0 WHERE id = ?", outcome, row["id"])
-            return {"id": row["id"], "wide_from_us": row["wide_from_us"]}
+            return {"id": row["id"], "first_method": row["first_method"], "wide_from_us": row["wide_from_us"]}
         if outcome == "used":
             verdict = "used"
     if verdict == "wrong":
@@ -100,9 +101,9 @@ def totp_begin(tx: Tx, *, session: str) -> dict[str, str]:
     name = "fac_" + secrets.token_hex(12)
     tx.run("DELETE FROM totps WHERE tenant = ? AND person = ? AND state = 'begun'", tenant, person)
     tx.run(
-        "INSERT INTO totps VALUES (?, ?, ?, ?, 'begun', ?, ?, ?, ?, 0, 0)",
+        "INSERT INTO totps VALUES (?, ?, ?, ?, 'begun', ?, ?, ?, ?, ?, 0, 0)",
         name, tenant, person, custody.values(tx, tenant).seal(_totp_context(name), secret.encode("ascii")),
-        tx.now_us, live.mac, live.facts.message or "", live.row["wide_from_us"],
+        tx.now_us, live.mac, live.row["first_method"], live.facts.message or "", live.row["wide_from_us"],
     )  # fmt: skip
     record(tx, tenant, "factor:begun", object=name, actor=live.actor, reason="totp", proof=live.facts.proof)
     label = body_of(tx, tenant).get("display_name") or _tenant_name(tx, tenant)
@@ -139,7 +140,7 @@ def remember(tx: Tx, *, session: str) -> dict[str, Any]:
     expires_us = tx.now_us + tx.limits.device_days * _DAY_US
     tx.run(
         "INSERT INTO devices VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        tx.custody.mac("device", token), tenant, person, tx.now_us, expires_us, live.row["method"],
+        tx.custody.mac("device", token), tenant, person, tx.now_us, expires_us, live.row["first_method"],
         live.row["first_proof_us"], live.facts.message or "", live.row["wide_from_us"],
     )  # fmt: skip
     reason = live.row["method"]
@@ -164,7 +165,8 @@ def use_device(tx: Tx, *, grant: str, device: bytes, visitor: str) -> dict[str, 
         raise refused(tx, found.tenant, "session:refused", reason, object=grant)
     return sessions.make(
         tx, tenant=found.tenant, proof=access.SECOND_FACTOR, method="device", person=found.person,
-        message=found.message, grant=grant, first_proof_us=row["first_proof_us"], wide_from_us=row["wide_from_us"],
+        message=found.message, grant=grant, first_method=row["first_method"], first_proof_us=row["first_proof_us"],
+        wide_from_us=row["wide_from_us"],
     )  # fmt: skip
 
 

@@ -72,7 +72,8 @@ def verify(tx: Tx, *, grant: str, code: str, visitor: str, network: str) -> dict
     tries.clear(tx, tenant, subject)
     return sessions.make(
         tx, tenant=tenant, proof=access.SECOND_FACTOR, method=verdict["method"], person=person,
-        message=found.message, grant=grant, wide_from_us=verdict["wide_from_us"],
+        message=found.message, grant=grant, first_method=verdict.get("first_method"),
+        wide_from_us=verdict["wide_from_us"],
     )  # fmt: skip
 
 
@@ -142,7 +143,7 @@ def _text_or_totp(tx: Tx, found: access.GrantFacts, grant: str, typed: str, visi
         return {"method": "text", "wide_from_us": 0}
     by_totp = factors.try_totp(tx, found, str(found.person), typed)
     if isinstance(by_totp, dict):
-        return {"method": "totp", "wide_from_us": by_totp["wide_from_us"]}
+        return {"method": "totp", "first_method": by_totp["first_method"], "wide_from_us": by_totp["wide_from_us"]}
     if by_text == "wrong" and by_totp == "wrong":
         _phone_failure(tx, found, grant)
     return by_text if by_totp == "wrong" else by_totp

@@ -4,7 +4,7 @@ key, or an id, state, time or number. Times are microseconds since 1970 UTC. DES
 
 from __future__ import annotations
 
-VERSION = 1
+VERSION = 2
 
 TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
@@ -67,8 +67,8 @@ CREATE INDEX objects_message ON objects (message);
 
 CREATE TABLE sessions (
   mac BLOB PRIMARY KEY, tenant TEXT NOT NULL, person TEXT, user TEXT, role TEXT, proof INTEGER NOT NULL,
-  method TEXT NOT NULL, message TEXT, grant_id TEXT, first_proof_us INTEGER NOT NULL, made_us INTEGER NOT NULL,
-  last_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, wide_from_us INTEGER NOT NULL
+  method TEXT NOT NULL, message TEXT, grant_id TEXT, first_method TEXT NOT NULL, first_proof_us INTEGER NOT NULL,
+  made_us INTEGER NOT NULL, last_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, wide_from_us INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX sessions_grant ON sessions (grant_id);
 CREATE TABLE codes (
@@ -87,8 +87,8 @@ CREATE TABLE marks (  -- failures and asks, counted in sliding windows
 CREATE INDEX marks_subject ON marks (tenant, kind, subject, at_us);
 CREATE TABLE totps (
   id TEXT PRIMARY KEY, tenant TEXT NOT NULL, person TEXT NOT NULL, secret BLOB NOT NULL, state TEXT NOT NULL,
-  begun_us INTEGER NOT NULL, session BLOB NOT NULL, message TEXT NOT NULL, wide_from_us INTEGER NOT NULL,
-  last_step INTEGER NOT NULL, failures INTEGER NOT NULL
+  begun_us INTEGER NOT NULL, session BLOB NOT NULL, first_method TEXT NOT NULL, message TEXT NOT NULL,
+  wide_from_us INTEGER NOT NULL, last_step INTEGER NOT NULL, failures INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX totps_person ON totps (tenant, person);
 CREATE TABLE devices (

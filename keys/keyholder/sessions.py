@@ -73,17 +73,21 @@ def make(
     role: str | None = None,
     message: str | None = None,
     grant: str | None = None,
+    first_method: str | None = None,
     first_proof_us: int | None = None,
     wide_from_us: int = 0,
 ) -> dict[str, Any]:
-    """A fresh session and its record. The handle is shown here once and never again."""
+    """A fresh session and its record. The handle is shown here once and never again.
+
+    `first_method` is the proof that everything else stands on: that behind which a lasting factor was set up.
+    """
     handle = base64.urlsafe_b64encode(os.urandom(32)).decode("ascii").rstrip("=")
     expires_us = tx.now_us + tx.limits.session_seconds * SECOND_US
     first_us = tx.now_us if first_proof_us is None else first_proof_us
     tx.run(
-        "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        tx.custody.mac("session", handle), tenant, person, user, role, proof, method, message, grant, first_us,
-        tx.now_us, tx.now_us, expires_us, wide_from_us,
+        "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        tx.custody.mac("session", handle), tenant, person, user, role, proof, method, message, grant,
+        first_method or method, first_us, tx.now_us, tx.now_us, expires_us, wide_from_us,
     )  # fmt: skip
     actor: Actor = ("user", user) if user is not None else ("person", person or "")
     record(tx, tenant, "session:started", object=grant or "", actor=actor, reason=method, proof=proof)

@@ -46,7 +46,13 @@ def register_person(tx: Tx, *, tenant: str, person: str, phone: str | None) -> N
         tx.now_us, tenant, person,
     )  # fmt: skip
     tx.run("DELETE FROM devices WHERE tenant = ? AND person = ? AND first_method = 'text'", tenant, person)
-    tx.run("DELETE FROM sessions WHERE tenant = ? AND person = ? AND method IN ('text', 'device')", tenant, person)
+    tx.run("DELETE FROM sessions WHERE tenant = ? AND person = ? AND first_method = 'text'", tenant, person)
+    killed = tx.run(
+        "UPDATE totps SET state = 'dead' WHERE tenant = ? AND person = ? AND first_method = 'text' AND state != 'dead'",
+        tenant, person,
+    )  # fmt: skip
+    if killed:
+        record(tx, tenant, "factor:killed", object=person, actor=("operator", "operator"), reason="totp-by-phone")
     record(
         tx, tenant, "factor:registered" if phone else "factor:killed", object=person, actor=("operator", "operator"),
         reason="phone",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from keys.errors import Unavailable
-from keys.keyholder import database
+from keys.keyholder import database, schema
 from keys.keyholder.database import NoStore, Recorded, Tx, open_store
 from keys.keyholder.releaselog import record
 from tests.support.keyholder import TENANT, deposit_for
@@ -128,10 +128,10 @@ def test_a_store_of_another_format_is_refused_by_number(house: House) -> None:
     conn = sqlite3.connect(house.config.database)
     conn.execute("PRAGMA user_version=99")
     conn.close()
-    with pytest.raises(NoStore, match="format 99, this program reads 1"):
+    with pytest.raises(NoStore, match=f"format 99, this program reads {schema.VERSION}"):
         house.reopen()
     conn = sqlite3.connect(house.config.database)
-    conn.execute("PRAGMA user_version=1")
+    conn.execute(f"PRAGMA user_version={schema.VERSION}")
     conn.close()
     house.holder = type(house.holder).open(house.config, now_us=lambda: house.now)
 

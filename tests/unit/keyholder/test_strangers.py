@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyotp
+
 from keys.keyholder.wire import unb64
 from tests.support.keyholder import TENANT
-from tests.unit.keyholder.conftest import PERSON, House, refusal, set_up_house
+from tests.unit.keyholder.conftest import PERSON, SECOND, House, refusal, set_up_house
+from tests.unit.keyholder.test_doors import staff_code
+from tests.unit.keyholder.test_factors import enrol
 
 
 def test_strangers_at_the_staff_door_lock_no_patient_out(tmp_path: Path) -> None:
@@ -41,6 +45,35 @@ def test_a_number_that_was_changed_takes_what_it_let_in_with_it(house: House) ->
         house.portal.use_device(grant, device, "vis_1")
     house.wait(60)
     house.portal.ask_text(grant, "0199", "vis_2", "net_1")
+
+
+def test_an_app_set_up_behind_a_number_that_was_changed_opens_nothing_more(house: House) -> None:
+    """Nor what was set up with that app in turn; what a staff code let in stays."""
+    first, second = house.deposit().grants[0].id, house.deposit().grants[0].id
+    stranger = house.enter(first)
+    app = enrol(house, stranger)
+    house.wait(60)
+    by_app = house.portal.verify(first, app.at(house.now // SECOND), "vis_1", "net_1")["handle"]
+    another = enrol(house, by_app)
+    device = unb64(house.portal.remember(by_app)["device"])
+    begun = house.portal.totp_begin(by_app)["secret"]
+    patient = house.portal.verify(first, staff_code(house, first), "vis_2", "net_2")["handle"]
+    own = enrol(house, patient)
+    kept = unb64(house.portal.remember(patient)["device"])
+    house.wait(60)
+    house.operator.register_person(TENANT, PERSON, "+15005550199")
+    for handle in (stranger, by_app):
+        with refusal("no-session"):
+            house.portal.session(handle)
+    for secret in (app, another, pyotp.TOTP(begun)):
+        with refusal("wrong"):
+            house.portal.verify(second, secret.at(house.now // SECOND), "vis_1", "net_1")
+    with refusal("unknown-device"):
+        house.portal.use_device(first, device, "vis_1")
+    assert ("factor:killed", "totp-by-phone") in house.actions()
+    assert house.portal.session(patient)["person"] == PERSON
+    assert house.portal.use_device(first, kept, "vis_2")["method"] == "device"
+    assert house.portal.verify(first, own.at(house.now // SECOND), "vis_2", "net_2")["method"] == "totp"
 
 
 def test_the_same_number_again_ends_nothing(house: House) -> None:
