@@ -243,7 +243,10 @@ class WorkerClient(_LogReader):
         return cast("dict[str, Any] | None", self._call("last_checkpoint", log=log))
 
     def release_held(self, tenant: str, message: str, act: str) -> dict[str, Any]:
-        """``shares`` (object → S_o), ``secret`` (R) for an officer's recorded act; repeatable until `held_done`."""
+        """``shares`` (object → S_o) and ``secret`` (R) for an officer's recorded act; repeatable until `held_done`.
+
+        ``act`` says which it was: ``release`` (as a secure message) or ``release-as-is``.
+        """
         return cast("dict[str, Any]", self._call("release_held", tenant=tenant, message=message, act=act))
 
     def held_done(self, tenant: str, message: str) -> None:
@@ -357,7 +360,10 @@ class PortalClient(_Client):
         )  # fmt: skip
 
     def officer_act(self, session: str, totp: str, act: str, tenant: str, message: str, reason: str) -> dict[str, Any]:
-        """``act``: id of a recorded decision (release or drop) on one held message, proved by a fresh TOTP."""
+        """``act``: id of a recorded decision on one held message, proved by a fresh TOTP.
+
+        Decisions: release, release-as-is, drop.
+        """
         return cast(
             "dict[str, Any]",
             self._call(

@@ -1,9 +1,8 @@
 """Held mail: listed, released by an officer's recorded act, dropped, or returned to its sender when its time is over.
 
-Promises: what is held opens only with the R that the keyholder gives for an act it recorded itself; a release makes a
-new
-message with new keys and goes through the same steps as any mail; R is destroyed once the copies are durable; nobody
-reads the mail by releasing it. DESIGN §4 (`review`), §3 (held mail).
+Promises: what is held opens only with the R that the keyholder gives for an act it recorded itself, and goes out as that
+act says; a release makes a new message with new keys and goes through the same steps as any mail; R is destroyed once
+the copies are durable; nobody reads the mail by releasing it. DESIGN §4 (`review`), §3 (held mail).
 """
 
 from __future__ import annotations
@@ -115,9 +114,10 @@ class Held:
             raise NotHeld("not held")
         return row
 
-    def release(self, tenant: str, message: str, act: str, officer: str, *, as_is: bool) -> str:
-        """Send it: protected (a secure message), or as it came. Returns the new message's id. Raises NotApproved,
-        TryLater.
+    def release(self, tenant: str, message: str, act: str, officer: str) -> str:
+        """Send it: protected (a secure message) or as it came, whichever the officer's act at the keyholder says.
+
+        Returns the new message's id. Raises NotApproved, TryLater.
         """
         row = self.need(tenant, message)
         view = self._tenants(tenant)
@@ -126,6 +126,7 @@ class Held:
                 given = self._keyholder.release_held(tenant, message, act)
         except Denied as denied:
             raise NotApproved(denied.reason) from denied
+        as_is = given["act"] == "release-as-is"  # nobody's word but the keyholder's: the officer's proof is bound to it
         reader = self._open(row, given)
         try:
             source = VaultSource(reader)

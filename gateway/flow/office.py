@@ -75,7 +75,7 @@ class Office:
             "queue.list": self.queue_list,
             "queue.show": self.queue_show,
             "queue.retry": self.queue_retry,
-            "queue.release": lambda given: self.decide(given, "release"),
+            "queue.release": lambda given: self.decide(given, "release-as-is" if given.get("as_is") else "release"),
             "queue.drop": lambda given: self.decide(given, "drop"),
             "user.record": self.user_record,
             "user.changed": self.user_changed,
@@ -153,7 +153,9 @@ class Office:
         return {"count": count}
 
     def decide(self, given: Mapping[str, Any], act: str) -> dict[str, Any]:
-        """Release or drop a held message as an officer, who proves it with password and TOTP. Raises ProofRefused."""
+        """Release (protected or as it came) or drop a held message as an officer, who proves with password and TOTP
+        that it is this act on this message. Raises ProofRefused.
+        """
         view = self._tenant(given)
         message = str(given["id"])
         self._held.need(view.id, message)
@@ -178,11 +180,10 @@ class Office:
             self._store.run(lambda tx: self._audit.append(tx, event))
             raise (Refused if reason in NOT_A_PROOF else ProofRefused)(reason) from denied
         assert user is not None
-        if act == "release":
-            new = self._held.release(view.id, message, answer["act"], user["id"], as_is=bool(given.get("as_is")))
-            return {"id": message, "released_as": new}
-        self._held.drop(view.id, message, answer["act"], user["id"])
-        return {"id": message, "dropped": True}
+        if act == "drop":
+            self._held.drop(view.id, message, answer["act"], user["id"])
+            return {"id": message, "dropped": True}
+        return {"id": message, "released_as": self._held.release(view.id, message, answer["act"], user["id"])}
 
     # people and users: the rows; their factors are the keyholder's, put there by the operator
 

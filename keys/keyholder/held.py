@@ -17,7 +17,9 @@ from keys.keyholder.releaselog import Actor, receipt, record, refused
 from keys.keyholder.sessions import SECOND_US, Live
 from keys.keyholder.wire import b64
 
-ACTS = frozenset({"release", "drop"})
+RELEASES = frozenset({"release", "release-as-is"})
+"""`release` sends it as a secure message, `release-as-is` as it came. Which one is part of what the officer proved."""
+ACTS = RELEASES | {"drop"}
 _WORKER: Actor = ("worker", "worker")
 
 
@@ -80,14 +82,17 @@ def _recorded(tx: Tx, live: Live, act: str, tenant: str, message: str, reason: s
 
 
 def release_held(tx: Tx, *, tenant: str, message: str, act: str) -> dict[str, Any]:
-    """Every share of a held message, and R. Repeatable for the same act until `held_done`; each time is recorded."""
+    """Every share of a held message, R, and as which ``act`` the officer decided it.
+
+    Repeatable for the same act until `held_done`; each time is recorded.
+    """
     row = tx.one("SELECT * FROM acts WHERE id = ?", act)
     held = grants.message_row(tx, message)
     review = _review(tx, message)
     reason = None
     if row is None or row["tenant"] != tenant or row["message"] != message:
         reason = "no-act"
-    elif row["act"] != "release":
+    elif row["act"] not in RELEASES:
         reason = "another-act"
     elif row["done_us"] is not None:
         reason = "done"
@@ -95,11 +100,12 @@ def release_held(tx: Tx, *, tenant: str, message: str, act: str) -> dict[str, An
         reason = "expired"
     elif held is None or held["tenant"] != tenant or review is None:
         reason = "not-held"
-    if reason is not None or held is None or review is None:
+    if reason is not None or row is None or held is None or review is None:
         raise refused(tx, tenant, "share:refused", reason or "not-held", object=message, actor=_WORKER, request=act)
     whole = grants.share(tx, held)
-    index = record(tx, tenant, "held:released", object=message, actor=_WORKER, request=act)
+    index = record(tx, tenant, "held:released", object=message, actor=_WORKER, reason=row["act"], request=act)
     return {
+        "act": row["act"],
         "shares": {
             thing["id"]: b64(object_share(whole, tenant=tenant, message=message, object_id=thing["id"]))
             for thing in tx.all("SELECT id FROM objects WHERE message = ?", message)

@@ -192,6 +192,15 @@ def test_held_mail_is_released_to_the_worker_for_an_officers_act_only(house: Hou
     assert b"Maria Gomez" not in stored(house)
 
 
+@pytest.mark.parametrize("decided", ["release", "release-as-is"])
+def test_protected_or_as_it_came_is_part_of_what_the_officer_proved(house: House, decided: str) -> None:
+    officer, held = house.staff("usr_officer", "officer"), house.deposit(held=True).message
+    act = house.portal.officer_act(officer.sign_in(), officer.code(), decided, TENANT, held, "why")["act"]
+    assert house.worker.release_held(TENANT, held, act)["act"] == decided
+    assert ("act:recorded", decided) in house.actions()
+    assert ("held:released", decided) in house.actions()
+
+
 def test_an_act_to_drop_releases_nothing_and_an_act_ends_after_a_day(house: House) -> None:
     officer = house.staff("usr_officer", "officer")
     deposit = house.deposit(held=True)
