@@ -46,6 +46,7 @@ class Limits:
     day_grace_days: int = 7
     act_seconds: int = 86_400
     login_network_tries: int = 30
+    login_user_tries: int = 50
     hashers: int = 2
     hash_queue: int = 8
     password_min: int = 8

@@ -29,7 +29,7 @@ def officer_act(tx: Tx, *, session: str, totp: str, act: str, tenant: str, messa
     _may(tx, live, act, tenant, message)
     failure = _prove(tx, live, totp)
     if failure is not None:
-        left = tries.left(tx, tenant, f"user:{live.facts.user}")
+        left = tries.left(tx, live.facts.tenant, _subject(live))
         raise refused(
             tx, live.facts.tenant, "act:refused", failure, data={"tries_left": left}, object=message, actor=live.actor
         )
@@ -153,8 +153,7 @@ def _review(tx: Tx, message: str) -> Any:
 
 def _prove(tx: Tx, live: Live, code: str) -> str | None:
     """Spend the user's TOTP code on this act; None, or why not."""
-    tenant, user = live.facts.tenant, str(live.facts.user)
-    subject = "user:" + user
+    tenant, user, subject = live.facts.tenant, str(live.facts.user), _subject(live)
     if tries.left(tx, tenant, subject) == 0:
         return "too-many"
     row = tx.one("SELECT * FROM users WHERE tenant = ? AND id = ?", tenant, user)
@@ -166,4 +165,10 @@ def _prove(tx: Tx, live: Live, code: str) -> str | None:
         tries.failed(tx, tenant, subject)
         return outcome
     tx.run("UPDATE users SET last_step = ? WHERE tenant = ? AND id = ?", outcome, tenant, user)
+    tries.clear(tx, tenant, subject)
     return None
+
+
+def _subject(live: Live) -> str:
+    """Counted apart from sign-ins, which strangers can fail: these failures are of the session's holder alone."""
+    return f"act:{live.facts.user}"

@@ -171,16 +171,14 @@ def staff_login(holder: House, *, tenant: str, user: str, password: str, code: s
 def admit(tx: Tx, holder: House, tenant: str, user: str, network: str) -> str:
     """Count this try as failed before any hashing; the hash to compare with, a dummy for nobody."""
     where = _where(tx, tenant)
-    since = tx.now_us - tx.limits.tries_window_seconds * SECOND_US
-    crowd = tries.count(tx, where, tries.FAILED, "net:" + network, since) >= tx.limits.login_network_tries
-    if tries.left(tx, where, "user:" + user) == 0 or crowd:
+    if _left(tx, where, user, network) == 0:
         raise refused(
             tx, where, "session:refused", "too-many", data={"tries_left": 0}, object=user, actor=("user", user)
         )
     # Not against the tenant as a whole, as `tries.failed` does: here anybody may ask, without a link or an account, and
     # strangers must not be able to spend the tries of its patients.
-    tries.mark(tx, where, tries.FAILED, "user:" + user)
-    tries.mark(tx, where, tries.FAILED, "net:" + network)
+    for subject, _ in _counted(tx, user, network):
+        tries.mark(tx, where, tries.FAILED, subject)
     row = tx.one("SELECT password FROM users WHERE tenant = ? AND id = ? AND state = 'active'", tenant, user)
     return holder.hasher.dummy if row is None else str(row["password"])
 
@@ -193,16 +191,39 @@ def finish(tx: Tx, tenant: str, user: str, code: str, network: str, right: bool)
         secret = custody.values(tx, tenant).open(_totp_context(user), bytes(row["totp"])).decode("ascii")
         outcome = factors.accept(secret, factors.digits(code), row["last_step"], tx.now_us)
     if row is None or isinstance(outcome, str):
-        left = tries.left(tx, _where(tx, tenant), "user:" + user)
+        left = _left(tx, _where(tx, tenant), user, network)
         raise refused(
             tx, tenant, "session:refused", str(outcome), data={"tries_left": left}, object=user, actor=("user", user)
         )
     tx.run("UPDATE users SET last_step = ? WHERE tenant = ? AND id = ?", outcome, tenant, user)
-    tries.clear(tx, tenant, "user:" + user)
-    tries.clear(tx, tenant, "net:" + network)
+    for subject, _ in _counted(tx, user, network):
+        tries.clear(tx, tenant, subject)
     if row["role"] == "officer":
         tx.run("UPDATE tenants SET officer_seen_us = ? WHERE id = ? AND officer_seen_us IS NULL", tx.now_us, tenant)
     return sessions.make(tx, tenant=tenant, proof=2, method="password+totp", user=user, role=row["role"])
+
+
+def _counted(tx: Tx, user: str, network: str) -> tuple[tuple[str, int], ...]:
+    """What a try counts against, and how many failures each may have in the window.
+
+    Few for one user from one network: who knows a colleague's or officer's address and fails on purpose locks out that
+    network alone. More for the user over all networks, so that guessing from many of them ends as well.
+    """
+    limits = tx.limits
+    return (
+        (f"sign-in:{user} {network}", limits.tries),
+        (f"sign-in:{user}", limits.login_user_tries),
+        (f"net:{network}", limits.login_network_tries),
+    )
+
+
+def _left(tx: Tx, where: str, user: str, network: str) -> int:
+    """How many tries remain for this user from this network."""
+    since = tx.now_us - tx.limits.tries_window_seconds * SECOND_US
+    return max(
+        0,
+        min(most - tries.count(tx, where, tries.FAILED, one, since) for one, most in _counted(tx, user, network)),
+    )
 
 
 def _where(tx: Tx, tenant: str) -> str:

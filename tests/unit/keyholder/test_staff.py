@@ -77,6 +77,69 @@ def test_five_failures_lock_a_user_before_any_hashing_and_unknown_users_alike(ho
     house.portal.staff_login(TENANT, "usr_amy", PASSWORD, member.code(), "net_1")
 
 
+def test_failures_from_one_network_lock_nobody_out_from_another(house: House) -> None:
+    """Addresses of staff are no secret: five bad tries from anywhere must not keep an officer from the desk."""
+    member = house.staff("usr_amy", "staff")
+    for _ in range(5):
+        with refusal("wrong"):
+            house.portal.staff_login(TENANT, "usr_amy", "wrong", "000000", "net_bad")
+    with refusal("too-many"):
+        house.portal.staff_login(TENANT, "usr_amy", PASSWORD, member.code(), "net_bad")
+    house.portal.staff_login(TENANT, "usr_amy", PASSWORD, member.code(), "net_office")
+    with refusal("too-many"):  # a sign-in elsewhere gives the guesser no new tries
+        house.portal.staff_login(TENANT, "usr_amy", "wrong", "000000", "net_bad")
+
+
+def test_fifty_failures_from_many_networks_lock_one_user_everywhere(house: House) -> None:
+    amy, bea = house.staff("usr_amy", "staff"), house.staff("usr_bea", "staff")
+    for number in range(50):
+        with refusal("wrong"):
+            house.portal.staff_login(TENANT, "usr_amy", "wrong", "000000", f"net_{number}")
+    with refusal("too-many"):
+        house.portal.staff_login(TENANT, "usr_amy", PASSWORD, amy.code(), "net_office")
+    house.portal.staff_login(TENANT, "usr_bea", PASSWORD, bea.code(), "net_office")
+    house.wait(900)
+    house.portal.staff_login(TENANT, "usr_amy", PASSWORD, amy.code(), "net_office")
+
+
+def test_strangers_at_the_staff_door_stop_no_officer_from_deciding(house: House) -> None:
+    officer, held = house.staff("usr_officer", "officer"), house.deposit(held=True).message
+    desk = officer.sign_in()
+    for _ in range(5):
+        with refusal("wrong"):
+            house.portal.staff_login(TENANT, "usr_officer", "wrong", "000000", "net_bad")
+    assert house.portal.officer_act(desk, officer.code(), "drop", TENANT, held, "")["act"]
+
+    def decide(password: str) -> None:
+        house.portal.officer_decision(TENANT, "usr_officer", password, officer.code(), "local", "release", held, "")
+
+    decide(PASSWORD)
+    for _ in range(5):
+        with refusal("wrong"):
+            decide("wrong")
+    with refusal("too-many"):
+        decide(PASSWORD)
+
+
+def test_five_wrong_codes_end_an_officers_acts_and_a_right_one_clears_them(house: House) -> None:
+    officer, held = house.staff("usr_officer", "officer"), house.deposit(held=True).message
+    desk = officer.sign_in()
+
+    def act(code: str) -> None:
+        house.portal.officer_act(desk, code, "drop", TENANT, held, "")
+
+    for _ in range(2):
+        for _ in range(4):
+            with refusal("wrong"):
+                act("000000")
+        act(officer.code())
+    for _ in range(5):
+        with refusal("wrong"):
+            act("000000")
+    with refusal("too-many"):
+        act(officer.code())
+
+
 def test_one_network_guessing_at_many_users_is_stopped(house: House) -> None:
     member = house.staff("usr_amy", "staff")
     for number in range(30):
