@@ -33,6 +33,7 @@ from gateway.flow.epochs import Epochs
 from gateway.flow.held import Held
 from gateway.flow.isolate import Isolated
 from gateway.flow.office import Office
+from gateway.flow.orphans import destroy_orphans
 from gateway.flow.outbound import Outbound
 from gateway.flow.records import Records
 from gateway.flow.running import Running
@@ -57,7 +58,7 @@ from gateway.store import schema
 from gateway.store.database import Store, Tx
 from gateway.store.rows import Rows
 from gateway.vault import Vault
-from gateway.vouched import vouched_view
+from gateway.vouched import vouched_courier, vouched_view
 from keys.client import Connection, PortalClient, WorkerClient, unb64
 from keys.signing import SigningKey, verify_signature
 
@@ -175,7 +176,8 @@ class Gateway:
         self.copies_spool = SpoolWriter(spool / "out", self.node, key, "out", self.epochs.public, clock=self.clock)
         copies = Copies(self.copies_spool, self.clock, words.language("en"), self.view, self._checkpoint, self.node)
         self.records = Records(self.rows, self.directory, self.audit, self.node)
-        self.courier: Courier = SmtpCourier(settings.courier, settings.smtp.hostname)
+        home = next(view for view in self.views.values() if view.name == settings.tenant.name)
+        self.courier: Courier = SmtpCourier(vouched_courier(settings.courier, home), settings.smtp.hostname)
         treatment = Treatment(self.vault, self.keyholder, self.store, self.people, self.records, copies, self.clock)
         worker = settings.worker
         self.returner = Returner(copies, self.view, self.clock)
@@ -332,6 +334,7 @@ class Gateway:
         self.incoming.sweep(before_us)
         self.outgoing.sweep(before_us)
         self.deliverer.sweep(before_us)
+        destroy_orphans(self.store, self.keyholder, list(self.views), before_us)
 
     def _known_blobs(self, names: list[str]) -> set[str]:
         with self.store.reading() as conn:

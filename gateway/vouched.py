@@ -1,15 +1,18 @@
 """A tenant as the keyholder signed it (DESIGN §4a, "What the keyholder vouches for").
 
-Promises: nothing of the configuration file decides over mail; a changed file waits until the change is approved, and
-the gateway goes on with what was signed, the policy's text included.
+Promises: who the tenant is, whom it trusts, what happens to its mail and where that mail goes is what was signed, the
+policy's text included; a changed file waits. Of the file itself count the doors' addresses, limits and credentials.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from gateway.actions.tenants import TenantView
 from gateway.policy import parse
+from gateway.settings import Courier
+from gateway.settingtypes import smarthost
 from gateway.share import answering
 from keys.client import WorkerClient, unb64
 from keys.encoding import canonical
@@ -34,6 +37,16 @@ def vouched_view(keyholder: WorkerClient, pinned: bytes, tenant: str, origin: st
         timezone=body["timezone"],
         policy=policy,
         origin=origin,
+        smarthost=smarthost(body["smarthost"]),
+        smarthost_tls=body["smarthost_tls"],
         message_for=timedelta(days=body["message_days"]),
         hold_for=timedelta(days=body["hold_days"]),
     )
+
+
+def vouched_courier(courier: Courier, view: TenantView) -> Courier:
+    """The settings of the courier with the smarthost that was signed.
+
+    A changed one would be a place from which all future mail can be read (DESIGN §4).
+    """
+    return replace(courier, smarthost=view.smarthost, tls=view.smarthost_tls)

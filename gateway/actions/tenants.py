@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from gateway.policy import Policy
+from gateway.settingtypes import Endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class TenantView:
     timezone: str
     policy: Policy
     origin: str
+    smarthost: Endpoint
+    smarthost_tls: str
     message_for: timedelta = timedelta(days=90)
     hold_for: timedelta = timedelta(days=7)
 

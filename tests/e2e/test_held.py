@@ -113,12 +113,17 @@ def test_staff_and_wrong_proofs_release_nothing(strict: Clinic) -> None:
 def test_changed_settings_wait_once_an_officer_signed_in(strict: Clinic) -> None:
     text = strict.config.read_text()
     strict.stop_gateway()
-    strict.config.write_text(text.replace('file = "strict"', 'file = "observe"').replace("0100", "0999"))
+    changed = text.replace('file = "strict"', 'file = "observe"').replace("0100", "0999")
+    changed, count = re.subn(r'smarthost = "[^"]*"', 'smarthost = "127.0.0.1:9"', changed)
+    assert count == 1
+    strict.config.write_text(changed)
     strict.serve()
     try:
         mail = mails.lab_report("after@patient.test")
         mails.submit(strict, mail, implicit_tls=True)
-        assert strict.sink.wait_for("after@patient.test")[0].link is not None, "the signed policy is in force"
+        assert strict.sink.wait_for("after@patient.test")[0].link is not None, (
+            "the signed policy and the signed smarthost are in force"
+        )
         assert "settings of the tenant changed" in (strict.data / "gateway.log").read_text()
     finally:
         strict.config.write_text(text)
