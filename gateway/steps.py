@@ -4,7 +4,7 @@ Promises: without the variable a step costs one comparison and does nothing. Wit
 step ends the whole process group with SIGKILL, as a power cut would: no handler runs, nothing is flushed; with
 ``gather`` the arrivals before it wait there, so that several messages are hit at one and the same step. A value of
 ``@file`` names a file that is looked for at each step and says the same, so that a running process can be armed.
-Steps of a message (README, "Life of a message"): 1 accept, 2 spool and 250 (``2-written`` before the sync,
+Steps of a message (gateway/README.md): 1 accept, 2 spool and 250 (``2-written`` before the sync,
 ``2-durable`` between the sync and the 250), 3 lease … 10 erase (``7-sealed`` objects durable, ``7-deposited`` the
 keyholder has the shares, both before the copies are written). Steps of a download are ``d1`` … ``d7``.
 """

@@ -41,7 +41,6 @@ class Upkeep:
 
     def __init__(self, lines: Sequence[Sequence[Duty]]) -> None:
         self._stopping = threading.Event()
-        self._wake = threading.Event()
         self._lines = [list(line) for line in lines]
         self._threads = [
             threading.Thread(target=self._serve, args=(line,), name=f"upkeep-{line[0].name}", daemon=True)

@@ -86,10 +86,6 @@ class Worker:
         """Whether every thread still works."""
         return self._deliverer.alive() and all(thread.is_alive() for thread in (self._finder, *self._takers))
 
-    def wait_idle(self) -> bool:
-        """Whether nothing waits here."""
-        return self._small.empty() and self._large.empty() and self._later.empty()
-
     @staticmethod
     def _drain(line: _Line) -> None:
         try:

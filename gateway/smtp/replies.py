@@ -77,8 +77,6 @@ AMBIGUOUS = Reply(
 )
 TOO_MANY_RECIPIENTS = Reply(550, "5.5.3", "Too many recipients; please send to fewer at once", "recipients")
 TOO_LARGE = Reply(552, "5.3.4", "This message is larger than we take", "too-large")
-NO_8BITMIME = Reply(555, "5.5.4", "The next server cannot take 8-bit text; please convert the message", "body")
-NO_SMTPUTF8 = Reply(555, "5.6.7", "The next server cannot take addresses beyond ASCII", "smtputf8")
 BARE_NEWLINE = Reply(
     554, "5.6.0", "A line in this message ends without CR LF; that is refused as unsafe", "bare-newline"
 )
