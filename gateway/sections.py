@@ -165,7 +165,7 @@ class Store:
     """The database."""
 
     url: str = setting(
-        '"sqlite:////absolute/file.db" or "postgresql+psycopg://host/database".',
+        '"sqlite:////absolute/file.db"; "postgresql+psycopg://host/database" comes with a later release.',
         kinds.store_url,
         "sqlite:////var/lib/sealgate/db/sealgate.db",
         secret=True,
@@ -177,7 +177,7 @@ class Vault:
     """Where sealed objects lie."""
 
     url: str = setting(
-        '"file:///absolute/folder" or "s3://bucket/prefix?endpoint=…".',
+        '"file:///absolute/folder"; "s3://bucket/prefix?endpoint=…" comes with a later release.',
         kinds.vault_url,
         "file:///var/lib/sealgate/vault",
     )
@@ -189,7 +189,9 @@ class Keys:
 
     directory: Path = setting("The keyholder's own folder.", kinds.path, Path("/var/lib/sealgate/keys"))
     provider: str = setting(
-        "What guards the root key.", kinds.choice("file", "systemd-creds", "pkcs11", "aws-kms", "vault-transit"), "file"
+        'What guards the root key; others than "file" come with a later release.',
+        kinds.choice("file", "systemd-creds", "pkcs11", "aws-kms", "vault-transit"),
+        "file",
     )
     kek_file: Path = setting(
         'The root key of provider "file", mode 0400, outside all data folders and backups.',
@@ -216,7 +218,7 @@ class Scan:
     """Scanners outside this program."""
 
     clamd: str = setting(
-        'ClamAV as "host:port" or "unix:/path"; empty means none.',
+        'ClamAV as "host:port" or "unix:/path"; comes with a later release, until then empty.',
         kinds.clamd,
         "",
         example="unix:/run/clamav/clamd.ctl",
