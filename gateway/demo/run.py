@@ -122,13 +122,20 @@ def told(clinic: Clinic, outside: Outside, notes: list[str], data: Path | None) 
         "",
         "Five messages went out: a lab report, an image, a result in a ZIP, a photographed form, a newsletter.",
         "A mail scanner followed the first link. Nothing was opened by that: see the log.",
-        f"  sealgate audit search --config {clinic.config}",
+        f"  {_command()} audit search --config {clinic.config}",
         "",
         "Send your own:",
         f"  swaks -s localhost:{clinic.smtp_port} -f {clinic.amy.address} -t you@example.org --attach @any.pdf",
         "",
         f"Everything lies in {clinic.data} ({'kept' if data else 'removed at the end'}).",
     ]
+
+
+def _command() -> str:
+    """How this command is typed here: by its name where the shell finds it, else by its path."""
+    if shutil.which("sealgate"):
+        return "sealgate"
+    return os.path.relpath(Path(sys.executable).parent / "sealgate")
 
 
 def _seed(clinic: Clinic) -> None:

@@ -19,7 +19,7 @@ DIGITS = re.compile(r"\b(\d{6})\b")
 
 
 def code_asked(story: Story) -> str:
-    """Wrong digits bring nothing; the right ones a text. Another code is asked for now, to be typed too late."""
+    """Wrong digits bring nothing; the right ones a text. A second code is asked for here, to be typed too late."""
     lab = story.sealed["lab"]
     phone = PHONES[mails.MARGUERITE]
     landing = page(story.reader.get(lab.link), 200, "m***@patient.test", what="the link")
