@@ -142,8 +142,8 @@ def _keyholder_ready(settings: Settings, who: Identities, setup: install.Setup |
         answer = operator.put_settings(tenant, install.settings_body(settings))
         if answer["waiting"]:
             print(
-                "sealgate: settings of the tenant changed, and it has an officer: the signed ones stay in force "
-                "until the change is approved",
+                "sealgate: settings of the tenant changed, and it has an officer: the signed ones stay in force. "
+                "Approving a change comes with a later release; until then set them back to what they were",
                 file=sys.stderr,
             )
         return str(tenant)
