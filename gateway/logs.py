@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import traceback
 from datetime import UTC, datetime
@@ -135,3 +136,4 @@ def set_up(level: str = "INFO") -> None:
     ):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").disabled = True
+    Log("gateway.logs").debug("log:verbose", pid=os.getpid())

@@ -7,6 +7,7 @@ ends it in order, and what was promised is on disk.
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import threading
 from collections.abc import Sequence
@@ -73,4 +74,5 @@ def smtp_config(settings: Settings) -> SmtpConfig:
             command_seconds=float(smtp.command_timeout_seconds),
             message_seconds=float(smtp.message_timeout_seconds),
         ),
+        log_level=logging.getLevelName(logging.getLogger().level),  # as `serve --log-level` has set it
     )
