@@ -1,25 +1,13 @@
-"""The lines we put on top of what we relay, and how loops are seen. RFC 5321 4.4, 6.3."""
+"""The lines we put on top of what we relay; `gateway.smtp.data` counts them to cut loops. RFC 5321 4.4, 6.3."""
 
 from __future__ import annotations
 
 import re
 
-from gateway.mail.model import Message
-
 TRACE = "Sealgate-Trace"
 CHECKPOINT = "Sealgate-Checkpoint"
 
 _WORD = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}\Z")
-
-
-def loop_count(message: Message) -> int:
-    """How many hosts the message has passed: its Received fields."""
-    return len(message.all("received"))
-
-
-def own_hops(message: Message) -> tuple[str, ...]:
-    """The nodes of ours that the message has passed, the latest first."""
-    return tuple(value.split(";")[0].strip() for value in message.all(TRACE))
 
 
 def trace(node: str, queue: str, newline: bytes = b"\r\n") -> bytes:

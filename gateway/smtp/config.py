@@ -26,6 +26,9 @@ class Limits:
     handshake_seconds: float = 30.0
     drain_seconds: float = 20.0
     received_fields: int = 100
+    own_passes: int = (
+        10  # trace fields of ours in a message: several gateways may stand in its way, no more than so many
+    )
     free_disk_bytes: int = 64 << 20
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 
+from gateway.mail.trace import TRACE
+
 _END = b"\r\n.\r\n"
 _STUFFED = b"\r\n."
 _NOT_NEWLINES = bytes(byte for byte in range(256) if byte not in b"\r\n")
 _ANY_NEWLINE = re.compile(rb"\r\n|\r|\n")
-_RECEIVED = (b"\nreceived:", b"\nreceived ", b"\nreceived\t")
+_AFTER_A_NAME = (b":", b" ", b"\t")
 MAX_HEADER_BYTES = 1 << 20
 
 
@@ -98,14 +100,17 @@ class Newlines:
 
 
 class HopCount:
-    """Counts Received fields in the header as it passes by; looks at no more than its first mebibyte."""
+    """Counts Received fields, and our own trace fields, in the header as it passes by; looks at no more than its first
+    mebibyte.
+    """
 
-    __slots__ = ("_header", "_over", "count")
+    __slots__ = ("_header", "_over", "count", "own")
 
     def __init__(self) -> None:
         self._header = bytearray()
         self._over = False
         self.count = 0
+        self.own = 0
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the message."""
@@ -126,5 +131,10 @@ class HopCount:
     def _end(self, stop: int) -> None:
         self._over = True
         header = b"\n" + bytes(self._header[:stop]).lower()
-        self.count = sum(header.count(name) for name in _RECEIVED)
+        self.count = _fields(header, b"received")
+        self.own = _fields(header, TRACE.lower().encode())
         self._header = bytearray()
+
+
+def _fields(header: bytes, name: bytes) -> int:
+    return sum(header.count(b"\n" + name + after) for after in _AFTER_A_NAME)

@@ -220,6 +220,7 @@ class Dialogue(Session):
             max_bytes=transaction.max_bytes,
             normalize_newlines=config.normalize_newlines,
             received_fields=config.limits.received_fields,
+            own_passes=config.limits.own_passes,
         )
         return True
 

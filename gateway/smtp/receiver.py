@@ -29,7 +29,14 @@ class Receiver:
     """
 
     def __init__(
-        self, item: Item, pool: Executor, *, max_bytes: int, normalize_newlines: bool, received_fields: int
+        self,
+        item: Item,
+        pool: Executor,
+        *,
+        max_bytes: int,
+        normalize_newlines: bool,
+        received_fields: int,
+        own_passes: int,
     ) -> None:
         self._item = item
         self._pool = pool
@@ -38,6 +45,7 @@ class Receiver:
         self._normalize = normalize_newlines
         self._hops = HopCount()
         self._received_fields = received_fields
+        self._own_passes = own_passes
         self.bytes = 0
         self.verdict: Reply | None = None
 
@@ -108,7 +116,7 @@ class Receiver:
     async def _judge(self) -> None:
         if self._newlines.bare and not self._normalize:
             await self.refuse(replies.BARE_NEWLINE)
-        elif self._hops.count > self._received_fields:
+        elif self._hops.count > self._received_fields or self._hops.own >= self._own_passes:
             await self.refuse(replies.LOOP)
 
     async def _run(self, deed: Callable[[], T]) -> T:

@@ -19,7 +19,7 @@ from gateway.mail import compose
 from gateway.mail.dsn import DsnFacts, FailedRecipient, dsn, reason_key
 from gateway.mail.notices import NoticeFacts, attachment_block, human_size, page, secure_words
 from gateway.mail.sender_notice import KINDS, Found, SenderFacts, place, sender_notice
-from gateway.mail.trace import loop_count, own_hops, received, trace
+from gateway.mail.trace import TRACE, received, trace
 from gateway.words import language
 
 from .test_scan import read
@@ -292,11 +292,11 @@ def test_a_subject_reads_the_same_after_encoding(text: str) -> None:
     assert len(read(raw + b"\r\n").headers) == 1
 
 
-def test_trace_lines_are_counted_and_carry_nothing_foreign() -> None:
+def test_trace_lines_are_fields_and_carry_nothing_foreign() -> None:
     top = received("evil\r\nX: y", "2001:db8::1", "gw.example", "ESMTPSA", "q1", NOW) + trace("node-1", "q1")
     message = read(top + b"Received: by x\r\n" + b"\r\n")
-    assert loop_count(message) == 2
-    assert own_hops(message) == ("node-1",)
+    assert len(message.all("received")) == 2
+    assert [str(value) for value in message.all(TRACE)] == ["node-1; q1"]
     assert b"[IPv6:2001:db8::1]" in top
     assert b"\r\nX: y" not in top
     assert not message.malformed
