@@ -1,8 +1,8 @@
 """Held mail: listed, released by an officer's recorded act, dropped, or returned to its sender when its time is over.
 
-Promises: what is held opens only with the R that the keyholder gives for an act it recorded itself, and goes out as that
-act says; a release makes a new message with new keys and goes through the same steps as any mail; R is destroyed once
-the copies are durable; nobody reads the mail by releasing it. DESIGN §4 (`review`), §3 (held mail).
+Promises: what is held opens only with the R that the keyholder gives for an act it recorded itself, and goes out as
+that act says; a release makes a new message with new keys and goes through the same steps as any mail; R is destroyed
+once the copies are durable; nobody reads the mail by releasing it. DESIGN §4 (`review`), §3 (held mail).
 """
 
 from __future__ import annotations
