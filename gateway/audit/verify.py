@@ -26,6 +26,7 @@ from keys.notes import Checkpoint, Verifier, open_note, parse_checkpoint, parse_
 KEYHOLDER_DIR, SYSTEM_DIR, OUTSIDE = "keyholder", "system", "outside.json"
 _BESIDE = frozenset({KEYHOLDER_DIR, SYSTEM_DIR, OUTSIDE})
 _OPENINGS = {Action.OBJECT_OPENED: "share:released", Action.META_OPENED: "meta:released"}
+_UNREADABLE = "cannot be read"
 _DISCLOSING = frozenset({"share:released", "meta:released", "held:released"})
 
 
@@ -231,7 +232,11 @@ def _check_heads(log: CheckedLog, system: CheckedLog, problems: list[Problem]) -
         if fields is None or (fields["action"], fields["object"]) != (Action.LOG_CHECKPOINT, tenant):
             continue
         size, _, head = fields["reason"].partition(" ")
-        wrong = _not_a_prefix(log, int(size), base64.b64decode(head)) if size.isdecimal() else "unreadable"
+        try:
+            root = base64.b64decode(head, validate=True)
+            wrong = _not_a_prefix(log, int(size), root) if size.isdecimal() else _UNREADABLE
+        except ValueError:
+            wrong = _UNREADABLE
         if wrong:
             problems.append(Problem(system.name, index, f"records a head that {wrong}"))
 

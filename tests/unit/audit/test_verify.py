@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.audit import sequencer as sequencer_module
-from gateway.audit.event import Action, Actor, Event
+from gateway.audit.event import SYSTEM, Action, Actor, Event
 from gateway.audit.export import export, write_log
 from gateway.audit.outside import notice_header
 from gateway.audit.verify import Report, read_key, verify
@@ -71,6 +71,15 @@ def test_logs_of_every_shape_hold(house: House, tmp_path: Path, count: int) -> N
     assert texts(verify(directory, key(house))) == []
     tile = Tile(None, 0, min(count, 256))
     assert len(parse_bundle(tile, (directory / tile.path).read_bytes())) == tile.width
+
+
+@pytest.mark.parametrize("head", ["1 a", "1 !!!!", "1", "1 AAAA", "-1 AAAA", "x AAAA", ""])
+def test_a_head_in_the_system_log_that_is_none_is_a_problem_of_its_entry(
+    house: House, tmp_path: Path, head: str
+) -> None:
+    house.happen(Action.LOG_CHECKPOINT, tenant=SYSTEM, object=TENANT, reason=head)
+    (found,) = texts(verify(put_out(house, tmp_path / "export"), key(house)))
+    assert found.startswith("system: entry 1: records a head that ")
 
 
 def test_it_is_a_tlog_tiles_directory(house: House, whole: Path) -> None:
