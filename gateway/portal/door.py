@@ -27,10 +27,13 @@ from gateway.portal.call import Call
 from gateway.portal.guards import Guard, Page, Permission
 from gateway.portal.headers import REQUEST, ROUTE
 from gateway.share.opening import shows_secret
+from gateway.share.portal import Session
 
 log = Log("sealgate.portal")
 FORM_BYTES = 16_384
 FORM_FIELDS = 20
+LINK_PER_MINUTE = 120
+"""Requests a minute with one link, and as many more with a session: enough for people, too few to fill the log."""
 ENDED = {"revoked": "recalled", "frozen": "frozen"}
 
 
@@ -118,6 +121,8 @@ def _link(call: Call, guard: Guard, route: str) -> Response | None:
         return call.problem("stranger", 404)
     call.link = found
     call.handle = call.jar.get(cookies.SESSION + cookies.short(found.grant))
+    if not _link_within(call):
+        return slow(call)
     if found.state != "live":
         call.deps.visits.refused(call.origin, found.grant, found.state)
         return ended(call, found.state)
@@ -128,7 +133,7 @@ def _reader(call: Call, guard: Guard, route: str) -> Response | None:
     refusal = _link(call, guard, route)
     if refusal is not None:
         return refusal
-    session = call.deps.visits.session(call.door, call.handle) if call.handle else None
+    session = _session(call)
     if session is None or session["proof"] < guard.strength:
         call.deps.visits.refused(call.origin, call.door.grant, "no-session")
         again = {"href": call.base, "words": words.say("portal.problem.session.again")}
@@ -175,6 +180,22 @@ def ended(call: Call, state: str) -> Response:
 
 def _within(call: Call, guard: Guard, route: str) -> bool:
     return call.deps.limits.take(route, call.origin.network, guard.rate.per_minute)
+
+
+def _link_within(call: Call) -> bool:
+    """Nearly every request with a valid link leaves an event, so whoever holds one could grow the log at will.
+
+    Readers have a count of their own: a link that was passed on and is asked for all the time keeps nobody from
+    reading on.
+    """
+    take, grant = call.deps.limits.take, call.door.grant
+    if take("link", grant, LINK_PER_MINUTE):
+        return True
+    return _session(call) is not None and take("link, proved", grant, LINK_PER_MINUTE)
+
+
+def _session(call: Call) -> Session | None:
+    return call.deps.visits.session(call.door, call.handle) if call.handle else None
 
 
 def slow(call: Call) -> Response:

@@ -1,4 +1,4 @@
-"""How often a network that shows no proof may ask: slowed, never shut out for more than a minute (DESIGN §4b.5).
+"""How often a network without proof, a link or a user may ask: slowed, never shut out for over a minute (DESIGN §4b.5).
 
 Promises: no person's counters are touched here; memory is bounded; a flood from one network costs others nothing.
 """
@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-MOST_NETWORKS = 20_000
+MOST_BUCKETS = 20_000
 WINDOW_SECONDS = 60.0
 
 
@@ -27,21 +27,21 @@ def network_of(address: str) -> str:
 
 
 class Limits:
-    """Token buckets by route and network: `per_minute` at once, refilled over a minute."""
+    """Token buckets by route and who asks (network, grant, user): `per_minute` at once, refilled over a minute."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._lock = threading.Lock()
         self._buckets: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()
 
-    def take(self, route: str, network: str, per_minute: int) -> bool:
+    def take(self, route: str, who: str, per_minute: int) -> bool:
         """True when this request is within the limit."""
         now = self._now()
         with self._lock:
-            left, at = self._buckets.pop((route, network), (float(per_minute), now))
+            left, at = self._buckets.pop((route, who), (float(per_minute), now))
             left = min(float(per_minute), left + (now - at) * per_minute / WINDOW_SECONDS)
             allowed = left >= 1.0
-            self._buckets[(route, network)] = (left - 1.0 if allowed else left, now)
-            while len(self._buckets) > MOST_NETWORKS:
+            self._buckets[(route, who)] = (left - 1.0 if allowed else left, now)
+            while len(self._buckets) > MOST_BUCKETS:
                 self._buckets.popitem(last=False)
         return allowed

@@ -59,23 +59,44 @@ def test_every_answer_carries_the_security_headers(world: World) -> None:
     assert file["content-disposition"].startswith("attachment;")
 
 
+FOREIGN = (
+    {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {"sec-fetch-site": "none"},
+    {"origin": "https://evil.example"}, {"origin": "https://evil.example", "sec-fetch-site": "same-origin"},
+)  # fmt: skip
+
+
 def test_forms_of_others_are_refused_whatever_they_carry(world: World) -> None:
+    """Also where the path shows the whole link: what a browser says of the form's origin is believed first."""
     who = address()
     mail = world.send(who)
     browser = world.browser()
     page = browser.get(f"/m/{mail.token(who)}").text
     target = f"/m/{mail.token(who)}/code"
-    for headers in (
-        {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {"origin": "https://evil.example"},
-        {"sec-fetch-site": "none"},
-    ):  # fmt: skip
+    for headers in FOREIGN:
         assert browser.post(target, page, headers, last4=PHONE[-4:]).status_code == 403, headers
-    assert browser.post(target, "", None, last4=PHONE[-4:]).status_code == 403
-    assert browser.post(target, 'name="csrf" value="AAAA"', None, last4=PHONE[-4:]).status_code == 403
-    other = world.browser()
-    other.get(f"/m/{mail.token(who)}")
-    assert other.post(target, page, None, last4=PHONE[-4:]).status_code == 403
-    assert world.browser().post(target, page, None, last4=PHONE[-4:]).status_code == 403
+    assert world.keyholder.worker.take_texts(10) == []
+    assert len([one for one in world.events("link:refused", mail.grant(who)) if one["reason"] == "form"]) == len(
+        FOREIGN
+    )
+    assert world.browser().post(target, "", {}, last4=PHONE[-4:]).status_code == 303, "who holds the link may ask"
+    assert len(world.keyholder.worker.take_texts(10)) == 1
+
+
+def test_forms_without_the_whole_link_need_a_token_of_this_browser(world: World) -> None:
+    who = address()
+    mail = world.send(who)
+    browser, other = world.browser(), world.browser()
+    for one in (browser, other):  # the first form moves the link secret to a cookie
+        page = one.get(f"/m/{mail.token(who)}").text
+        assert one.post(f"/m/{mail.token(who)}/code", page, last4=PHONE[-4:]).status_code == 303
+    world.keyholder.worker.take_texts(10)
+    target = f"{plain(mail, who)}/code"
+    page, foreign = browser.get(target).text, other.get(target).text
+    for headers in FOREIGN:
+        assert browser.post(target, page, headers, last4=PHONE[-4:]).status_code == 403, headers
+    for wrong in ("", 'name="csrf" value="AAAA"', foreign):
+        assert browser.post(target, wrong, None, last4=PHONE[-4:]).status_code == 403
+        assert browser.post(target, wrong, {}, last4=PHONE[-4:]).status_code == 403
     assert world.keyholder.worker.take_texts(10) == []
     assert browser.post(target, page, {}, last4=PHONE[-4:]).status_code == 303
     assert len(world.keyholder.worker.take_texts(10)) == 1
@@ -153,6 +174,58 @@ def test_a_flood_without_a_secret_is_slowed_and_a_valid_link_still_opens(world: 
         assert 429 in codes[60:]
         assert browser.get("/m/" + "0" * 34).headers["retry-after"] == "60"
         assert browser.get(f"/m/{mail.token(who)}").status_code == 200
+    finally:
+        server.stop()
+
+
+def test_a_link_asked_for_all_the_time_does_not_grow_the_log_and_its_reader_reads_on(world: World) -> None:
+    who, also = address(), address()
+    mail = world.send(who, also)
+    server = serve(replace(world.deps, limits=Limits(lambda: 0.0)))
+    try:
+        base = f"http://localhost:{server.ports[0]}"
+        reader = world.sign_in(mail, who, replace(world.browser(), base=base))
+        visitor = replace(world.browser(), base=base)
+        answers = [visitor.get(f"/m/{mail.token(who)}") for _ in range(130)]
+        codes = [answer.status_code for answer in answers]
+        assert codes == sorted(codes)
+        assert set(codes) == {200, 429}
+        assert answers[-1].headers["retry-after"] == "60"
+        grant = mail.grant(who)
+        assert len(world.events("link:visited", grant)) <= 120
+        before = len(world.events())
+        for path in ("", "/code", "/files/obj_none"):
+            assert visitor.get(f"/m/{mail.token(who)}{path}").status_code == 429, path
+        assert visitor.post(f"/m/{mail.token(who)}/code", "", {}, last4="0000").status_code == 429
+        assert len(world.events()) == before
+        assert reader.get(plain(mail, who)).status_code == 200
+        assert visitor.get(f"/m/{mail.token(also)}").status_code == 200
+    finally:
+        server.stop()
+
+
+class Seen(Limits):
+    """Notes who was counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.who: list[str] = []
+
+    def take(self, route: str, who: str, per_minute: int) -> bool:
+        self.who.append(who)
+        return super().take(route, who, per_minute)
+
+
+def test_a_forwarded_field_of_the_visitors_own_says_nothing(world: World) -> None:
+    """A proxy may add a second field below the visitor's: together they are one list (RFC 9110 5.3)."""
+    seen = Seen()
+    server = serve(replace(world.deps, limits=seen, trusted_proxies=(network("127.0.0.0/8"),)))
+    try:
+        browser = replace(world.browser(), base=f"http://localhost:{server.ports[0]}")
+        fields = [("x-forwarded-for", "198.51.100.1"), ("x-forwarded-for", "203.0.113.7")]
+        browser.client.get("/m/" + "0" * 34, headers=fields)
+        browser.client.get("/m/" + "0" * 34, headers=[("x-forwarded-for", "198.51.100.1, 203.0.113.7")])
+        assert seen.who == ["203.0.113.0/24"] * 2
     finally:
         server.stop()
 
