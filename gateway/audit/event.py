@@ -81,6 +81,7 @@ class Action(StrEnum):
     USER_APP_PASSWORD = "user:app-password"  # noqa: S105 - an event's name
     PERSON_ADDED = "person:added"
     PERSON_CHANGED = "person:changed"
+    PERSON_FOUND = "person:found"
     SETTINGS_ACCEPTED = "settings:accepted"
     SETTINGS_PROPOSED = "settings:proposed"
     SETTINGS_REFUSED = "settings:refused"

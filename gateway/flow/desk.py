@@ -130,8 +130,11 @@ class StaffDesk:
 
     # help this person
 
-    def by_reference(self, origin: Origin, reference: str) -> list[Recipient]:
-        """The people of the live messages with that six-digit number; it is no secret."""
+    def by_reference(self, origin: Origin, session: Session, reference: str) -> list[Recipient]:
+        """The people of the live messages with that six-digit number, each an event of the search before it is shown.
+
+        The number is no secret, and it is short: who tries many of them reads other people's addresses.
+        """
         digits = "".join(filter(str.isdigit, reference))
         if len(digits) != 6:
             return []
@@ -139,12 +142,21 @@ class StaffDesk:
         statement = select(schema.messages).where(columns.tenant == origin.tenant, columns.reference == digits)
         with self._store.reading() as conn:
             found = [self._mail.read(conn, row) for row in self._rows.find(conn, statement)]
-        return [
+        people = [
             person
             for message in found
             for person in message.people
             if person.grant and (person.live or person.state.kind == "frozen")
         ]
+        if people:
+            happened = [
+                Happened(
+                    Action.PERSON_FOUND, person.grant, user_of(session), reason="reference", proof=session["proof"]
+                )
+                for person in people
+            ]
+            self._trail.record(origin, *happened)
+        return people
 
     def person(self, origin: Origin, grant: str) -> Recipient:
         """One person by grant, for any signed-in staff member. Raises NotFound."""

@@ -156,6 +156,9 @@ def _staff(call: Call, guard: Guard, route: str) -> Response | None:
     if session["role"] not in guard.roles:
         call.deps.visits.refused(call.origin, session["user"] or "", "role")
         return call.staff_problem(words.say("staff.problem.denied"), 403)
+    per_user = guard.rate.per_user
+    if per_user and not call.deps.limits.take(route, f"user:{session['user']}", per_user):
+        return slow(call)
     return None
 
 

@@ -38,9 +38,13 @@ class Unlogged:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Requests a minute from one network that shows no proof; above it the answer is 429 for at most 60 s."""
+    """Requests a minute from one network that shows no proof; above it the answer is 429 for at most 60 s.
+
+    `per_user` are those of one signed-in workforce member; 0 where what they may see is not for the guessing.
+    """
 
     per_minute: int
+    per_user: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,5 +99,7 @@ def check(routes: Iterable[Any]) -> None:
             raise Misconfigured(f"route {where} shows content below proof level 2")
         if guard.permission in (Permission.ANYONE, Permission.LINK) and guard.strength != 0:
             raise Misconfigured(f"route {where} asks for a session strength without a session")
+        if guard.rate.per_user and guard.permission is not Permission.STAFF:
+            raise Misconfigured(f"route {where}: a limit for each user is for staff routes")
         if (guard.permission is Permission.STAFF) != bool(guard.roles):
             raise Misconfigured(f"route {where}: roles belong to staff routes, and each has some")

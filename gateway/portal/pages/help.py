@@ -14,8 +14,9 @@ from gateway.portal.guards import Guard, Permission, Rate, Unlogged, page
 from gateway.portal.pages.staff import HELPERS, staff_page
 
 FORM = Guard(Permission.STAFF, 2, Unlogged("an empty form"), Rate(60), HELPERS)
-FIND = Guard(
-    Permission.STAFF, 2, Unlogged("a reference is no secret; what is done with it is logged"), Rate(60), HELPERS
+FIND = Guard(Permission.STAFF, 2, Action.PERSON_FOUND, Rate(60, per_user=10), HELPERS)
+PERSON = Guard(
+    Permission.STAFF, 2, Unlogged("nobody guesses this id: the search that gave it is logged"), Rate(60), HELPERS
 )
 CODE = Guard(Permission.STAFF, 2, Action.CODE_SHOWN, Rate(30), HELPERS)
 
@@ -29,7 +30,7 @@ def form(call: Call) -> Response:
 @page("/staff/help", "POST", guard=FIND)
 def find(call: Call) -> Response:
     """The people of the live messages with that number."""
-    people = call.deps.desk.by_reference(call.origin, call.form.get("reference", ""))
+    people = call.deps.desk.by_reference(call.origin, call.session, call.form.get("reference", ""))
     if not people:
         return staff_page(call, "staff/help.html", people=[], error=words.say("staff.help.none"), status=404)
     if len(people) == 1:
@@ -37,7 +38,7 @@ def find(call: Call) -> Response:
     return staff_page(call, "staff/help.html", people=people)
 
 
-@page("/staff/help/{grant}", "GET", guard=FIND)
+@page("/staff/help/{grant}", "GET", guard=PERSON)
 def person(call: Call) -> Response:
     """How are you sure it is them?"""
     return _ask(call)

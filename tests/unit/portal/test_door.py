@@ -130,6 +130,7 @@ def test_a_route_without_a_whole_guard_stops_start_up() -> None:
         (replace(GUARD, rate=Rate(0)), "no rate limit"),
         (replace(GUARD, permission=Permission.READER), "below proof level 2"),
         (replace(GUARD, strength=2), "without a session"),
+        (replace(GUARD, rate=Rate(1, per_user=1)), "for staff routes"),
         (replace(GUARD, permission=Permission.STAFF, strength=2, event=Action.LINK_VISITED), "roles"),
     ):
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import secrets
+from dataclasses import replace
 
 from gateway.flow.trail import Origin
 from gateway.flow.visit import Denial
+from gateway.portal.limits import Limits
 from gateway.sensitive import Sensitive
 from tests.support.keyholder import PASSWORD, TENANT
-from tests.unit.portal.world import CLINIC_PHONE, Browser, Mail, World, plain
+from tests.unit.portal.world import CLINIC_PHONE, Browser, Mail, World, plain, serve
 
 
 def address() -> str:
@@ -150,6 +152,39 @@ def test_staff_code_lets_the_person_in_once_and_a_second_redeemer_freezes(world:
     assert world.browser().get(f"/m/{mail.token(who)}").status_code == 200
 
 
+def test_a_search_by_reference_leaves_an_event_for_each_person_it_shows(world: World) -> None:
+    helper, one, two = member(world), address(), address()
+    mail, other = world.send(one, two), world.send(address())
+    staff = world.staff_browser(helper)
+    page = staff.get("/staff/help").text
+    shown = staff.post("/staff/help", page, reference=mail.reference)
+    assert one in shown.text
+    assert two in shown.text
+    for who in (one, two):
+        (found,) = world.events("person:found", mail.grant(who))
+        assert found["actor"] == {"kind": "user", "id": world.staff[helper].user}
+    before = len(world.events("person:found"))
+    assert staff.post("/staff/help", page, reference="1").status_code == 404
+    assert len(world.events("person:found")) == before
+    assert world.events("person:found", next(iter(other.links.values())).id) == []
+
+
+def test_nobody_tries_reference_after_reference(world: World) -> None:
+    server = serve(replace(world.deps, limits=Limits(lambda: 0.0)))
+    try:
+        first, second = member(world), member(world)
+        browsers = []
+        for helper in (first, second):
+            browser = replace(world.browser(), base=f"http://localhost:{server.ports[0]}")
+            browsers.append(world.staff_browser(helper, browser))
+        pages = [browser.get("/staff/help").text for browser in browsers]
+        codes = [browsers[0].post("/staff/help", pages[0], reference="1").status_code for _ in range(12)]
+        assert codes == [404] * 10 + [429] * 2
+        assert browsers[1].post("/staff/help", pages[1], reference="1").status_code == 404
+    finally:
+        server.stop()
+
+
 def test_signed_out_staff_are_out(world: World) -> None:
     who = member(world)
     browser = world.staff_browser(who)
@@ -194,4 +229,5 @@ def test_five_wrong_tries_lock_one_address_and_tell_nothing_of_others(world: Wor
 
     assert tried(unknown, "a", 6) == ["wrong"] * 5 + ["too-many"]
     assert tried(fresh, "b") == tried(known, "b") == ["wrong"]
-    assert tried(unknown.upper(), "c") == ["too-many"]
+    assert tried(unknown.upper(), "a") == ["too-many"]
+    assert tried(unknown, "c") == ["wrong"], "who fails elsewhere locks nobody out here"

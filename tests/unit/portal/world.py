@@ -208,9 +208,9 @@ class World:
         assert answer.headers["location"] == plain(mail, address)
         return browser
 
-    def staff_browser(self, address: str = "amy@clinic.test") -> Browser:
+    def staff_browser(self, address: str = "amy@clinic.test", browser: Browser | None = None) -> Browser:
         """A browser signed in as that workforce member."""
-        browser = self.browser()
+        browser = browser or self.browser()
         page = browser.get("/staff/sign-in").text
         answer = browser.post(
             "/staff/sign-in", page, address=address, password=PASSWORD, code=self.staff[address].code()
