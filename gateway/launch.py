@@ -32,6 +32,8 @@ log = Log("gateway.launch")
 def launch(settings: Settings, config: Path | None, *, single_user: bool, log_level: str) -> int:
     """Runs until SIGTERM. Raises Misconfigured before anything is started or changed when that is impossible."""
     who = identities(single_user)
+    if os.environ.get("SEALGATE_TEST_LIMITS", "{}") != "{}":
+        print("sealgate: SEALGATE_TEST_LIMITS is set: the keyholder's limits are those of a test", file=sys.stderr)
     if not who.enforced:
         print("sealgate: one user for all roles: the boundary between them is not enforced", file=sys.stderr)
     config = config.absolute() if config else None
