@@ -8,13 +8,14 @@ log, so that nothing of ours has to have survived.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import select
 
-from gateway.audit.event import GATEWAY, Action, Event, parse, receipt_text
+from gateway.audit.event import GATEWAY, Action, Event, parse, parse_receipt, receipt_text
 from gateway.audit.log import AuditLog
 from gateway.clock import Clock
 from gateway.share import answering
@@ -25,39 +26,41 @@ from keys.client import WorkerClient
 from keys.merkle import leaf_hash
 
 RELEASED = "share:released"
+PAGE = 5_000
+_MARK = 8
 
 
 def confirm_openings(store: Store, audit: AuditLog, keyholder: WorkerClient, tenants: list[str]) -> int:
-    """Write an `opening:unconfirmed` for each release without an entry of ours; how many."""
+    """Write an `opening:unconfirmed` for each release without an entry of ours; how many.
+
+    Memory: eight bytes for each entry of the release log, and one page of either log.
+    """
     count = 0
     for tenant in tenants:
-        quoted = _quoted(store, tenant)
-        missing: list[Event] = []
-        for index, origin, raw, entry in _released(keyholder, tenant):
-            if entry.get("action") != RELEASED or str(entry.get("outcome", "ok")) != "ok":
-                continue
-            receipt = receipt_text(
-                {"log": origin, "index": index, "leaf_hash": base64.b64encode(leaf_hash(raw)).decode()}
-            )
-            if receipt not in quoted:
-                missing.append(
-                    Event(
-                        Action.OPENING_UNCONFIRMED,
-                        tenant,
-                        str(entry["object"]),
-                        GATEWAY,
-                        outcome="partial",
-                        receipt=receipt,
-                    )
+        quoted = _quoted(store, keyholder, tenant)
+        for page in _released(keyholder, tenant):
+            missing = [
+                Event(
+                    Action.OPENING_UNCONFIRMED,
+                    tenant,
+                    str(entry["object"]),
+                    GATEWAY,
+                    outcome="partial",
+                    receipt=receipt_text({"log": origin, "index": index, "leaf_hash": base64.b64encode(leaf).decode()}),
                 )
+                for index, origin, leaf, entry in page
+                if entry.get("action") == RELEASED
+                and str(entry.get("outcome", "ok")) == "ok"
+                and quoted[_MARK * index : _MARK * (index + 1)] != _mark(origin, leaf)
+            ]
 
-        def work(tx: Tx, events: list[Event] = missing) -> None:
-            for event in events:
-                audit.append(tx, event)
+            def work(tx: Tx, events: list[Event] = missing) -> None:
+                for event in events:
+                    audit.append(tx, event)
 
-        if missing:
-            store.run(work)
-            count += len(missing)
+            if missing:
+                store.run(work)
+                count += len(missing)
     return count
 
 
@@ -91,25 +94,46 @@ def finish_narrowings(
     return count
 
 
-def _quoted(store: Store, tenant: str) -> set[str]:
-    """The receipts that the openings in the tenant's log quote."""
+def _quoted(store: Store, keyholder: WorkerClient, tenant: str) -> bytes:
+    """For each entry of the release log the mark of the receipt that an opening of ours quotes of it, else zeros.
+
+    An opening that quotes another entry than the one in that place leaves a mark that does not fit, as if there were
+    none; so does everything of another log.
+    """
+    with answering():
+        size = int(keyholder.release_log(tenant)["size"])
+    marks = bytearray(_MARK * size)
     table = schema.log_leaves
     openings = (Action.OBJECT_OPENED, Action.OPENING_UNCONFIRMED)
-    with store.reading() as conn:
-        found = conn.execute(select(table.c.entry).where(table.c.log == tenant, table.c.action.in_(openings))).scalars()
-        return {str(parse(bytes(entry))["receipt"]) for entry in found}
+    statement = select(table.c.idx, table.c.entry).where(table.c.log == tenant, table.c.action.in_(openings))
+    last = -1
+    while True:
+        with store.reading() as conn:
+            page = conn.execute(statement.where(table.c.idx > last).order_by(table.c.idx).limit(PAGE)).all()
+        for _, entry in page:
+            receipt = parse_receipt(str(parse(bytes(entry))["receipt"]))
+            if receipt is not None and receipt[1] < size:
+                origin, index, leaf = receipt
+                marks[_MARK * index : _MARK * (index + 1)] = _mark(origin, base64.b64decode(leaf))
+        if len(page) < PAGE:
+            return bytes(marks)
+        last = page[-1].idx
 
 
-def _released(keyholder: WorkerClient, tenant: str) -> Iterator[tuple[int, str, bytes, dict[str, Any]]]:
-    """(index, origin, bytes, fields) of every entry of the tenant's release log."""
+def _mark(origin: str, leaf: bytes) -> bytes:
+    """Eight bytes that stand for a receipt; its place says the index."""
+    return hashlib.sha256(origin.encode() + leaf).digest()[:_MARK]
+
+
+def _released(keyholder: WorkerClient, tenant: str) -> Iterator[list[tuple[int, str, bytes, dict[str, Any]]]]:
+    """Pages of (index, origin, leaf hash, fields) of the tenant's release log."""
     start = 0
     while True:
         with answering():
             page = keyholder.release_log(tenant, start)
         origin = str(page["checkpoint"]).partition("\n")[0]
         entries = [base64.b64decode(entry) for entry in page["entries"]]
-        for offset, raw in enumerate(entries):
-            yield start + offset, origin, raw, json.loads(raw)
+        yield [(start + offset, origin, leaf_hash(raw), json.loads(raw)) for offset, raw in enumerate(entries)]
         start += len(entries)
         if not entries or start >= int(page["size"]):
             return
