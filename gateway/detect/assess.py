@@ -3,7 +3,7 @@
 Promises: every part that was handed in gets a verdict; what is unread is said and never clean; findings are given for
 parts that are PHI and hold no words. A part alone may be PHI, and so may parts that only together name a person and
 their health: then the body is PHI, and every attachment that bears evidence. An exception in one text makes that text
-unread, nothing more.
+unread, nothing more; what would cost more than `work.BUDGET` is unread too.
 Clauses: 45 CFR 160.103 (identifiable health information), 164.514(b)(2).
 """
 
@@ -17,6 +17,7 @@ from gateway.detect.features import features, health_strength, person_strength
 from gateway.detect.identify import Evidence, look
 from gateway.detect.model import Assessment, Finding, Format, PartVerdict, Text, Unread
 from gateway.detect.scorer import Model, model
+from gateway.detect.work import BUDGET, OverBudget, Work
 
 CHUNK_CHARS = 262_144
 MESSAGE_CHARS = 8 * 1024 * 1024
@@ -68,6 +69,7 @@ def assess_texts(texts: Sequence[Text], unread: Sequence[Unread] = (), formats: 
         return parts.setdefault(item.owner, _Part(item.owner, item.place.split(", ")[0]))
 
     left = MESSAGE_CHARS
+    work = Work(BUDGET)
     for text in texts:
         part = part_of(text)
         left -= len(text.text)
@@ -76,15 +78,17 @@ def assess_texts(texts: Sequence[Text], unread: Sequence[Unread] = (), formats: 
             continue
         try:
             for chunk in chunks(text.text):
-                part.evidence.append((text.place, look(chunk, known.words)))
+                part.evidence.append((text.place, look(chunk, known.words, work=work)))
             part.texts.append(text.text)
+        except OverBudget:
+            part.unread.append(Unread(text.part, text.place, "over limits"))
         except Exception:  # a detector that fails has read nothing
             part.unread.append(Unread(text.part, text.place, "the detector failed"))
     for one in unread:
         part_of(one).unread.append(one)
     for known_format in formats:
         part_of(known_format).formats.append(known_format)
-    score, own_text = _judge(known, parts)
+    score, own_text = _judge(known, parts, work)
     verdicts = tuple(_verdict(part) for part in parts.values())
     gone = tuple(one for part in parts.values() for one in part.unread)
     return Assessment(
@@ -113,7 +117,7 @@ def chunks(text: str) -> list[str]:
     return pieces
 
 
-def _judge(known: Model, parts: dict[str, _Part]) -> tuple[float, str]:
+def _judge(known: Model, parts: dict[str, _Part], work: Work) -> tuple[float, str]:
     """Scores and PHI marks of all parts; returns the message's score and where PHI of the body stands."""
     every = [one for part in parts.values() for one in part.seen]
     whole = known.score(features(every)) if every else 0.0
@@ -144,7 +148,7 @@ def _judge(known: Model, parts: dict[str, _Part]) -> tuple[float, str]:
     if not any(part.phi for part in parts.values()):
         for part in parts.values():
             part.phi = bool(part.seen)
-    return score, _own_text(known, body) if body is not None and body.phi else ""
+    return score, _own_text(known, body, work) if body is not None and body.phi else ""
 
 
 def _person(part: _Part) -> float:
@@ -155,7 +159,7 @@ def _health(part: _Part) -> float:
     return health_strength(part.seen)
 
 
-def _own_text(known: Model, body: _Part) -> str:
+def _own_text(known: Model, body: _Part, work: Work) -> str:
     """Whether what the sender wrote now is PHI by itself, or only what was quoted."""
     fresh, quoted = [], False
     for text in body.texts:
@@ -164,7 +168,10 @@ def _own_text(known: Model, body: _Part) -> str:
         fresh.append(text[: mark.start()] if mark else text)
     if not quoted:
         return "new"
-    seen = [look(text, known.words) for text in fresh if text.strip()]
+    try:
+        seen = [look(text, known.words, work=work) for text in fresh if text.strip()]
+    except OverBudget:
+        return "new"
     return "new" if seen and known.score(features(seen)) >= known.threshold else "quoted"
 
 

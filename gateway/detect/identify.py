@@ -15,6 +15,7 @@ from gateway.detect.engine import engine
 from gateway.detect.normalise import fold
 from gateway.detect.patterns import EMAIL, IDENTIFIERS
 from gateway.detect.words import HealthHits, health
+from gateway.detect.work import BUDGET, CHARS, CHARS_IN_FULL, Work
 
 SHORT = 500
 """Characters; a text this short always gets the full look."""
@@ -87,10 +88,10 @@ def _emails(text: str, places: list[int]) -> list[Span]:
 _ID_BEHIND = re.compile(r" ?[(\[](?:[A-Z]{0,3}[- #]{0,2})?(\d{5,12})[)\]]")
 
 
-def _people(text: str) -> list[Span]:
+def _people(text: str, work: Work) -> list[Span]:
     """Names, and the number in brackets right behind one."""
     spans: list[Span] = []
-    for hit in names.find(text):
+    for hit in names.find(text, work):
         spans.append(Span(hit.start, hit.end, "NAME", hit.confidence, hit.role))
         number = _ID_BEHIND.match(text, hit.end)
         if number is not None:
@@ -132,11 +133,17 @@ def merge(spans: list[Span]) -> list[Span]:
     return sorted(kept, key=lambda one: one.start)
 
 
-def look(text: str, weights: dict[str, float], *, full: bool = False) -> Evidence:
-    """Look at one text. `weights` are the trained health-word weights; `full` skips the gate."""
+def look(text: str, weights: dict[str, float], *, full: bool = False, work: Work | None = None) -> Evidence:
+    """Look at one text. `weights` are the trained health-word weights; `full` skips the gate.
+
+    Raises OverBudget when `work`, the message's, does not suffice; without, each text has a budget of its own.
+    """
+    work = work or Work(BUDGET)
+    work.spend(len(text) // CHARS)
     folded = fold(text)
     plain = folded.text
     hits = engine().scan(plain)
+    work.spend(len(hits.anchors) + len(hits.emails))
     words = health(plain, weights)
     known = formats.recognise(plain)
     spans = _confirmed(plain, hits.anchors) + _emails(plain, hits.emails)
@@ -149,12 +156,14 @@ def look(text: str, weights: dict[str, float], *, full: bool = False) -> Evidenc
     if full and (known is None or not known.patient):
         for begin, stop in [(0, len(plain))] if whole else _windows(plain, words):
             part = plain[begin:stop]
+            work.spend(len(part) // CHARS_IN_FULL)
             spans += [
                 Span(begin + start, begin + end, "LOCATION", confidence, "place")
                 for start, end, confidence in locations.find(part)
             ]
             spans += [
-                Span(begin + one.start, begin + one.end, one.kind, one.confidence, one.source) for one in _people(part)
+                Span(begin + one.start, begin + one.end, one.kind, one.confidence, one.source)
+                for one in _people(part, work)
             ]
     spans = merge(spans)
     if folded.origin is not None:

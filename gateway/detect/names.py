@@ -36,6 +36,7 @@ from gateway.detect.name_cues import (
     TITLE,
 )
 from gateway.detect.name_words import is_health, shipped, worth_of, worths
+from gateway.detect.work import NAME, Work
 
 PATIENT, TITLED, FULL, WEAK, CLINICIAN, CORRESPONDENT = (
     "patient",
@@ -115,12 +116,16 @@ def _capitals_are_rare(text: str) -> bool:
     return letters * 100 < len(text)
 
 
-def find(text: str) -> list[NameHit]:
-    """All names of a folded text."""
+def find(text: str, work: Work | None = None) -> list[NameHit]:
+    """All names of a folded text. Raises OverBudget when `work` does not suffice."""
+    if work is not None:
+        work.spend(text.count(","))
     hits: list[NameHit] = list(_of_lower_case(text)) if _capitals_are_rare(text) else []
     covered = bytearray(len(text))
     never = shipped().never
     for start, end, inverted in _spans(text):
+        if work is not None:
+            work.spend(NAME)
         if inverted:
             hit = _judge(text, start, end, inverted, inverted=True)
             if hit is not None:
@@ -276,6 +281,31 @@ def _judge(
     return None
 
 
+_WORD = re.compile(r"\b[A-Za-z][A-Za-z'-]{2,79}")
+_WORD_END = re.compile(r"(?<=[A-Za-z])(?!\w)")
+_INITIAL = re.compile(r" [A-Za-z]\.")
+
+
+def _mentions(text: str, best: dict[str, NameHit]) -> Iterator[tuple[int, int, NameHit]]:
+    """Every word of `best` in the text, the longest where several begin, with an initial behind it.
+
+    Looked up word by word: one expression of all names takes time by names and by text, and a list has thousands.
+    """
+    at = 0
+    while (match := _WORD.search(text, at)) is not None:
+        start = match.start()
+        # One character more, as the end of what is searched counts as the end of a word.
+        ends = [one.end() for one in _WORD_END.finditer(text, start, match.end() + 1) if one.end() <= match.end()]
+        at = max(start + 1, ends[0] if ends else match.end())
+        for end in reversed(ends):
+            source = best.get(text[start:end].lower())
+            if source is not None:
+                initial = _INITIAL.match(text, end)
+                at = initial.end() if initial else end
+                yield start, at, source
+                break
+
+
 def propagate(text: str, hits: list[NameHit]) -> list[NameHit]:
     """The same words elsewhere in the document are the same name: "Noel L." after "Noel Labonte", "Labonte" alone."""
     best: dict[str, NameHit] = {}
@@ -296,12 +326,10 @@ def propagate(text: str, hits: list[NameHit]) -> list[NameHit]:
     kept = [hit for hit in hits if hit.confidence >= 0.6]
     for hit in kept:
         taken[hit.start : hit.end] = b"\1" * (hit.end - hit.start)
-    words = "|".join(re.escape(word) for word in sorted(best, key=len, reverse=True))
-    for match in re.finditer(rf"\b(?:{words})\b(?: [A-Z]\.)?", text, re.I):
-        if (match[0].islower() and not rare) or taken.find(1, match.start(), match.end()) >= 0:
+    for start, end, source in _mentions(text, best):
+        if (text[start:end].islower() and not rare) or taken.find(1, start, end) >= 0:
             continue
-        source = best[match[0].lower().split(" ")[0]]
-        kept.append(NameHit(match.start(), match.end(), source.role, min(0.75, source.confidence)))
-        taken[match.start() : match.end()] = b"\1" * (match.end() - match.start())
+        kept.append(NameHit(start, end, source.role, min(0.75, source.confidence)))
+        taken[start:end] = b"\1" * (end - start)
     kept += [hit for hit in hits if hit.confidence < 0.6 and taken.find(1, hit.start, hit.end) < 0]
     return sorted(kept, key=lambda one: one.start)
