@@ -125,7 +125,7 @@ def name_text(part: PartInput) -> tuple[Text, ...]:
     """The file's name as text, its separators as blanks."""
     if not part.filename:
         return ()
-    words = re.sub(r"[_.+]|(?<=[A-Za-z])-(?=[A-Za-z])", " ", part.filename[:400])
+    words = re.sub(r"[_.+]|(?<=[A-Za-z])-(?=[A-Za-z])", " ", part.filename)
     return (Text(part.part, f"{part.place}, file name", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", words)),)
 
 

@@ -8,6 +8,7 @@ Clauses: ECMA-376 (Office Open XML).
 from __future__ import annotations
 
 import posixpath
+import re
 import zipfile
 from typing import Any
 
@@ -17,16 +18,13 @@ from gateway.detect.model import Extracted, Format, PartInput, Text, Unread
 
 _BREAKS = frozenset("p br tr tab cr row si title sld comment".split())
 _CELLS = frozenset("tc c v t is".split())
-_SKIP = (
-    "theme/",
-    "styles.xml",
-    "fonttable.xml",
-    "websettings.xml",
-    "[content_types].xml",
-    "numbering.xml",
-    "stylesWithEffects.xml",
-    "tablestyles.xml",
+_SKIP = re.compile(
+    r"\[content_types\]\.xml|(?:.*/)?(?:(?:styles|fonttable|websettings|numbering|styleswitheffects|tablestyles)\.xml|"
+    r"theme/(?:theme|themeoverride)\d{0,4}\.xml)",
+    re.I,
 )
+"""Parts that a program writes for itself, by their whole name: another that merely ends alike may say anything."""
+
 _SMALL_PICTURE_BYTES = 4096
 """An embedded picture smaller than this is a bullet or a rule."""
 
@@ -87,7 +85,7 @@ def read(part: PartInput, archive: zipfile.ZipFile, limits: Limits, depth: int) 
     formats: list[Format] = []
     number = 0
     for member in archive.infolist():
-        if member.is_dir() or member.filename.lower().endswith(_SKIP) or "/theme/" in member.filename:
+        if member.is_dir() or _SKIP.fullmatch(member.filename):
             continue
         data = member_bytes(archive, member, limits)
         suffix = posixpath.splitext(member.filename)[1].lower()
