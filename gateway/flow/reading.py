@@ -3,8 +3,9 @@ what nobody can read.
 
 Promises: every leaf of the message is either an input for the detector, named as unread with a reason, or inert (what
 is built like a detached signature); so are the fields in which people write: subject, its copies, comments, keywords,
-descriptions and every name of a part; bytes are decoded only up to `PART_LIMIT_BYTES` and `MESSAGE_LIMIT_BYTES`, beyond
-is "unread". Places are words for people ("attachment 2 (PDF)") and never file names.
+descriptions, every name of a part and every field that no program is known to write; bytes are decoded only up to
+`PART_LIMIT_BYTES` and `MESSAGE_LIMIT_BYTES`, beyond is "unread". Places are words for people ("attachment 2 (PDF)") and
+never file names.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from gateway.detect.model import PartInput, Unread
 from gateway.mail import cipher, fields
 from gateway.mail.decode import decoded
 from gateway.mail.image import DECORATION_BYTES, is_decoration
+from gateway.mail.known import structural
 from gateway.mail.model import Message, Part
 from gateway.mail.rewrite import SUBJECT_COPIES
 from gateway.mail.sender_notice import place
@@ -27,10 +29,15 @@ PART_LIMIT_BYTES = 32 * 1024 * 1024
 MESSAGE_LIMIT_BYTES = 64 * 1024 * 1024
 BODY, SUBJECT = "body", "subject"
 SIGNATURE_LIMIT_BYTES = 65_536
+_MACHINE_VALUES = {
+    # RFC 3464 2.3.3, 2.3.4: anything else there is what somebody wrote.
+    b"action": re.compile(rb"\s*(?:failed|delayed|delivered|relayed|expanded)\s*", re.IGNORECASE),
+    b"status": re.compile(rb"\s*\d\.\d{1,3}\.\d{1,3}\s*"),
+}
 _MACHINE_FIELDS = frozenset(
     b"return-path received dkim-signature arc-seal arc-message-signature arc-authentication-results "
     b"authentication-results from to cc sender reply-to date message-id mime-version content-type "
-    b"content-transfer-encoding references in-reply-to reporting-mta final-recipient original-recipient action status "
+    b"content-transfer-encoding references in-reply-to reporting-mta final-recipient original-recipient "
     b"remote-mta arrival-date last-attempt-date original-envelope-id received-from-mta dsn-gateway".split()
 )
 
@@ -119,6 +126,7 @@ class _Reader:
         self.inputs: list[PartInput] = []
         self.unread: list[Unread] = []
         self._left = MESSAGE_LIMIT_BYTES
+        self._headed: set[tuple[int, ...]] = set()
 
     def give(self, item: PartInput) -> None:
         self.inputs.append(item)
@@ -149,8 +157,10 @@ class _Reader:
     def subjects(self, header: Part, name: str, place: str) -> None:
         """The subject of a message, attached or not, and the fields in which programs and people repeat or explain it.
 
-        RFC 5322 3.6.5 (Subject, Comments, Keywords). A copy that says nothing new is left out.
+        RFC 5322 3.6.5 (Subject, Comments, Keywords). A copy that says nothing new is left out. Fields that are not
+        known are read with the subject, because the copy that hides it leaves them out too.
         """
+        self._headed.add(header.path)
         said: list[str] = []
         for one in sorted(header.headers, key=lambda field: field.name.lower() != "subject"):
             if one.name.lower() in SUBJECT_COPIES:
@@ -159,9 +169,22 @@ class _Reader:
                     said.append(text)
         if said:
             self._text(name, place, "\n".join(said))
+        self._others(header, name, place)
+
+    def _others(self, part: Part, name: str, place: str) -> None:
+        """The fields that are none of a known program's, each with its name, which may be half of what it says."""
+        said: list[str] = []
+        for one in part.headers:
+            if not structural(one.name) and one.name.lower() not in SUBJECT_COPIES and one.value:
+                label = re.sub("^x-", "", one.name, flags=re.IGNORECASE).replace("-", " ")
+                said.append(f"{label}: {fields.decode_words(one.value)}")
+        if said:
+            self._text(name, place, "\n".join(said))
 
     def labels(self, part: Part, name: str, place: str) -> None:
-        """What else its header calls a part: a description, and a name beside the one that programs show."""
+        """What else its header says of a part: a description, a name beside the one that programs show, and more."""
+        if part.path not in self._headed:
+            self._others(part, name, place)
         description = fields.decode_words(part.header("content-description") or "")
         if description and description != part.filename:
             self._text(name, place, description)
@@ -216,18 +239,23 @@ def _spoken(report: bytes) -> bytes:
     """What a person wrote in a machine's report: the fields that MTAs write (RFC 3464, RFC 5321 4.4) say nothing of a
     patient, but dates, addresses and keys in them look like identifiers. A field that is not known is kept.
     """
-    kept: list[bytes] = []
-    keep = True
+    lines: list[list[bytes]] = []
     for line in report.splitlines():
-        folded = line[:1].isspace()
-        if not folded:
-            keep = line.partition(b":")[0].strip().lower() not in _MACHINE_FIELDS
-        if keep and folded and kept:
-            kept[-1] += line
-        elif keep:
-            kept.append(line)
+        if line[:1].isspace() and lines:
+            lines[-1].append(line)
+        else:
+            lines.append([line])
+    kept = [line for line in map(b"".join, lines) if not _machine(line)]
     # A header that came back is in RFC 2047 like any other: what it says is what a reader sees.
     return "\r\n".join(fields.decode_words(fields.unfold(line)) for line in kept).encode("utf-8", "replace")
+
+
+def _machine(line: bytes) -> bool:
+    """Whether an unfolded field is one that an MTA wrote."""
+    name, _, value = line.partition(b":")
+    name = name.strip().lower()
+    expected = _MACHINE_VALUES.get(name)
+    return name in _MACHINE_FIELDS or (expected is not None and expected.fullmatch(value) is not None)
 
 
 def _referenced(message: Message, source: Source) -> frozenset[str]:

@@ -15,14 +15,14 @@ from datetime import timedelta
 from typing import Any
 
 from gateway.accounts.people import People
-from gateway.actions.copies import Copies
+from gateway.actions.copies import Copies, NotEditable
 from gateway.actions.seal import LinkGrant, MessageSeal
 from gateway.actions.tenants import TenantView
 from gateway.audit.event import GATEWAY, Action
 from gateway.clock import Clock
 from gateway.detect.model import Assessment
 from gateway.flow.jobs import Job, Target
-from gateway.flow.reading import Attachment, Reading
+from gateway.flow.reading import PART_LIMIT_BYTES, Attachment, Reading
 from gateway.flow.records import Prepared, Records
 from gateway.mail import charset
 from gateway.mail.decode import decoded
@@ -236,9 +236,17 @@ class Treatment:
         seal.add("file", name, part.content_type, chunks, public_name=public)
 
     def _body(self, piece: Piece) -> dict[str, Any]:
+        """The visible texts. Raises NotEditable when they are too long to be read: it is sealed whole then."""
         texts: dict[str, list[str]] = {"text": [], "html": []}
+        left = PART_LIMIT_BYTES
         for part in piece.reading.body:
-            data = b"".join(decoded(piece.source, part))
+            pieces: list[bytes] = []
+            for one in decoded(piece.source, part):
+                left -= len(one)
+                if left < 0:
+                    raise NotEditable("the text is over limits")
+                pieces.append(one)
+            data = b"".join(pieces)
             texts[part.kind if part.kind == "html" else "text"].append(charset.decode(data, part.charset))
         return {name: "\n\n".join(found) if found else None for name, found in texts.items()}
 

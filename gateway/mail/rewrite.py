@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from gateway.mail import compose, fields
 from gateway.mail.insert import NoticeBlock, inserted
+from gateway.mail.known import structural
 from gateway.mail.model import Header, Message, Part
 from gateway.mail.notices import NoticeWords
 from gateway.mail.pieces import Edit, Literal, Piece, Pieces, Range, apply, render, total
@@ -215,16 +216,19 @@ def _subject_edits(message: Message, subject: str) -> list[Edit]:
 
 
 def _header_edits(message: Message, secrets: set[str], new_subject: bool) -> list[Edit]:
-    """Take out Bcc, and every field of the message's header that repeats what is no longer to be said."""
+    """Take out Bcc, and every field of the message's header that repeats what is no longer to be said.
+
+    With the subject go the fields that repeat it and all those that were read with it: what nobody knows may say it.
+    """
     sought = [secret.strip().lower() for secret in secrets if len(secret.strip()) >= _SHORTEST_SECRET]
     edits: list[Edit] = []
     for one in message.headers:
         name = one.name.lower()
         if name in _HIDDEN:
             edits.append(Edit(one.raw_start, one.raw_stop))
-        elif name in _KEPT or name == "subject" or name.startswith("content-"):
+        elif name in _KEPT or name == "subject" or (name.startswith("content-") and structural(name)):
             continue
-        elif new_subject and name in SUBJECT_COPIES:
+        elif new_subject and (name in SUBJECT_COPIES or not structural(name)):
             edits.append(Edit(one.raw_start, one.raw_stop))
         else:
             told = fields.decode_words(one.value).lower()

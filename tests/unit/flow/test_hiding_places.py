@@ -5,27 +5,35 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from gateway import words
+from gateway.actions.copies import NotEditable
 from gateway.detect.extract import is_text
 from gateway.detect.model import PartInput
+from gateway.flow import treat
 from gateway.flow.facts import mail_facts
 from gateway.flow.isolate import Isolated
 from gateway.flow.reading import read
-from gateway.flow.treat import others
+from gateway.flow.treat import Treatment, others
+from gateway.mail.known import structural
+from gateway.mail.rewrite import NoticeBlock, render, seal_attachments
 from gateway.mail.scan import scan
 from gateway.mail.source import BytesSource
 from gateway.policy import Decision, RecipientFacts, decide, load
 from gateway.spool.envelope import Envelope, Identity, Recipient
 
+CORPUS = Path(__file__).parents[2] / "data" / "mail"
 PHI = b"Patient John Smith, DOB 04/12/1961, MRN 4482913, was diagnosed with HIV and started on Biktarvy."
 HEAD = b"From: anna@clinic.test\r\nTo: x@out.test\r\nMIME-Version: 1.0\r\n"
 TEXT = b"Content-Type: text/plain\r\n\r\nSee attached, thanks."
 WORD = b"=?utf-8?B?" + base64.b64encode(PHI) + b"?="
 ATTACHED = b"Content-Type: message/rfc822\r\n\r\n"
 FILE = b"Content-Disposition: attachment; filename=a.txt\r\n\r\nok"
+REPORT = b"Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.test\r\n\r\n"
 PICTURE = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8)
 LINES = b"\r\n".join(PICTURE[at : at + 76] for at in range(0, len(PICTURE), 76))
 PGP = b"-----BEGIN PGP SIGNATURE-----\r\n\r\niQEzBAEBCAAdFiEE\r\n=AbCd\r\n-----END PGP SIGNATURE-----\r\n"
@@ -68,6 +76,13 @@ PLACES = {
     "a signature by name alone": mail(TEXT, b"Content-Type: application/pgp-signature\r\n\r\n" + PHI),
     "words behind a true signature": mail(TEXT, b"Content-Type: application/pgp-signature\r\n\r\n" + PGP + PHI),
     "a whole mail called a signature": HEAD + b"Content-Type: application/pkcs7-signature\r\n\r\n" + PHI,
+    "a field of the sender's own": mail(TEXT, extra=b"X-Patient: John Doe diabetes\r\n"),
+    "an encoded field of the sender's own": mail(TEXT, extra=b"X-Note: " + WORD + b"\r\n"),
+    "a content field that nobody knows": mail(TEXT, extra=b"Content-Note: " + PHI + b"\r\n"),
+    "a field of a part": mail(b"X-Patient: John Doe diabetes\r\n" + TEXT),
+    "a field of an attached mail": mail(TEXT, ATTACHED + b"Subject: hi\r\nX-Patient: " + PHI + b"\r\n\r\nok"),
+    "a status that is no status": mail(TEXT, REPORT + b"Status: " + PHI + b"\r\n"),
+    "an action that is no action": mail(TEXT, REPORT + b"Action: failed\r\n " + PHI + b"\r\n"),
     "comments": mail(TEXT, extra=b"Comments: " + PHI + b"\r\n"),
     "encoded keywords": mail(TEXT, extra=b"Keywords: " + WORD + b"\r\n"),
     "another topic than the subject": mail(TEXT, extra=b"Thread-Topic: " + PHI + b"\r\n"),
@@ -105,6 +120,8 @@ def test_words_in_any_place_are_protected(place: str, judge: Judge) -> None:
     "raw",
     [
         mail(TEXT, extra=b"Thread-Topic: hello\r\nKeywords: meeting\r\n"),
+        mail(TEXT, extra=b"X-Mailer: John Doe diabetes 4482913\r\nX-MS-Exchange-Id: 4482913\r\nX-Room: garden\r\n"),
+        mail(TEXT, REPORT + b"Action: failed\r\nStatus: 5.1.1\r\n"),
         mail(TEXT, b"Content-Type: application/pgp-signature; name=signature.asc\r\n\r\n" + PGP),
         mail(page(b'<img src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=">')),
         mail(b"Content-Type: text/plain; charset=utf-7\r\n\r\nSee you tomorrow +AOk-"),
@@ -112,6 +129,38 @@ def test_words_in_any_place_are_protected(place: str, judge: Judge) -> None:
 )
 def test_ordinary_mail_still_passes(raw: bytes, judge: Judge) -> None:
     assert judge(raw).treatment == "as-is"
+
+
+@pytest.mark.parametrize("name", [*(path.name for path in sorted(CORPUS.glob("*.eml")))])
+def test_the_fields_of_usual_programs_add_no_finding(name: str, judge: Judge) -> None:
+    """What the mails of the corpus say in fields is structure: nothing of it is given to the detector."""
+    source = BytesSource((CORPUS / name).read_bytes())
+    message = scan(source)
+    known = {one.name.lower() for part in message.parts() for one in part.headers if not structural(one.name)}
+    assert known <= {"x-long"}
+
+
+@pytest.mark.parametrize("field", [b"X-Patient: John Doe diabetes", b"Content-Note: John Doe diabetes"])
+def test_a_copy_with_another_subject_drops_the_fields_read_with_it(field: bytes, judge: Judge) -> None:
+    raw = mail(TEXT, extra=field + b"\r\nX-Mailer: Pine\r\n")
+    decision = judge(raw)
+    assert decision.neutral_subject
+    source = BytesSource(raw)
+    block = NoticeBlock("a link", "<p>a link</p>", "https://clinic.test/m/x")
+    out = b"".join(render(source, seal_attachments(scan(source), source, (), block, b"", "A secure message")))
+    assert b"diabetes" not in out
+    assert b"X-Mailer: Pine" in out
+
+
+def test_a_body_too_long_to_be_read_is_sealed_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = BytesSource(mail(b"Content-Type: text/plain\r\n\r\n" + b"word " * 3000))
+    message = scan(source)
+    piece = SimpleNamespace(source=source, reading=read(message, source, words.language()))
+    made = Treatment._body(None, piece)  # type: ignore[arg-type]
+    assert made["text"].startswith("word word")
+    monkeypatch.setattr(treat, "PART_LIMIT_BYTES", 10_000)
+    with pytest.raises(NotEditable):
+        Treatment._body(None, piece)  # type: ignore[arg-type]
 
 
 def test_a_secure_message_keeps_what_is_neither_body_nor_attachment() -> None:
