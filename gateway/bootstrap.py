@@ -274,6 +274,7 @@ class Gateway:
             audit=self.audit,
             sequencer=self.sequencer,
             deliverer=self.deliverer,
+            spools=(self.incoming, self.outgoing),
             tenants=lambda: list(self.views.values()),
             clock=self.clock,
             refresh=lambda: self.upkeep.now("snapshot"),

@@ -41,7 +41,10 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     if args.action == "list":
         found = control(settings, "queue.list", {})
-        lines = [f"{one['id']}  {one['state']:<9} {one.get('rule') or one.get('status') or ''}" for one in found]
+        lines = [
+            f"{one['id']}  {one['state']:<9} {one.get('rule') or one.get('status') or one.get('reason') or ''}"
+            for one in found
+        ]
         show(found, as_json=args.json, words="\n".join(lines) or "Nothing is held and nothing waits.")
         return 0
     if args.action in ("show", "retry"):

@@ -183,6 +183,13 @@ class Deliverer:
         job = replace(job, targets=self._waiting(job))
         if not job.targets:
             return
+        recalled = self._recalled(job)
+        if recalled:
+            self._drop(job, recalled)
+            job = replace(job, targets=tuple(one for one in job.targets if one not in recalled))
+            if not job.targets:
+                self._erase(job)
+                return
         outcomes, head, alarm = self._attempt(job)
         reached(9)
         settled = self._outcomes.settle(job, outcomes, head, alarm)
@@ -204,6 +211,39 @@ class Deliverer:
                 if row is not None and row["state"] in WAITING and row["attempts"] == target.attempts:
                     found.append(target)
         return tuple(found)
+
+    def _recalled(self, job: Job) -> tuple[Target, ...]:
+        """The targets whose link was taken back before it was delivered: it would open nothing any more."""
+        found: list[Target] = []
+        with self._store.reading() as conn:
+            for target in job.targets:
+                try:
+                    row = self._records.rows.get(conn, schema.deliveries, target.delivery)
+                    grant = self._records.rows.get(conn, schema.grants, row["grant"]) if row and row["grant"] else None
+                except Tampered:
+                    self._alarm([target.delivery])
+                    continue
+                if grant is not None and grant["revoked_at"] is not None:
+                    found.append(target)
+        return tuple(found)
+
+    def _drop(self, job: Job, targets: Iterable[Target]) -> None:
+        """Settle them in one transaction. Raises TryLater; the copy is erased after it."""
+
+        def work(tx: Tx) -> None:
+            for target in targets:
+                row = self._records.rows.get(tx.conn, schema.deliveries, target.delivery)
+                if row is None or row["state"] not in WAITING or row["attempts"] != target.attempts:
+                    continue  # a commit that was reported as failed and was not
+                self._records.rows.update(
+                    tx, schema.deliveries, target.delivery, state="dropped", settled_at=self._clock.now_us()
+                )
+                event = Event(
+                    Action.MESSAGE_DROPPED, job.tenant, target.delivery, GATEWAY, reason="recalled", request=job.message
+                )
+                self._records.log.append(tx, event)
+
+        self._store.run(work)
 
     def _attempt(self, job: Job) -> tuple[list[Outcome], bytes, str]:
         """Outcomes by target, the beginning of what was sent, and what was found changed. Raises TryLater, OSError

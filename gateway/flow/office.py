@@ -6,7 +6,7 @@ an operator can list what is held by id, rule, kinds and age, and sees no addres
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -25,6 +25,7 @@ from gateway.flow.held import Held
 from gateway.flow.records import Records
 from gateway.share import answering
 from gateway.share.portal import Denied, PortalClient
+from gateway.spool.reader import SpoolReader
 from gateway.store import schema
 from gateway.store.database import Store, Tx
 from keys.encoding import parse_canonical
@@ -52,6 +53,7 @@ class Office:
         audit: AuditLog,
         sequencer: Sequencer,
         deliverer: Deliverer,
+        spools: Sequence[SpoolReader],
         tenants: Callable[[], list[TenantView]],
         clock: Clock,
         refresh: Callable[[], None],
@@ -65,6 +67,7 @@ class Office:
         self._audit = audit
         self._sequencer = sequencer
         self._deliverer = deliverer
+        self._spools = spools
         self._tenants = tenants
         self._clock = clock
         self._refresh = refresh
@@ -87,7 +90,9 @@ class Office:
     # the queue
 
     def queue_list(self, given: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Held messages and deliveries that wait, oldest first."""
+        """Held messages and deliveries that wait, oldest first, and the spool items that were refused: what is
+        in those cannot be read, so nobody can say whose they are.
+        """
         view = self._tenant(given)
         with self._store.reading() as conn:
             held = [self._shown(row) for row in self._held.rows(conn, view.id)]
@@ -99,17 +104,26 @@ class Office:
                 .order_by(table.c.created_at)
                 .limit(1000),
             )
-        return held + [
-            {
-                "id": row["message"],
-                "delivery": row["id"],
-                "state": row["state"],
-                "attempts": row["attempts"],
-                "status": row["status"] or "",
-                "next_at": _when(row["next_at"]),
-            }
-            for row in waiting
+        refused = [
+            {"id": one.id or "unreadable", "state": "refused", "reason": one.reason}
+            for spool in self._spools
+            for one in list(spool.refused)
         ]
+        return (
+            held
+            + refused
+            + [
+                {
+                    "id": row["message"],
+                    "delivery": row["id"],
+                    "state": row["state"],
+                    "attempts": row["attempts"],
+                    "status": row["status"] or "",
+                    "next_at": _when(row["next_at"]),
+                }
+                for row in waiting
+            ]
+        )
 
     def queue_show(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """One message: why it is where it is, in kinds and places."""

@@ -2,14 +2,14 @@
 process's, 9 and 10 the deliverer's.
 
 Promises: an item is erased from the spool only after what became of it was committed; whatever is in doubt is held or
-tried again, never passed; a message that cannot be processed at all is held whole for an officer after three tries; a
-sender's retry of the same message makes no second set of links. DESIGN §1, §3, §3a; 45 CFR 164.312(e).
+tried again, never passed; a message that cannot be processed at all is held whole for an officer after three tries;
+only an item that does not verify itself stays where it is, named in the queue; a sender's retry of the same message
+makes no second set of links, unless nobody got the first. DESIGN §1, §3, §3a; 45 CFR 164.312(e).
 """
 
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -18,12 +18,13 @@ from sqlalchemy import Connection
 from gateway.accounts.users import Users
 from gateway.actions.copies import NotEditable
 from gateway.actions.tenants import TenantView
-from gateway.audit.event import GATEWAY, Action, Actor, Event
+from gateway.audit.event import Action, Actor, Event
 from gateway.clock import Clock
 from gateway.detect.model import Assessment
 from gateway.errors import NotFound, Tampered, TryLater
 from gateway.flow import facts as factual
 from gateway.flow.delivery import Deliverer
+from gateway.flow.doubts import Doubts, sound
 from gateway.flow.isolate import Isolated
 from gateway.flow.reading import Reading, read
 from gateway.flow.records import WAITING, Prepared, Records
@@ -43,7 +44,6 @@ from gateway.words import Words
 
 log = Log("gateway.outbound")
 RETRY_WINDOW_US = 5 * 86_400 * 1_000_000  # as long as a sending MTA keeps trying (RFC 5321 4.5.4.1)
-TRIES_BEFORE_HOLD = 3
 UNPROCESSABLE = Decision(
     treatment="hold",
     sealed_parts=frozenset(),
@@ -91,8 +91,7 @@ class Outbound:
         self._tenants = tenants
         self._clock = clock
         self._words = words
-        self._failures: dict[str, int] = {}
-        self._lock = threading.Lock()
+        self._doubts = Doubts(store, records, spool)
 
     def process(self, entry: Entry, *, again: bool = False) -> None:
         """One item, steps 3 to 8. Raises TryLater when it must be tried again; everything else is settled here.
@@ -105,14 +104,22 @@ class Outbound:
         try:
             if again and self._committed(entry):
                 return
-            with self._spool.open(entry) as item:
-                self._through(entry, item.envelope, item.source)
+        except Tampered as error:
+            raise self._doubts.elsewhere(entry) from error
+        try:
+            item = self._spool.open(entry)
         except Tampered:
-            self._store.run(lambda tx: self._alarm(tx, entry))
-            log.error("outbound:tampered", queue=entry.id)
+            self._doubts.unsound(entry)
             return
-        with self._lock:
-            self._failures.pop(entry.id, None)
+        with item:
+            try:
+                self._through(entry, item.envelope, item.source)
+            except Tampered as error:
+                if not sound(item.source):
+                    self._doubts.unsound(entry)
+                    return
+                raise self._doubts.elsewhere(entry) from error
+        self._doubts.settled(entry)
 
     def _committed(self, entry: Entry) -> bool:
         """Whether this item's transaction was committed before. What is left of it is then the deliverer's."""
@@ -132,12 +139,12 @@ class Outbound:
             view = self._tenants(envelope.tenant)
         except NotFound as error:
             raise TryLater("tenant unknown") from error
-        forced = self._hopeless(entry)
+        forced = UNPROCESSABLE if self._doubts.hopeless(entry) else None
         try:
             message = self._parsed(source, forced)
             retry = self._retry_key(envelope, message, source)
             with self._store.reading() as conn:
-                earlier = self._earlier(conn, envelope.tenant, retry)
+                earlier = self._earlier(conn, envelope.tenant, retry, entry.id)
             if earlier is None:
                 self._done(entry, self._made(view, envelope, source, message, retry, forced))
                 return
@@ -146,9 +153,7 @@ class Outbound:
         except (TryLater, Tampered):
             raise
         except Exception as error:
-            with self._lock:
-                self._failures[entry.id] = self._failures.get(entry.id, 0) + 1
-            log.exception("outbound:failed", queue=entry.id, attempt=self._failures[entry.id])
+            log.exception("outbound:failed", queue=entry.id, attempt=self._doubts.failed(entry))
             raise TryLater("processing failed") from error
         if earlier == entry.id:  # this very item: its commit was reported as failed and was not
             self._committed(entry)
@@ -180,10 +185,6 @@ class Outbound:
             if forced is None:
                 raise
             return Scanner().close()  # nothing of it is known; the whole of it is held
-
-    def _hopeless(self, entry: Entry) -> Decision | None:
-        with self._lock:
-            return UNPROCESSABLE if self._failures.get(entry.id, 0) >= TRIES_BEFORE_HOLD else None
 
     @staticmethod
     def parse(source: Source) -> Message:
@@ -279,7 +280,7 @@ class Outbound:
         def work(tx: Tx) -> None:
             row = piece.prepared.message
             # Asked again where only one at a time can ask: two of a sender's tries may be worked on side by side.
-            earlier = self._earlier(tx.conn, row["tenant"], row["retry_key"]) if piece.spooled else None
+            earlier = self._asked(tx, row) if piece.spooled else None
             if earlier is not None:
                 raise Repeated(earlier)
             self._records.write(tx, piece.prepared)
@@ -302,7 +303,7 @@ class Outbound:
     ) -> dict[str, Any]:
         id = self._clock.new_id("msg")
         with self._store.reading() as conn:
-            user = self._user(conn, envelope)
+            user = self._user(conn, envelope, forced=assessment is None)
         first = decisions[0] if decisions else UNPROCESSABLE
         return {
             "id": id,
@@ -330,12 +331,17 @@ class Outbound:
             "hold_until": None,
         }
 
-    def _user(self, conn: Connection, envelope: Envelope) -> str | None:
+    def _user(self, conn: Connection, envelope: Envelope, *, forced: bool) -> str | None:
         if envelope.identity.user:
             return envelope.identity.user
         if not envelope.mail_from:
             return None
-        found = self._users.find(conn, envelope.tenant, envelope.mail_from)
+        try:
+            found = self._users.find(conn, envelope.tenant, envelope.mail_from)
+        except Tampered:
+            if not forced:
+                raise
+            return None  # it is held whole for an officer, and whose it seems to be is not said
         return None if found is None else str(found["id"])
 
     def _retry_key(self, envelope: Envelope, message: Message, source: Source) -> bytes:
@@ -350,9 +356,12 @@ class Outbound:
         ]
         return self._directory.keyed(envelope.tenant, "retry", value)
 
-    def _earlier(self, conn: Connection, tenant: str, retry: bytes) -> str | None:
+    def _earlier(self, conn: Connection, tenant: str, retry: bytes, queue: str) -> str | None:
         """The spool id under which the same message was taken before."""
-        return self._records.of_retry(conn, tenant, retry, self._clock.now_us() - RETRY_WINDOW_US)
+        return self._records.of_retry(conn, tenant, retry, self._clock.now_us() - RETRY_WINDOW_US, queue)
+
+    def _asked(self, tx: Tx, row: Mapping[str, Any]) -> str | None:
+        return self._earlier(tx.conn, row["tenant"], row["retry_key"], row["queue"])
 
     def _duplicate(self, entry: Entry, envelope: Envelope) -> None:
         event = Event(
@@ -360,19 +369,6 @@ class Outbound:
         )
         self._store.run(lambda tx: self._records.log.append(tx, event))
         self._spool.erase(entry.id)
-
-    def _alarm(self, tx: Tx, entry: Entry) -> None:
-        self._records.log.append(
-            tx,
-            Event(
-                action=Action.TAMPER_FOUND,
-                tenant=entry.tenant,
-                object=entry.id,
-                actor=GATEWAY,
-                outcome="refused",
-                reason="spool item",
-            ),
-        )
 
 
 def _held_together(decisions: dict[int, Decision]) -> dict[int, Decision]:

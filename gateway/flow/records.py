@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from gateway.accounts.ports import Directory
 from gateway.audit.event import Action, Actor, Event
@@ -123,11 +123,27 @@ class Records:
         )
         return {str(copy) for copy in conn.execute(statement).scalars()}
 
-    def of_retry(self, conn: Connection, tenant: str, retry: bytes, since_us: int) -> str | None:
-        """The spool id of the message with that retry key that was accepted after that time, or None."""
-        table = schema.messages
+    def of_retry(self, conn: Connection, tenant: str, retry: bytes, since_us: int, queue: str) -> str | None:
+        """The spool id of the message with that retry key that was accepted after that time, or None.
+
+        A message that nobody got and nobody will get is no reason to swallow the next: who sends it again after it was
+        returned, dropped or refused by everyone means it. The spool item `queue` itself counts in any case.
+        """
+        table, deliveries = schema.messages, schema.deliveries
+        alive = (
+            select(deliveries.c.id)
+            .where(
+                deliveries.c.message == table.c.id,
+                deliveries.c.treatment != "notice",
+                deliveries.c.state.in_(("delivered", "held", "released", *WAITING)),
+            )
+            .exists()
+        )
         statement = select(table.c.queue).where(
-            table.c.tenant == tenant, table.c.retry_key == retry, table.c.received_at > since_us
+            table.c.tenant == tenant,
+            table.c.retry_key == retry,
+            table.c.received_at > since_us,
+            or_(table.c.queue == queue, table.c.state.not_in(("returned", "dropped")) & alive),
         )
         found = conn.execute(statement.order_by(table.c.created_at)).first()
         return None if found is None else str(found[0])

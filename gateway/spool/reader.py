@@ -234,6 +234,14 @@ class SpoolReader:
         self.refused.append(refusal)
         _log.error("spool:refused", queue=refusal.id or "unreadable", reason=refusal.reason)
 
+    def refuse(self, entry: Entry, reason: str) -> None:
+        """Name an item whose record was sound and whose content is not. It stays as evidence until `erase`."""
+        with self._lock:
+            if any(one.id == entry.id for one in self.refused):
+                return
+            self.refused.append(Refusal(entry.id, entry.segment, entry.offset, reason))
+        _log.error("spool:refused", queue=entry.id, reason=reason)
+
     # -- opening
 
     def open(self, entry: Entry) -> OpenItem:
