@@ -166,16 +166,19 @@ class Deliverer:
 
     def _serve(self) -> None:
         while (job := self._jobs.get()) is not None:
-            try:
-                if not self._stopping.is_set():
-                    self._deliver(job)
-            except GatewayError as error:
-                log.warning("delivery:later", message=job.message, error=type(error).__name__)
-            except Exception:
-                log.exception("delivery:failed", message=job.message)
-            finally:
-                with self._lock:
-                    self._busy.difference_update(one.delivery for one in job.targets)
+            self._one(job)
+
+    def _one(self, job: Job) -> None:
+        try:
+            if not self._stopping.is_set():
+                self._deliver(job)
+        except GatewayError as error:
+            log.warning("delivery:later", message=job.message, error=type(error).__name__)
+        except Exception:
+            log.exception("delivery:failed", message=job.message)
+        finally:
+            with self._lock:
+                self._busy.difference_update(one.delivery for one in job.targets)
 
     def _deliver(self, job: Job) -> None:
         if not self._store.health:
