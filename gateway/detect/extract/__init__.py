@@ -32,10 +32,6 @@ class Unreadable(Exception):
         self.reason = reason
 
 
-_TEXT_TYPES = re.compile(
-    r"text/|application/(?:json|xml|xhtml\+xml|.{1,60}\+xml|.{1,60}\+json|edi-?x12|edifact|hl7-v2|"
-    r"x-ndjson|csv|x-yaml|rtf-no|javascript|sql|pgp-signature|x-sh)|message/"
-)
 _IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\x00", b"MM\x00*", b"BM", b"\x00\x00\x01\x00")
 
 
@@ -114,11 +110,6 @@ def is_text(part: PartInput, limit_bytes: int) -> bool:
         return False
     kind = sniff(part.data, part.content_type)
     return kind in ("text", "empty") or (kind == "html" and part.data.count(b"<") <= HTML_TAGS_HERE)
-
-
-def declared_text(content_type: str) -> bool:
-    """Whether the sender says that it is text."""
-    return _TEXT_TYPES.match(content_type) is not None
 
 
 def name_text(part: PartInput) -> tuple[Text, ...]:
