@@ -30,6 +30,7 @@ from gateway.flow.delivery import Deliverer, Pauses
 from gateway.flow.desk import StaffDesk
 from gateway.flow.download import Downloads
 from gateway.flow.epochs import Epochs
+from gateway.flow.evidence import Evidence
 from gateway.flow.held import Held
 from gateway.flow.isolate import Isolated
 from gateway.flow.office import Office
@@ -298,6 +299,7 @@ class Gateway:
                 [Duty("snapshot", 60.0, self._snapshot), Duty("epochs", 30.0, self._epochs)],
                 [Duty("checkpoints", 1.0, self.sequencer.run_once)],
                 [Duty("texts", 0.5, texts)],
+                [Duty("evidence", 1.0, Evidence(self.store, self.audit, {"in": self.incoming, "out": self.outgoing}))],
                 [
                     Duty("holds", 60.0, self.held.return_expired),
                     Duty("sweep", hour, self._sweep),

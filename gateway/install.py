@@ -9,6 +9,7 @@ users, the folders that hold theirs are root's, so that no role can put somethin
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import fcntl
 import json
@@ -30,6 +31,7 @@ from gateway.spool import layout, nodekey
 from gateway.store.database import Store
 from gateway.vault import Vault
 from keys.client import OperatorClient
+from keys.errors import Denied
 from keys.keyholder.config import KeyholderConfig, Limits
 
 SETUP = "setup.json"
@@ -225,8 +227,6 @@ def storage(settings: Settings, who: Identities) -> None:
 
 def node_keys(settings: Settings, who: Identities, operator: OperatorClient) -> None:
     """Make both node keys, register their public halves, pin the keyholder's key beside them."""
-    import base64
-
     public = base64.b64decode(operator.status()["public_key"])
     for role, owner, directory in (
         ("smtp", "smtp", settings.smtp_directory),
@@ -240,6 +240,26 @@ def node_keys(settings: Settings, who: Identities, operator: OperatorClient) -> 
             nodekey.pin(pin, public)
         for made in (path, pin):
             _own(made, who, owner)
+
+
+def check_node_keys(settings: Settings, operator: OperatorClient) -> None:
+    """Raises Misconfigured when a key in a role's folder is not the one of the set-up: mail signed with another one is
+    refused, so it is better not taken; and a role that pinned another keyholder would believe whatever it signs.
+    """
+    public = base64.b64decode(operator.status()["public_key"])
+    for role, directory in (("smtp", settings.smtp_directory), ("worker", settings.worker_directory)):
+        try:
+            operator.register_node(settings.node.name, role, nodekey.load(directory / NODE_KEY).public)
+        except Denied as error:
+            raise Misconfigured(
+                f"{directory / NODE_KEY} is not the key with which node '{settings.node.name}' was set up; "
+                "bring back the right one"
+            ) from error
+        if nodekey.pinned(directory / nodekey.PINNED_NAME) != public:
+            raise Misconfigured(
+                f"{directory / nodekey.PINNED_NAME} does not name this installation's keyholder, whose public key is "
+                f"{public.hex()}"
+            )
 
 
 def keyholder_config(settings: Settings, who: Identities, *, create: bool) -> KeyholderConfig:

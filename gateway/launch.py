@@ -136,6 +136,7 @@ def _keyholder_ready(settings: Settings, who: Identities, setup: install.Setup |
         if setup is not None:
             operator.create_tenant(setup.tenant, setup.name, setup.origin)
             install.node_keys(settings, who, operator)
+        install.check_node_keys(settings, operator)
         tenants = operator.status()["tenants"]
         tenant = next((id for id, one in tenants.items() if one["name"] == settings.tenant.name), None)
         if tenant is None:

@@ -90,7 +90,7 @@ class Visits:
             message = self._rows.get(conn, schema.messages, row["message"])
         if message is None:
             return Stranger()
-        return self._door(row, message, shown.secret)
+        return self._door(origin, row, message, shown.secret)
 
     def typed(self, origin: Origin, reference: str, printed: str) -> Door | Stranger:
         """The same from the six-digit reference and the printed code; the wrap's commitment decides."""
@@ -109,7 +109,7 @@ class Visits:
                 if link_holds(secret, origin.tenant, row):
                     message = self._rows.get(conn, schema.messages, row["message"])
                     if message is not None:
-                        return self._door(row, message, secret)
+                        return self._door(origin, row, message, secret)
         return Stranger()
 
     def visited(self, origin: Origin, door: Door) -> None:
@@ -227,16 +227,17 @@ class Visits:
         self._trail.record(origin, Happened(Action.SESSION_ENDED, door.grant, _person(door), proof=session["proof"]))
 
     @contextmanager
-    def watching(self, origin: Origin, what: str) -> Iterator[None]:
+    def watching(self, origin: Origin, what: str, reason: str = "row") -> Iterator[None]:
         """Around reads of rows: what does not hold becomes an event before it becomes a refusal."""
         try:
             yield
         except Tampered:
-            self._trail.record(origin, Happened(Action.TAMPER_FOUND, what, GATEWAY, outcome="failed", reason="row"))
+            self._trail.record(origin, Happened(Action.TAMPER_FOUND, what, GATEWAY, outcome="failed", reason=reason))
             raise
 
-    def _door(self, row: Row, message: Row, secret: bytes) -> Door:
-        with answering():
+    def _door(self, origin: Origin, row: Row, message: Row, secret: bytes) -> Door:
+        # The keyholder finds changes in its own store by itself; they are named in the tenant's log here.
+        with self.watching(origin, row["id"], "keyholder"), answering():
             info: dict[str, Any] = self._keys.grant_info(row["id"])
         return Door(
             grant=row["id"], message=row["message"], person=str(info.get("person") or row["person"] or ""),
