@@ -7,6 +7,7 @@ with what the keyholder last signed before anything is served (restore guard, DE
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
@@ -72,6 +73,7 @@ class Gateway:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._snapshot_turn = threading.Lock()
         self.clock = SystemClock()
         self.node = settings.node.name
         directory = settings.worker_directory
@@ -278,7 +280,7 @@ class Gateway:
             spools=(self.incoming, self.outgoing),
             tenants=lambda: list(self.views.values()),
             clock=self.clock,
-            refresh=lambda: self.upkeep.now("snapshot"),
+            refresh=self._snapshot,
         )
 
     def _upkeep_parts(self) -> None:
@@ -320,10 +322,11 @@ class Gateway:
         return words.say("text.code", clinic=self.view(tenant).display_name, code=code)
 
     def _snapshot(self) -> None:
-        with answering():
-            answer = self.keyholder.snapshot(self.node, dict.fromkeys(self.courier.extensions(), True))
-        path = self.settings.snapshot_directory / "snapshot.json"
-        snapshot.write(path, answer["payload"], unb64(answer["signature"]))
+        extensions = dict.fromkeys(self.courier.extensions(), True)
+        with self._snapshot_turn, answering():  # one at a time, so that a lower serial never replaces a higher one
+            answer = self.keyholder.snapshot(self.node, extensions)
+            path = self.settings.snapshot_directory / "snapshot.json"
+            snapshot.write(path, answer["payload"], unb64(answer["signature"]))
 
     def _epochs(self) -> None:
         self.epochs.refresh()

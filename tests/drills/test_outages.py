@@ -166,10 +166,12 @@ def test_thousand_downloads_without_a_log_release_no_byte(clinic: Faulty, reader
             statuses[status] += 1
             bodies.add(body)
         assert conn.execute("SELECT count(*) FROM log_leaves").fetchone()[0] == before
-    assert statuses == {503: 1000}
+    # Past what one reader may ask of one link in a minute the answer is 429, which opens nothing either.
+    assert set(statuses) <= {503, 429}, statuses
+    assert statuses[503] >= 200
     assert not any(leaked(reader, body) for body in bodies)
     with closing(connection(clinic)) as line:  # the twin: the same session, with a log
-        eventually(lambda: reader.fetch(line)[0] == 200)
+        eventually(lambda: reader.fetch(line)[0] == 200, 90)
         assert reader.fetch(line) == (200, reader.content)
     clinic.command("audit", "export", str(tmp_path / "log"))
     clinic.command("audit", "verify", str(tmp_path / "log"), "--key", str(tmp_path / "log" / "vkey"))

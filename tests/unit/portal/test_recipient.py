@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 
 import pyotp
 import pytest
@@ -152,7 +153,9 @@ def test_no_valid_secret_gets_one_page_whatever_is_wrong(world: World) -> None:
 
 def test_a_valid_link_that_ended_is_told_so(world: World) -> None:
     who = address()
-    mail = world.send(who, days=0.000001)
+    mail = world.send(who, days=3 / 86_400)
+    over = time.monotonic() + 3.1
+    wait_for(lambda: time.monotonic() > over)
     answer = world.browser().get(f"/m/{mail.token(who)}")
     assert answer.status_code == 410
     assert "This message has ended" in answer.text
