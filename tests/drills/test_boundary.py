@@ -37,9 +37,9 @@ def users() -> dict[str, Identity]:
     return {role: Identity(pwd.getpwnam(name).pw_uid, pwd.getpwnam(name).pw_gid) for role, name in NAMES.items()}
 
 
-def low_port() -> int:
+def low_port(below: int) -> int:
     """A free port that only root may take."""
-    for port in range(1023, 600, -1):
+    for port in range(below - 1, below - 200, -1):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -51,9 +51,9 @@ def low_port() -> int:
 
 @pytest.fixture(scope="module")
 def clinic(users: dict[str, Identity]) -> Iterator[Enforced]:
-    """A running installation with a protected and a clean mail behind it; mail comes in at a port under 1024."""
+    """A running installation with protected and clean mail behind it; relay and portal have ports under 1024."""
     base = folder()
-    clinic = Enforced(base / "c", smtp_port=low_port())
+    clinic = Enforced(base / "c", smtp_port=low_port(1024), web_port=low_port(800))
     try:
         clinic.start()
         mails.send(clinic, mails.newsletter())

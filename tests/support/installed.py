@@ -128,20 +128,30 @@ class Enforced(Clinic):
 
     def once(self, *options: str) -> subprocess.CompletedProcess[str]:
         """Start `serve` beside what runs; it is expected to end by itself."""
-        return subprocess.run(
-            [*self.program, "serve", *options, "--config", str(self.config)], capture_output=True, text=True,
-            env=self._environ(), timeout=120, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        return once(self, *options)
 
     def processes(self) -> dict[str, int]:
         """Role to process id, the parent as ``parent``."""
-        found: dict[str, int] = {}
-        for pid in self.left_behind():
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if b"keys.keyholder" in words:
-                found["keyholder"] = pid
-            elif b"--role" in words:
-                found[words[words.index(b"--role") + 1].decode()] = pid
-            elif b"serve" in words:
-                found["parent"] = pid
-        return found
+        return processes(self)
+
+
+def once(clinic: Clinic, *options: str) -> subprocess.CompletedProcess[str]:
+    """Start `serve` once more; it is expected to end by itself."""
+    return subprocess.run(
+        [*clinic.program, "serve", *options, "--config", str(clinic.config)], capture_output=True, text=True,
+        env=clinic._environ(), timeout=120, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def processes(clinic: Clinic) -> dict[str, int]:
+    """Role to process id of a running clinic, the parent as ``parent``."""
+    found: dict[str, int] = {}
+    for pid in clinic.left_behind():
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if b"keys.keyholder" in words:
+            found["keyholder"] = pid
+        elif b"--role" in words:
+            found[words[words.index(b"--role") + 1].decode()] = pid
+        elif b"serve" in words:
+            found["parent"] = pid
+    return found

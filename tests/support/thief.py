@@ -85,8 +85,8 @@ class Loot:
             folder = self.folder / "spool" / direction
             found: dict[str, SpoolItem] = {}
             for segment in sorted((folder / "log").glob("*.seg")):
-                for kind, name, body in _frames(segment.read_bytes()):
-                    parts, at = _parts(body, 6)
+                for kind, name, body in frames(segment.read_bytes()):
+                    parts, at = parts_of(body, 6)
                     rest = body[at:]
                     if kind == 2:
                         large = folder / "large" / f"{name}.item"
@@ -96,9 +96,9 @@ class Loot:
                     )
             yield from found.values()
             marks = folder / "marks" / "marks.log"
-            for kind, name, body in _frames(marks.read_bytes() if marks.exists() else b""):
+            for kind, name, body in frames(marks.read_bytes() if marks.exists() else b""):
                 if kind == 3 and name in found:
-                    parts, _ = _parts(body, 3)
+                    parts, _ = parts_of(body, 3)
                     old = found[name]
                     yield SpoolItem(name, old.tenant, _u64(parts[0]), old.header, parts[1], old.body, direction)
 
@@ -264,7 +264,8 @@ def _opens(key: bytes, aad: bytes, item: SpoolItem) -> bool:
     return True
 
 
-def _frames(data: bytes) -> Iterator[tuple[int, str, bytes]]:
+def frames(data: bytes) -> Iterator[tuple[int, str, bytes]]:
+    """Kind, id and body of every whole record."""
     at = 0
     while (at := data.find(b"SGF1", at)) >= 0:
         kind, name, length, check = struct.unpack_from(">B20sII", data, at + 4)
@@ -275,7 +276,8 @@ def _frames(data: bytes) -> Iterator[tuple[int, str, bytes]]:
             at += 4
 
 
-def _parts(body: bytes, count: int) -> tuple[list[bytes], int]:
+def parts_of(body: bytes, count: int) -> tuple[list[bytes], int]:
+    """The first length-prefixed parts of a record's body, and where they end."""
     at, parts = 1, []
     for _ in range(count):
         (length,) = struct.unpack_from(">I", body, at)
