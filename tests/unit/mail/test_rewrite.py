@@ -215,7 +215,8 @@ def test_both_alternatives_get_the_block_and_the_rest_stays() -> None:
 
 
 def test_a_removed_part_leaves_no_byte_and_no_name_behind() -> None:
-    extra = b"X-Attachments: roe_labs.pdf\r\nX-Other: J. Roe\r\nThread-Topic: Your LABS\r\nKeywords: blood\r\nX-Mailer: stays\r\n"
+    extra = b"X-Attachments: roe_labs.pdf\r\nX-Other: J. Roe\r\nThread-Topic: Your LABS\r\n"
+    extra += b"Keywords: blood\r\nX-Mailer: stays\r\n"
     data = mixed(text_part(ORIGINAL, "utf-8", "8bit"), extra=extra)
     out = sealed(data, (2,), subject="[Clínica Río] sent you a secure message")
     for mark in (
