@@ -85,6 +85,7 @@ def test_pages_of_a_pdf_are_read_with_their_number() -> None:
         (b"\0" * 128 + b"DICM" + b"\xff" * 40, "a damaged DICOM file"),
         (b"text before\n" + b"QUJD" * 1200, "an encoded file inside text"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "data",
 )
 def test_what_cannot_be_read_is_unread_with_its_reason(data: bytes, reason: str) -> None:
     assert reason in [one.reason for one in read(data).unread]
