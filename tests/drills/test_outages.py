@@ -179,6 +179,7 @@ def test_thousand_downloads_without_a_log_release_no_byte(clinic: Faulty, reader
 
 
 def test_database_that_locks_between_delivery_and_outcome_makes_no_second_delivery(clinic: Faulty) -> None:
+    eventually(lambda: clinic.send(clinic.letter()) == 250)
     sent = clinic.letter("several")
     locked, release = threading.Event(), threading.Event()
 
@@ -208,6 +209,7 @@ def test_database_that_locks_between_delivery_and_outcome_makes_no_second_delive
 
 
 def test_openings_that_the_log_missed_stand_in_it_after_a_restart(clinic: Faulty, tmp_path: Path) -> None:
+    eventually(lambda: clinic.send(clinic.letter()) == 250)
     fresh = clinic.reader()
     with unwritable_log(clinic), closing(connection(clinic)) as line:
         assert fresh.fetch(line)[0] == 503
