@@ -17,12 +17,12 @@ import pytest
 
 from gateway import roles
 from gateway.demo import documents, mails
-from gateway.demo.clinic import PEOPLE
+from gateway.demo.clinic import PEOPLE, Clinic
 from gateway.errors import Misconfigured, TryLater
 from gateway.roles import NAMES, Identity
 from keys.client import OperatorClient
 from keys.keyholder.connection import Connection
-from tests.support.installed import NOBODY, Enforced, ensure_users, folder
+from tests.support.installed import NOBODY, Enforced, ensure_users, folder, program
 from tests.support.otheruser import attempt, connect, enter, make_in, read, write
 from tests.support.patient import Patient
 
@@ -271,6 +271,32 @@ def test_a_file_that_a_role_cannot_read_is_named_before_anything_starts(stopped:
     assert done.returncode == Misconfigured.exit_code
     assert f"user sealgate-smtp cannot read {stopped.key}" in done.stderr
     assert "role:ready" not in done.stderr
+
+
+class Ordinary(Enforced):
+    """A clinic that one ordinary user starts, without any option."""
+
+    def serve(self) -> None:
+        assert NOBODY.uid is not None
+        as_nobody = ("setpriv", f"--reuid={NOBODY.uid}", f"--regid={NOBODY.gid}", "--clear-groups")
+        self.program = (*as_nobody, *program())  # type: ignore[misc]
+        for path in (self.data, *self.data.iterdir()):
+            os.chown(path, NOBODY.uid, NOBODY.gid or -1)
+        Clinic.serve(self)
+
+
+def test_one_ordinary_user_may_run_it_all_and_is_told_that_the_boundary_is_not_enforced() -> None:
+    base = folder()
+    clinic = Ordinary(base / "c")
+    try:
+        clinic.start()
+        mails.submit(clinic, mails.form(), implicit_tls=False)
+        assert clinic.sink.wait_for(mails.TOMAS)[0].link is not None
+        assert {status(pid, "Uid")[0] for pid in clinic.processes().values()} == {str(NOBODY.uid)}
+        assert "the boundary between them is not enforced" in (clinic.data / "gateway.log").read_text()
+    finally:
+        clinic.stop()
+        shutil.rmtree(base, ignore_errors=True)
 
 
 def test_missing_users_are_named_with_the_command_that_makes_them(monkeypatch: pytest.MonkeyPatch) -> None:

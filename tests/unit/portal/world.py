@@ -28,6 +28,7 @@ from gateway.flow.trail import Trail
 from gateway.flow.visit import Visits
 from gateway.portal.app import PortalDeps, create
 from gateway.portal.face import Face
+from gateway.portal.limits import Limits
 from gateway.portal.server import Listen, PortalServer, start
 from gateway.share import Directory, KeyRing
 from gateway.store import schema
@@ -90,6 +91,21 @@ class Browser:
         return self.client.post(path, data=data, headers=sent)
 
 
+class Minutes:
+    """The clock of what a network may ask: it goes on, and a test starts with its own full minute."""
+
+    def __init__(self) -> None:
+        self._skipped = 0.0
+
+    def now(self) -> float:
+        """Seconds, as `Limits` reads them."""
+        return time.monotonic() + self._skipped
+
+    def skip(self) -> None:
+        """A minute passes at once."""
+        self._skipped += 60.0
+
+
 @dataclass
 class World:
     """Everything, wired as bootstrap does it."""
@@ -105,6 +121,7 @@ class World:
     clock: SystemClock
     running: Running
     deps: PortalDeps
+    minutes: Minutes
     server: PortalServer | None = None
     staff: dict[str, Staff] = field(default_factory=dict)
 
@@ -245,7 +262,7 @@ def portal(directory: Path, **limits: int) -> Iterator[World]:
         people_directory = Directory(ring)
         vault = Vault.create(f"file://{directory / 'vault'}")
         trail = Trail(store, audit, ring, clock)
-        runs = Running()
+        runs, minutes = Running(), Minutes()
         users = Users(rows, people_directory, clock)
         mail = SentMail(store, rows, client, trail, people_directory)
         deps = PortalDeps(
@@ -256,10 +273,11 @@ def portal(directory: Path, **limits: int) -> Iterator[World]:
             desk=StaffDesk(store, rows, client, trail, users, mail, clock, runs),
             clock=clock,
             ready=lambda: store.health,
+            limits=Limits(minutes.now),
         )
         world = World(
             keyholder, store, rows, vault, directory / "vault", people_directory, People(rows, people_directory, clock),
-            users, clock, runs, deps,
+            users, clock, runs, deps, minutes,
         )  # fmt: skip
         try:
             world.server = serve(deps)
