@@ -7,8 +7,9 @@ because a check that silently does not run is worse than none.
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck
@@ -24,6 +25,16 @@ for _tier, _examples in (("fast", 50), ("full", 500), ("nightly", 20_000)):
         _tier, max_examples=_examples, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
     )
 hypothesis_settings.load_profile("fast")
+
+
+@pytest.fixture(autouse=True)
+def own_log_handlers() -> Iterator[None]:
+    """A command run in this process points the log at a standard error that ends with its test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -21,6 +21,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.demo.ports import free_port
 from tests.support.needs import need
 
 _DAEMONS = "/usr/lib/postfix/sbin"
@@ -92,7 +93,7 @@ class Postfix:
     def __init__(self, *, certificate: Path | None = None, key: Path | None = None, more: str = "") -> None:
         self._master = need("postfix") and f"{_DAEMONS}/master"
         self.folder = Path(tempfile.mkdtemp(prefix="postfix-"))
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         owner = pwd.getpwnam("nobody")
         for name in ("etc", "queue", "data", "mail"):
@@ -168,11 +169,6 @@ class Postfix:
             if time.monotonic() > deadline or (self._process and self._process.poll() is not None):
                 raise RuntimeError(f"Postfix did not start\n{self.log()}")
             time.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def _read(stored: bytes) -> Mail:

@@ -1,6 +1,6 @@
 """A real PostgreSQL for one test run: made by initdb in a temporary directory, stopped and removed after it.
 
-Promises: it listens on loopback, on a port the system chose, and on a Unix socket in that directory; it runs as an
+Promises: it listens on loopback, on a free port, and on a Unix socket in that directory; it runs as an
 ordinary user (`postgres` or `nobody` when the tests run as root, which PostgreSQL refuses). Where its programs are
 absent the tests that need it are skipped with the reason; in CI (environment variable `CI`) that is a failure.
 """
@@ -11,7 +11,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,6 +22,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
+from gateway.demo.ports import free_port
 
 _names = count(1)
 
@@ -97,7 +98,7 @@ def running() -> Iterator[Postgres]:
             [str(programs / "initdb"), "-D", str(data), "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync"],
             check=True, stdout=subprocess.DEVNULL, cwd=root, env=environment, **identity,  # type: ignore[call-overload]
         )  # fmt: skip
-        port = _free_port()
+        port = free_port()
         options = f"-p {port} -k {root} -h 127.0.0.1 -c max_connections=60 -c logging_collector=off -c fsync=off"
         process = subprocess.Popen(
             [str(programs / "postgres"), "-D", str(data), *options.split()],
@@ -133,12 +134,6 @@ def _ordinary_user() -> pwd.struct_passwd | None:
         except KeyError:
             continue
     pytest.fail("the tests run as root and there is no user to run PostgreSQL as")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait(server: Postgres) -> None:

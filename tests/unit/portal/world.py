@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from gateway.actions.seal import LinkGrant, MessageSeal
 from gateway.audit.event import parse
 from gateway.audit.log import AuditLog
 from gateway.clock import SystemClock
+from gateway.demo.ports import free_port
 from gateway.flow.desk import StaffDesk
 from gateway.flow.download import Downloads
 from gateway.flow.running import Running
@@ -295,13 +295,6 @@ def serve(deps: PortalDeps) -> PortalServer:
     face = deps.faces[0]
     faces = [Face(face.tenant, face.display_name, face.phone, f"http://localhost:{probe}", face.timezone)]
     return start(create(replace(deps, faces=faces)), [Listen("127.0.0.1", probe)])
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def wait_for(what: Any, seconds: float = 5.0) -> Any:

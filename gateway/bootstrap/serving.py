@@ -1,0 +1,58 @@
+"""The portal's side of the plugging: flows behind the pages, the pages, and the server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from gateway.bootstrap.ground import Ground
+from gateway.flow.desk import StaffDesk
+from gateway.flow.download import Downloads
+from gateway.flow.running import Running
+from gateway.flow.sent import SentMail
+from gateway.flow.trail import Trail
+from gateway.flow.visit import Visits
+from gateway.portal import app as portal_app
+from gateway.portal import server as portal_server
+from gateway.portal.face import Face
+from keys.client import PortalClient
+
+
+class PortalSide:
+    """Everything that a portal process adds to the ground. `ready` says whether it could serve now."""
+
+    def __init__(self, ground: Ground, keyholder: PortalClient, ready: Callable[[], bool]) -> None:
+        self.settings = ground.settings
+        store, rows, clock = ground.store, ground.rows, ground.clock
+        running = Running()
+        trail = Trail(store, ground.audit, ground.ring, clock)
+        mail = SentMail(store, rows, keyholder, trail, ground.directory)
+        self.app = portal_app.create(
+            portal_app.PortalDeps(
+                faces=[
+                    Face(view.id, view.display_name, view.phone, view.public_url, view.timezone)
+                    for view in ground.views.values()
+                ],
+                visits=Visits(store, rows, keyholder, trail, ground.directory, clock),
+                downloads=Downloads(store, rows, ground.vault, keyholder, trail, clock, running),
+                mail=mail,
+                desk=StaffDesk(store, rows, keyholder, trail, ground.users, mail, clock, running),
+                clock=clock,
+                ready=ready,
+                trusted_proxies=self.settings.portal.trusted_proxies,
+                demo=os.environ.get("SEALGATE_TEST_DEMO") == "1",
+            )
+        )
+
+    def start(self, descriptors: Sequence[int] = ()) -> list[int]:
+        """Serve, on sockets handed over or bound here; the ports."""
+        portal = self.settings.portal
+        listen = [portal_server.Listen(one.host, one.port) for one in portal.listen]
+        self.server = portal_server.start(
+            self.app, listen, cert_file=portal.tls_cert_file, key_file=portal.tls_key_file, descriptors=descriptors
+        )
+        return self.server.ports
+
+    def stop(self) -> None:
+        """Close the doors."""
+        self.server.stop()

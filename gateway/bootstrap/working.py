@@ -1,0 +1,260 @@
+"""The worker's side of the plugging: spool, detection, sealing, delivery, held mail, and what happens by the clock."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from gateway import install, words
+from gateway.actions.bounce import Returner
+from gateway.actions.copies import Copies
+from gateway.audit.sequencer import Sequencer
+from gateway.bootstrap.ground import Ground
+from gateway.control import ControlServer
+from gateway.courier.port import Courier
+from gateway.courier.smtp import SmtpCourier
+from gateway.errors import TryLater
+from gateway.flow.delivery import Deliverer, Pauses
+from gateway.flow.epochs import Epochs
+from gateway.flow.evidence import Evidence
+from gateway.flow.held import Held
+from gateway.flow.isolate import Isolated
+from gateway.flow.office import Office
+from gateway.flow.orphans import destroy_orphans
+from gateway.flow.outbound import Outbound
+from gateway.flow.records import Records
+from gateway.flow.settle import confirm_openings, finish_narrowings
+from gateway.flow.treat import Treatment
+from gateway.flow.upkeep import Duty, SignOfLife, Texts, Upkeep
+from gateway.flow.worker import Worker
+from gateway.notify import sender as text_sender
+from gateway.share import answering
+from gateway.spool import nodekey, snapshot
+from gateway.spool.reader import SpoolReader
+from gateway.spool.writer import SpoolWriter
+from gateway.store import schema
+from gateway.vouched import vouched_courier
+from keys.client import Connection, PortalClient, WorkerClient, unb64
+from keys.signing import SigningKey, verify_signature
+
+PULSE_SECONDS = 1.5
+LEAST_SPOOL_BYTES = 32 * 1024 * 1024
+
+
+class WorkerSide:
+    """Everything that a worker process adds to the ground."""
+
+    def __init__(self, ground: Ground, portal_keys: PortalClient) -> None:
+        self.ground = ground
+        self.settings = settings = ground.settings
+        self.keyholder = ground.keyholder
+        self._snapshot_turn = threading.Lock()
+        # A keyholder that hangs must turn the sign of life red well before smtp would find that silent.
+        self.keyholder_pulse = WorkerClient(
+            Connection(settings.sockets_directory / "worker.sock", timeout_seconds=PULSE_SECONDS, size=1)
+        )
+        self.sequencer = Sequencer(ground.audit, self.keyholder)
+        self._spools(nodekey.load(settings.worker_directory / install.NODE_KEY))
+        self._mail()
+        self._office(portal_keys)
+        self._upkeep()
+
+    # the parts
+
+    def _spools(self, key: SigningKey) -> None:
+        ground, clock = self.ground, self.ground.clock
+        self.epochs = Epochs(self.keyholder, ground.node, ground.pinned, clock)
+        self.epochs.refresh()
+        public, spool = self._node_keys(), self.settings.spool.directory
+        self.incoming, self.outgoing = (
+            SpoolReader(
+                spool / direction, ground.node, public, self.epochs.open_box, direction=direction, signing_key=key
+            )
+            for direction in ("in", "out")
+        )
+        self.copies_spool = SpoolWriter(spool / "out", ground.node, key, "out", self.epochs.public, clock=clock)
+
+    def _node_keys(self) -> dict[str, bytes]:
+        ground = self.ground
+        with answering():
+            found = self.keyholder.node_keys(ground.node)
+        public = {role: unb64(row["public"]) for role, row in found.items()}
+        for role, row in found.items():
+            verify_signature(
+                ground.pinned, unb64(row["signature"]), "sealgate/node-key/v1", ground.node, role, public[role]
+            )
+        return public
+
+    def _mail(self) -> None:
+        ground, settings, clock, view = self.ground, self.settings, self.ground.clock, self.ground.view
+        english = words.language("en")
+        copies = Copies(self.copies_spool, clock, english, view, self._checkpoint, ground.node)
+        self.records = Records(ground.rows, ground.directory, ground.audit, ground.node)
+        home = next(one for one in ground.views.values() if one.name == settings.tenant.name)
+        self.courier: Courier = SmtpCourier(vouched_courier(settings.courier, home), settings.smtp.hostname)
+        treatment = Treatment(ground.vault, self.keyholder, ground.store, ground.people, self.records, copies, clock)
+        worker = settings.worker
+        self.returner = Returner(copies, view, clock)
+        self.deliverer = Deliverer(
+            ground.store,
+            self.records,
+            {"in": self.incoming, "out": self.outgoing},
+            lambda tenant: self.courier,
+            self.returner,
+            clock,
+            Pauses(
+                timedelta(seconds=worker.retry_first_seconds),
+                timedelta(seconds=worker.retry_most_seconds),
+                timedelta(hours=worker.give_up_hours),
+            ),
+            worker.delivery_threads,
+            copies.top,
+        )
+        self.isolated = Isolated(children=worker.parsers)
+        self.outbound = Outbound(
+            store=ground.store,
+            records=self.records,
+            users=ground.users,
+            directory=ground.directory,
+            spool=self.incoming,
+            isolated=self.isolated,
+            treatment=treatment,
+            deliverer=self.deliverer,
+            tenants=view,
+            clock=clock,
+            words=english,
+        )
+        self.worker = Worker(self.incoming, self.outbound, self.deliverer, ground.store, worker.threads)
+        self.held = Held(
+            store=ground.store,
+            records=self.records,
+            vault=ground.vault,
+            keyholder=self.keyholder,
+            outbound=self.outbound,
+            returner=self.returner,
+            deliverer=self.deliverer,
+            tenants=view,
+            clock=clock,
+        )
+
+    def _checkpoint(self, tenant: str) -> str:
+        """The log's head for a notice; empty while nothing was signed yet, which is the first second of a log."""
+        try:
+            return self.sequencer.deposit(tenant)
+        except TryLater:
+            return ""
+
+    def _office(self, portal_keys: PortalClient) -> None:
+        ground = self.ground
+        self.office = Office(
+            store=ground.store,
+            records=self.records,
+            people=ground.people,
+            users=ground.users,
+            held=self.held,
+            portal_keys=portal_keys,
+            audit=ground.audit,
+            sequencer=self.sequencer,
+            deliverer=self.deliverer,
+            spools=(self.incoming, self.outgoing),
+            tenants=lambda: list(ground.views.values()),
+            clock=ground.clock,
+            refresh=self._snapshot,
+        )
+
+    def _upkeep(self) -> None:
+        ground, settings = self.ground, self.settings
+        spools = {"in": self.incoming, "out": self.outgoing}
+        checks: dict[str, Callable[[], bool]] = {
+            "store": lambda: ground.store.health,
+            "worker": self.worker.alive,
+            "vault": ground.vault.healthy,
+            "keyholder": self._keyholder_answers,
+            "spool": self._spool_writable,
+        }
+        self.life = SignOfLife(settings.snapshot_directory / "health.json", checks, ground.clock)
+        texts = Texts(self.keyholder, text_sender(settings.notify), self._text_words)
+        self.upkeep = Upkeep(
+            [
+                [Duty("life", 0.8, self.life)],
+                [Duty("snapshot", 60.0, self._snapshot), Duty("epochs", 30.0, self._epochs)],
+                [Duty("checkpoints", 1.0, self.sequencer.run_once)],
+                [Duty("texts", 0.5, texts)],
+                [Duty("evidence", 1.0, Evidence(ground.store, ground.audit, spools))],
+                [Duty("holds", 60.0, self.held.return_expired), Duty("sweep", 3600.0, self._sweep)],
+            ]
+        )
+
+    # duties
+
+    def _keyholder_answers(self) -> bool:
+        with answering():
+            self.keyholder_pulse.take_texts(0)
+        return True
+
+    def _spool_writable(self) -> bool:
+        stat = os.statvfs(self.settings.spool.directory)
+        return stat.f_bavail * stat.f_frsize > LEAST_SPOOL_BYTES
+
+    def _text_words(self, tenant: str, code: str) -> str:
+        return words.say("text.code", clinic=self.ground.view(tenant).display_name, code=code)
+
+    def _snapshot(self) -> None:
+        extensions = dict.fromkeys(self.courier.extensions(), True)
+        with self._snapshot_turn, answering():  # one at a time, so that a lower serial never replaces a higher one
+            answer = self.keyholder.snapshot(self.ground.node, extensions)
+            path = self.settings.snapshot_directory / "snapshot.json"
+            snapshot.write(path, answer["payload"], unb64(answer["signature"]))
+
+    def _epochs(self) -> None:
+        self.epochs.refresh()
+        if self.epochs.roll([self.incoming, self.outgoing]):
+            self._snapshot()
+
+    def _sweep(self) -> None:
+        ground = self.ground
+        ground.vault.sweep(self._known_blobs, ground.clock.now() - timedelta(days=1))
+        before_us = ground.clock.now_us() - 86_400_000_000
+        self.incoming.sweep(before_us)
+        self.outgoing.sweep(before_us)
+        self.deliverer.sweep(before_us)
+        destroy_orphans(ground.store, self.keyholder, list(ground.views), before_us)
+
+    def _known_blobs(self, names: list[str]) -> set[str]:
+        with self.ground.store.reading() as conn:
+            found = conn.execute(select(schema.objects.c.blob).where(schema.objects.c.blob.in_(names))).scalars()
+            return set(found)
+
+    # life
+
+    def start(self) -> None:
+        """Finish what a crash left half done, then take work."""
+        ground, tenants = self.ground, list(self.ground.views)
+        confirm_openings(ground.store, ground.audit, self.keyholder, tenants)
+        finish_narrowings(ground.store, ground.rows, ground.audit, self.keyholder, tenants, ground.clock)
+        self._snapshot()
+        self.worker.start()
+        self.upkeep.start()
+
+    def listen(self) -> None:
+        """Take commands."""
+        self.control = ControlServer(self.settings.worker_directory / "control.sock", self.office.commands())
+        self.control.start()
+
+    def stop(self) -> None:
+        """What is under way ends; nothing new begins."""
+        self.worker.stop()
+        self.upkeep.stop()
+        self.life.stop()
+
+    def close(self) -> None:
+        """Let go of files and connections, after the log's last checkpoint."""
+        self.isolated.close()
+        self.copies_spool.close()
+        self.incoming.close()
+        self.outgoing.close()
+        self.courier.close()
