@@ -15,6 +15,7 @@ LINK_FLOOR = SECOND_FACTOR
 STAFF_ROLES = frozenset({"staff", "office", "officer"})
 META_ROLES = frozenset({"office", "officer", "auditor"})
 NARROW_ROLES = frozenset({"office", "officer"})
+PEOPLE_ROLES = frozenset({"office", "officer", "admin"})
 KINDS = frozenset({"link", "inbox", "recovery", "review", "staff"})
 
 
@@ -187,6 +188,26 @@ def may_make_code(session: SessionFacts, grant: GrantFacts, now_us: int) -> Perm
     state = grant_state(grant, now_us)
     if state != "live":
         return Denial(state)
+    return Permit()
+
+
+def may_print_card(session: SessionFacts, known: bool) -> Permit | Denial:
+    """A front-desk card: any signed-in staff member, for a person whom the keyholder knows in that tenant."""
+    if session.user is None:
+        return Denial("not-staff")
+    if session.role not in STAFF_ROLES:
+        return Denial("not-staff")
+    if not known:
+        return Denial("unknown")
+    return Permit()
+
+
+def may_register_people(session: SessionFacts) -> Permit | Denial:
+    """Phone numbers as factors, with a fresh proof that is asked for beside this."""
+    if session.user is None:
+        return Denial("not-staff")
+    if session.role not in PEOPLE_ROLES:
+        return Denial("role")
     return Permit()
 
 

@@ -229,6 +229,14 @@ class WorkerClient(_LogReader):
         """Forget a text that was sent; with ok False it is handed out again, three times at most."""
         self._call("text_done", id=id, ok=ok)
 
+    def take_changes(self, limit: int) -> list[dict[str, Any]]:
+        """Whom to tell of a changed phone number: id, tenant, person, at_us. Handed out until `change_done`."""
+        return cast("list[dict[str, Any]]", self._call("take_changes", limit=limit))
+
+    def change_done(self, id: str) -> None:
+        """That person was told. Idempotent."""
+        self._call("change_done", id=id)
+
     def sign_checkpoint(self, log: str, size: int, root: bytes, old_size: int, proof: Sequence[bytes]) -> str:
         """The signed note of a tree that provably extends the last one signed. Denied("inconsistent") otherwise."""
         return cast(
@@ -333,6 +341,18 @@ class PortalClient(_Client):
     def staff_code(self, session: str, grant: str, how_sure: str) -> dict[str, Any]:
         """``code`` (eight digits) and ``expires_us``. `how_sure` is a fixed word such as ``called``."""
         return cast("dict[str, Any]", self._call("staff_code", session=session, grant=grant, how_sure=how_sure))
+
+    def print_card(self, session: str, person: str, how_sure: str) -> dict[str, Any]:
+        """``code`` (twelve letters) and ``expires_us``; an older card of that person is void. Shown once."""
+        return cast("dict[str, Any]", self._call("print_card", session=session, person=person, how_sure=how_sure))
+
+    def register_people(self, session: str, totp: str, people: Sequence[tuple[str, str | None]]) -> dict[str, Any]:
+        """Phone numbers as factors (None leaves one, "" removes it), proved by a fresh TOTP spent on this list.
+
+        ``digest``, ``changed``, ``receipt``. Denied: role, phone, bad-list, or what became of the code.
+        """
+        rows = [{"person": person, "phone": phone} for person, phone in people]
+        return cast("dict[str, Any]", self._call("register_people", session=session, totp=totp, people=rows))
 
     def unfreeze(self, session: str, grant: str) -> Receipt:
         """Thaw a frozen grant; its staff codes are void."""

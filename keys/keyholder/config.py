@@ -30,6 +30,8 @@ class Limits:
     text_attempts: int = 3
     staff_code_seconds: int = 86_400
     staff_code_tries: int = 5
+    card_seconds: int = 2_592_000
+    card_tries: int = 10
     tries: int = 5
     tries_window_seconds: int = 900
     tenant_tries: int = 1_000

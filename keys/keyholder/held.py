@@ -27,9 +27,9 @@ def officer_act(tx: Tx, *, session: str, totp: str, act: str, tenant: str, messa
     """Record one decision. Denied with what `access` said, bad-act, or what became of the TOTP code."""
     live = sessions.need(tx, session, "act:refused", object=message)
     _may(tx, live, act, tenant, message)
-    failure = _prove(tx, live, totp)
+    failure = prove(tx, live, totp)
     if failure is not None:
-        left = tries.left(tx, live.facts.tenant, _subject(live))
+        left = tries.left(tx, live.facts.tenant, subject(live))
         raise refused(
             tx, live.facts.tenant, "act:refused", failure, data={"tries_left": left}, object=message, actor=live.actor
         )
@@ -134,7 +134,7 @@ def raise_budget(tx: Tx, *, session: str, totp: str) -> dict[str, int]:
     live = sessions.need(tx, session, "act:refused")
     tenant = live.facts.tenant
     verdict = access.may_act(live.facts, tenant, held=True)
-    failure = verdict.reason if isinstance(verdict, access.Denial) else _prove(tx, live, totp)
+    failure = verdict.reason if isinstance(verdict, access.Denial) else prove(tx, live, totp)
     if failure is not None:
         raise refused(tx, tenant, "act:refused", failure, object=tenant, actor=live.actor)
     until_us = tx.now_us + 3600 * SECOND_US
@@ -151,10 +151,10 @@ def _review(tx: Tx, message: str) -> Any:
     return grants.grant_row(tx, rows[0]["id"]) if rows else None
 
 
-def _prove(tx: Tx, live: Live, code: str) -> str | None:
+def prove(tx: Tx, live: Live, code: str) -> str | None:
     """Spend the user's TOTP code on this act; None, or why not."""
-    tenant, user, subject = live.facts.tenant, str(live.facts.user), _subject(live)
-    if tries.left(tx, tenant, subject) == 0:
+    tenant, user, who = live.facts.tenant, str(live.facts.user), subject(live)
+    if tries.left(tx, tenant, who) == 0:
         return "too-many"
     row = tx.one("SELECT * FROM users WHERE tenant = ? AND id = ?", tenant, user)
     if row is None:
@@ -162,13 +162,13 @@ def _prove(tx: Tx, live: Live, code: str) -> str | None:
     secret = custody.values(tx, tenant).open(b"user-totp:" + user.encode("ascii"), bytes(row["totp"])).decode("ascii")
     outcome = factors.accept(secret, factors.digits(code), row["last_step"], tx.now_us)
     if isinstance(outcome, str):
-        tries.failed(tx, tenant, subject)
+        tries.failed(tx, tenant, who)
         return outcome
     tx.run("UPDATE users SET last_step = ? WHERE tenant = ? AND id = ?", outcome, tenant, user)
-    tries.clear(tx, tenant, subject)
+    tries.clear(tx, tenant, who)
     return None
 
 
-def _subject(live: Live) -> str:
+def subject(live: Live) -> str:
     """Counted apart from sign-ins, which strangers can fail: these failures are of the session's holder alone."""
     return f"act:{live.facts.user}"
