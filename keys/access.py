@@ -15,6 +15,7 @@ LINK_FLOOR = SECOND_FACTOR
 STAFF_ROLES = frozenset({"staff", "office", "officer"})
 META_ROLES = frozenset({"office", "officer", "auditor"})
 NARROW_ROLES = frozenset({"office", "officer"})
+EXPORT_ROLES = frozenset({"officer", "auditor"})
 PEOPLE_ROLES = frozenset({"office", "officer", "admin"})
 KINDS = frozenset({"link", "inbox", "recovery", "review", "staff"})
 
@@ -235,6 +236,34 @@ def may_act(session: SessionFacts, tenant: str, held: bool) -> Permit | Denial:
         return Denial("not-an-officer")
     if not held:
         return Denial("not-held")
+    return Permit()
+
+
+def may_cancel(session: SessionFacts, tenant: str, sender_user: str | None, held: bool) -> Permit | Denial:
+    """Dropping one's own held mail: its sender, and nobody else who is not an officer."""
+    if session.tenant != tenant:
+        return Denial("another-tenant")
+    if session.user is None:
+        return Denial("not-staff")
+    if session.role not in STAFF_ROLES:
+        return Denial("not-staff")
+    if sender_user is None:
+        return Denial("not-your-message")
+    if session.user != sender_user:
+        return Denial("not-your-message")
+    if not held:
+        return Denial("not-held")
+    return Permit()
+
+
+def may_export(session: SessionFacts, tenant: str) -> Permit | Denial:
+    """Reading the release log for an export of the tenant's logs."""
+    if session.tenant != tenant:
+        return Denial("another-tenant")
+    if session.user is None:
+        return Denial("not-staff")
+    if session.role not in EXPORT_ROLES:
+        return Denial("role")
     return Permit()
 
 

@@ -250,6 +250,12 @@ class WorkerClient(_LogReader):
         """``size``, ``root`` (base64), ``note`` of the last tree signed for that log; None before the first."""
         return cast("dict[str, Any] | None", self._call("last_checkpoint", log=log))
 
+    def act_of(self, tenant: str, message: str, act: str) -> dict[str, Any]:
+        """``act``, ``user`` and ``second`` of a decision that may be carried out. Denied: no-act, done, expired,
+        needs-second.
+        """
+        return cast("dict[str, Any]", self._call("act_of", tenant=tenant, message=message, act=act))
+
     def release_held(self, tenant: str, message: str, act: str) -> dict[str, Any]:
         """``shares`` (object → S_o) and ``secret`` (R) for an officer's recorded act; repeatable until `held_done`.
 
@@ -380,9 +386,10 @@ class PortalClient(_Client):
         )  # fmt: skip
 
     def officer_act(self, session: str, totp: str, act: str, tenant: str, message: str, reason: str) -> dict[str, Any]:
-        """``act``: id of a recorded decision on one held message, proved by a fresh TOTP.
+        """``act``: id of a recorded decision on one held message, proved by a fresh TOTP; ``complete``; ``receipt``.
 
-        Decisions: release, release-as-is, drop.
+        Decisions: release, release-as-is, drop (which the message's sender may decide as well). ``complete`` is False
+        while the policy wants a second officer, whose own call for the same decision completes it.
         """
         return cast(
             "dict[str, Any]",
@@ -390,6 +397,14 @@ class PortalClient(_Client):
                 "officer_act", session=session, totp=totp, act=act, tenant=tenant, message=message, reason=reason
             ),
         )
+
+    def vkeys(self, tenant: str) -> dict[str, str]:
+        """As OperatorClient.vkeys: keys that anyone may have."""
+        return cast("dict[str, str]", self._call("vkeys", tenant=tenant))
+
+    def release_log(self, session: str, tenant: str, start: int = 0) -> dict[str, Any]:
+        """As OperatorClient.release_log, for an officer or auditor who exports. Denied: no-session, role."""
+        return cast("dict[str, Any]", self._call("release_log", session=session, tenant=tenant, start=start))
 
     def raise_budget(self, session: str, totp: str) -> dict[str, int]:
         """An officer lifts the tenant's hourly limit of releases for an hour: ``until_us``."""
