@@ -62,6 +62,7 @@ class Action(StrEnum):
     CODE_SENT = "code:sent"
     CODE_SHOWN = "code:shown"
     CODE_REFUSED = "code:refused"
+    CARD_PRINTED = "card:printed"
     FACTOR_ENROLLED = "factor:enrolled"
     FACTOR_REMOVED = "factor:removed"
     FACTOR_REFUSED = "factor:refused"

@@ -30,6 +30,8 @@ ALL_MAIL = frozenset({"office", "officer", "auditor"})
 """Roles that see the sent mail of the whole tenant; everybody else sees their own."""
 PROTECTED = ("attachments", "secure")
 FILES = ("file", "original")
+METHODS = ("text", "staff", "card", "totp", "device")
+"""Proofs that have words of their own under `staff.proof`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +279,7 @@ class SentMail:
 
 def _proof_word(entry: Mapping[str, Any]) -> str:
     """The key under `staff.proof`: the method where it is known, else the level."""
-    return entry["reason"] if entry["reason"] in ("text", "staff", "totp", "device") else str(entry["proof"] or 0)
+    return entry["reason"] if entry["reason"] in METHODS else str(entry["proof"] or 0)
 
 
 def user_of(session: Session) -> Actor:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from gateway import words
 from gateway.audit.event import Action
 from gateway.flow.desk import MAY_RECALL_ALL
-from gateway.flow.sent import Step
+from gateway.flow.sent import METHODS, Step
 from gateway.flow.visit import Denial
 from gateway.portal import cookies
 from gateway.portal.answers import Away
@@ -141,7 +141,7 @@ def _step(step: Step) -> dict[str, Any]:
     details = [step.person] if step.person else []
     if step.reason == "scanner-likely":
         details.append(words.say("event.scanner"))
-    elif step.reason in ("text", "staff", "totp", "device"):
+    elif step.reason in METHODS:
         details.append(words.say(f"staff.proof.{step.reason}"))
     elif step.outcome != "ok" and step.reason:
         known_reason = f"staff.reason.{step.reason}"

@@ -34,7 +34,7 @@ OPEN: dict[str, Any] = {
     "sender": "Dr. Amy Reyes", "address": "m***@mail.example", "doors": {"text", "staff"}, "base": BASE,
     "plain_base": BASE, "signed_in": False, "remembered": False, "reference": "402917", "ends_at": AT,
 }  # fmt: skip
-CODE: dict[str, Any] = {"base": BASE, "asked": True, "tries_left": 5, "reference": "402917"}
+CODE: dict[str, Any] = {"base": BASE, "asked": True, "tries_left": 5, "reference": "402917", "card": False}
 READ: dict[str, Any] = {
     "subject": "Your test results", "sender": "Dr. Amy Reyes", "address": "maria.hernandez@mail.example",
     "sent_at": AT, "ends_at": AT, "body_html": "", "body_text": "Dear Maria,\n\nyour results are in.\n\nDr. Reyes",
@@ -57,6 +57,9 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "open-signed-in", "open.html", OPEN | {"signed_in": True}
     yield "code", "code.html", CODE
     yield "code-wrong", "code.html", CODE | {"asked": False, "tries_left": 3, "error": wrong}
+    yield "code-card", "code.html", CODE | {"asked": False, "card": True, "error": wrong}
+    yield "card", "card.html", {"links": [BASE]}
+    yield "card-alone", "card.html", {"links": []}
     yield "not-me", "not_me.html", {"base": BASE}
     yield "read", "read.html", READ
     yield "read-html", "read.html", READ | {"body_html": HTML, "files": FILES[:1]}
@@ -97,6 +100,14 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "staff-help-person", "staff/help_person.html", person | {"error": "Choose how you are sure."}
     yield "staff-help-frozen", "staff/help_person.html", person | {"person": PEOPLE[3]}
     yield "staff-help-code", "staff/help_person.html", person | {"code": "4821 9035", "until": AT}
+    card = STAFF | {
+        "address": "m***@mail.example",
+        "code": "BCDF GHJK MNPQ",
+        "until": AT,
+        "qr": QR,
+        "url": "https://mail.clinic.example/card",
+    }
+    yield "staff-card", "staff/card.html", card
     yield "staff-problem", "staff/problem.html", {"message": "There is no such message among those you may see."}
 
 
