@@ -218,10 +218,19 @@ class Scan:
     """Scanners outside this program."""
 
     clamd: str = setting(
-        'ClamAV as "host:port" or "unix:/path"; comes with a later release, until then empty.',
+        'ClamAV\'s daemon as "host:port" or "unix:/path"; empty means that nothing is looked through for malware.',
         kinds.clamd,
         "",
         example="unix:/run/clamav/clamd.ctl",
+    )
+    max_bytes: int = setting(
+        "Largest part that is given to it; not above its own StreamMaxLength and MaxFileSize. What is larger counts as "
+        "not scanned.",
+        kinds.number(65_536, 2_000_000_000),
+        100_000_000,
+    )
+    timeout_seconds: int = setting(
+        "Longest wait for one message; what is not done by then counts as not scanned.", kinds.number(1, 600), 60
     )
 
 

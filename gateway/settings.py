@@ -86,8 +86,6 @@ _LATER: tuple[tuple[str, str, Callable[[Settings], bool], str], ...] = (
      'a vault outside this machine comes with a later release; write "file:///absolute/folder"'),
     ("keys", "provider", lambda s: s.keys.provider != "file",
      'other than "file" comes with a later release; write provider = "file"'),
-    ("scan", "clamd", lambda s: bool(s.scan.clamd),
-     "would scan nothing: looking for malware comes with a later release; leave it out"),
 )  # fmt: skip
 _SOCKET_PATH_BYTES = 107  # sun_path of Linux, less its end; see unix(7)
 

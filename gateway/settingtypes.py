@@ -288,8 +288,8 @@ def vault_url(value: Any) -> str:
 
 
 def clamd(value: Any) -> str:
-    """`host:port` or `unix:/path`, or nothing."""
+    """`unix:/path` or `host:port` on loopback, or nothing: whole mails go there, and clamd speaks no TLS."""
     found = text(value)
-    if found and not found.startswith("unix:/"):
-        endpoint(found)
+    if found and not found.startswith("unix:/") and not endpoint(found).loopback:
+        raise ValueError('must be "unix:/path" or on loopback, such as "127.0.0.1:3310": mail goes there unencrypted')
     return found

@@ -50,6 +50,7 @@ class Action(StrEnum):
     MESSAGE_RECALLED = "message:recalled"
     MESSAGE_EXPIRED = "message:expired"
     MESSAGE_ERASED = "message:erased"
+    MALWARE_FOUND = "malware:found"
     NOTICE_SENT = "notice:sent"
     LINK_CREATED = "link:created"
     LINK_VISITED = "link:visited"

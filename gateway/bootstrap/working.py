@@ -32,6 +32,7 @@ from gateway.flow.treat import Treatment
 from gateway.flow.upkeep import Duty, SignOfLife, Texts, Upkeep
 from gateway.flow.worker import Worker
 from gateway.notify import sender as text_sender
+from gateway.scan import scanner
 from gateway.share import answering
 from gateway.spool import nodekey, snapshot
 from gateway.spool.reader import SpoolReader
@@ -127,6 +128,10 @@ class WorkerSide:
             tenants=view,
             clock=clock,
             words=english,
+            scanner=scanner(
+                settings.scan.clamd, max_bytes=settings.scan.max_bytes, timeout_seconds=settings.scan.timeout_seconds
+            ),
+            scan_seconds=float(settings.scan.timeout_seconds),
         )
         self.worker = Worker(self.incoming, self.outbound, self.deliverer, ground.store, worker.threads)
         self.held = Held(

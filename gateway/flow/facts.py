@@ -19,9 +19,10 @@ TAG = re.compile(r"\[(secure|plain|urgent)\]", re.IGNORECASE)
 
 
 def mail_facts(
-    message: Message, source: Source, envelope: Envelope, reading: Reading, assessment: Assessment
-) -> MailFacts:
-    """Facts of the message itself."""
+    message: Message, source: Source, envelope: Envelope, reading: Reading, assessment: Assessment,
+    unscanned: frozenset[str] = frozenset(),
+) -> MailFacts:  # fmt: skip
+    """Facts of the message itself. `unscanned` are the parts in which nobody looked for malware and should have."""
     return MailFacts(
         assessment=assessment,
         null_sender=not envelope.mail_from,
@@ -33,6 +34,7 @@ def mail_facts(
         malformed=message.malformed,
         attachments=tuple(attachment.id for attachment in reading.attachments),
         decorations=reading.decorations,
+        unscanned=unscanned,
     )
 
 

@@ -172,7 +172,7 @@ class Office:
         """
         view = self._tenant(given)
         message = str(given["id"])
-        self._held.need(view.id, message)
+        self._held.possible(view.id, message, act)
         with self._store.reading() as conn:
             user = self._users.find(conn, view.id, str(given["as"]))
         try:

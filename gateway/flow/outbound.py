@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from gateway.accounts.users import Users
 from gateway.actions.copies import NotEditable
 from gateway.actions.tenants import TenantView
-from gateway.audit.event import Action, Actor, Event
+from gateway.audit.event import GATEWAY, Action, Actor, Event
 from gateway.clock import Clock
 from gateway.detect.model import Assessment
 from gateway.errors import NotFound, Tampered, TryLater
@@ -26,7 +26,7 @@ from gateway.flow import facts as factual
 from gateway.flow.delivery import Deliverer
 from gateway.flow.doubts import Doubts, sound
 from gateway.flow.isolate import Isolated
-from gateway.flow.reading import Reading, read
+from gateway.flow.looking import Looked, Looker
 from gateway.flow.records import WAITING, Prepared, Records
 from gateway.flow.treat import Piece, Treatment
 from gateway.logs import Log
@@ -34,6 +34,7 @@ from gateway.mail.model import Message
 from gateway.mail.scan import Scanner
 from gateway.mail.source import Source
 from gateway.policy import Decision, decide
+from gateway.scan import Scanner as MalwareScanner
 from gateway.share import Directory
 from gateway.spool.envelope import Envelope
 from gateway.spool.item import Entry
@@ -79,18 +80,19 @@ class Outbound:
         tenants: Callable[[str], TenantView],
         clock: Clock,
         words: Words,
+        scanner: MalwareScanner | None = None,
+        scan_seconds: float = 60.0,
     ) -> None:
         self._store = store
         self._records = records
         self._users = users
         self._directory = directory
         self._spool = spool
-        self._isolated = isolated
         self._treatment = treatment
         self._deliverer = deliverer
         self._tenants = tenants
         self._clock = clock
-        self._words = words
+        self._looker = Looker(isolated, words, scanner, scan_seconds)
         self._doubts = Doubts(store, records, spool)
 
     def process(self, entry: Entry, *, again: bool = False) -> None:
@@ -207,31 +209,25 @@ class Outbound:
         spooled: bool = True,
         adjust: Callable[[Decision], Decision] = lambda decision: decision,
         release: Decision | None = None,
+        suspect: bool = False,
     ) -> Piece:
         """Steps 4 to 7 of one message: everything durable that its transaction will name.
 
         `forced` decides for every recipient without reading, and then the message is sealed whole; `adjust` is what an
-        officer's release changes, and `release` decides when held mail cannot be read now either.
+        officer's release changes, and `release` decides when held mail cannot be read now either. `suspect`: it is
+        held for malware and goes out only when a scanner says today that there is none. Raises Harmful for held mail
+        with malware; mail that comes in with it is held.
         """
-        reading = Reading((), (), (), (), frozenset())
-        assessment: Assessment | None = None
+        looked = Looked(forced=forced)
         if forced is None:
-            try:
-                reading = read(message, source, self._words)
-                reached(4)
-                assessment = self._isolated.assess(reading.inputs, reading.unread)
-            except (TryLater, Tampered):
-                raise
-            except Exception:
-                if release is None:
-                    raise
-                forced = release
+            looked = self._looker.look(message, source, release=release, suspect=suspect)
+        reading, assessment, forced = looked.reading, looked.assessment, looked.forced
         reached(5)
         decisions: dict[int, Decision] = {}
         if forced is not None or assessment is None:
             decisions = dict.fromkeys(range(len(envelope.recipients)), forced or UNPROCESSABLE)
         else:
-            mail = factual.mail_facts(message, source, envelope, reading, assessment)
+            mail = factual.mail_facts(message, source, envelope, reading, assessment, looked.scanned.parts)
             for number, recipient in enumerate(envelope.recipients):
                 decisions[number] = adjust(decide(view.policy, mail, factual.recipient_facts(view, recipient.address)))
         decisions = _held_together(decisions)
@@ -261,6 +257,8 @@ class Outbound:
                 reason=envelope.identity.kind,
                 bytes=source.size,
             )
+            for name in looked.scanned.names:
+                piece.prepared.event(Action.MALWARE_FOUND, row["id"], GATEWAY, outcome="refused", reason=name)
             try:
                 self._treatment.treat(piece)
             except NotEditable:

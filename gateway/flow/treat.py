@@ -24,6 +24,7 @@ from gateway.detect.model import Assessment
 from gateway.flow.jobs import Job, Target
 from gateway.flow.reading import PART_LIMIT_BYTES, Attachment, Reading
 from gateway.flow.records import Prepared, Records
+from gateway.flow.scanning import RULE as MALWARE
 from gateway.mail import charset
 from gateway.mail.decode import decoded
 from gateway.mail.dsn import FailedRecipient
@@ -190,7 +191,7 @@ class Treatment:
                 view,
                 piece.envelope,
                 piece.message,
-                "held",
+                "malware" if held[0][1].rule == MALWARE else "held",
                 seal.message,
                 [one for one, _ in held],
                 found(piece.assessment),

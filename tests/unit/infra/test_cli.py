@@ -115,7 +115,6 @@ def test_what_may_hold_a_password_is_not_shown(tmp_path: Path) -> None:
         ("store", 'url = "postgresql+psycopg://u:hunter-two@db/s"'),
         ("vault", 'url = "s3://bucket/prefix?endpoint=https://s3.example"'),
         ("keys", 'provider = "pkcs11"'),
-        ("scan", 'clamd = "unix:/run/clamav/clamd.ctl"'),
     ],
 )
 def test_a_setting_without_effect_is_refused(
