@@ -22,7 +22,8 @@ ONLY = {
     "pypdfium2": ("gateway.detect",),
     "hyperscan": ("gateway.detect",),
     "nacl": ("keys",),
-    "cryptography": ("keys",),
+    "cryptography": ("keys", "gateway.doctor"),
+    "dns": ("gateway.doctor",),
     "argon2": ("keys.keyholder",),
     "pyotp": ("keys.keyholder",),
 }

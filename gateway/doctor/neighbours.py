@@ -1,0 +1,111 @@
+"""Short questions to servers beside us: the first line of a greeting, one question to clamd, one page of the portal."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import ssl
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+SECONDS = 4.0
+_DATE = re.compile(r"[A-Z][a-z]{2}, {1,2}[0-9]{1,2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} (?:[+-][0-9]{4}|GMT|UT)")
+_VERSION = re.compile(r"ClamAV ([0-9][0-9A-Za-z.-]*)(?:/([0-9]+)/(.*))?")
+
+
+def first_line(host: str, port: int) -> str:
+    """What a server says first, without the line's end; empty when nothing answers within four seconds."""
+    try:
+        with socket.create_connection((host, port), SECONDS) as peer:
+            peer.settimeout(SECONDS)
+            text = b""
+            while b"\n" not in text and len(text) < 2048:
+                piece = peer.recv(1024)
+                if not piece:
+                    break
+                text += piece
+            return text.split(b"\n", 1)[0].decode("latin-1").strip()
+    except OSError:
+        return ""
+
+
+def date_in(greeting: str) -> datetime | None:
+    """The time that some servers say in their greeting (Exchange Online, Exim, Sendmail); None without one."""
+    found = _DATE.search(greeting)
+    if found is None:
+        return None
+    try:
+        said = parsedate_to_datetime(found[0])
+    except ValueError:
+        return None
+    return said if said.tzinfo else said.replace(tzinfo=UTC)
+
+
+def listens(host: str, port: int) -> bool:
+    """Whether anybody takes connections there."""
+    try:
+        with socket.create_connection((reachable(host), port), 1.5):
+            return True
+    except OSError:
+        return False
+
+
+def reachable(host: str) -> str:
+    """An address at which a listener on `host` can be reached from this machine."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
+
+
+def portal_alive(host: str, port: int, *, tls: bool, name: str) -> int:
+    """HTTP status of the portal's `/healthz` on that listener; 0 when nothing that speaks HTTP answers."""
+    connection: http.client.HTTPConnection
+    if tls:
+        context = ssl.create_default_context()
+        context.check_hostname = False  # whether the name fits is another check's question
+        context.verify_mode = ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(reachable(host), port, timeout=SECONDS, context=context)
+    else:
+        connection = http.client.HTTPConnection(reachable(host), port, timeout=SECONDS)
+    try:
+        connection.request("GET", "/healthz", headers={"Host": name})
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
+
+
+def clamd_version(where: str) -> tuple[str, datetime | None] | None:
+    """Version of clamd and the time of its signatures (None: it has none that are dated). None when it is silent.
+
+    `where` is "host:port" or "unix:/path". Clause: clamd(8), VERSION.
+    """
+    try:
+        if where.startswith("unix:"):
+            peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            peer.settimeout(SECONDS)
+            address: str | tuple[str, int] = where.removeprefix("unix:")
+        else:
+            host, _, port = where.rpartition(":")
+            address = (host.strip("[]"), int(port))
+            peer = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
+            peer.settimeout(SECONDS)
+        with peer:
+            peer.connect(address)
+            peer.sendall(b"zVERSION\0")
+            text = b""
+            while not text.endswith(b"\0") and len(text) < 1024 and (piece := peer.recv(1024)):
+                text += piece
+    except (OSError, ValueError):
+        return None
+    found = _VERSION.match(text.decode("ascii", "replace").rstrip("\0\n"))
+    if found is None:
+        return None
+    return found[1], _signature_time(found[3] or "")
+
+
+def _signature_time(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text.strip(), "%a %b %d %H:%M:%S %Y").replace(tzinfo=UTC)
+    except ValueError:
+        return None
