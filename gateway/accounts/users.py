@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from gateway.accounts.ports import Directory
 from gateway.accounts.roles import ROLES
@@ -14,6 +14,11 @@ from gateway.registry import nearest
 from gateway.store import schema
 from gateway.store.database import Tx
 from gateway.store.rows import Row, Rows
+
+
+_BY_ADDRESS = select(schema.users).where(
+    schema.users.c.tenant == bindparam("of"), schema.users.c.address_index == bindparam("index")
+)
 
 
 class Users:
@@ -26,11 +31,7 @@ class Users:
 
     def find(self, conn: Connection, tenant: str, address: str) -> Row | None:
         """The row of that address, its MAC checked, or None. Raises Tampered."""
-        statement = select(schema.users).where(
-            schema.users.c.tenant == tenant,
-            schema.users.c.address_index == self._directory.index(tenant, address),
-        )
-        found = self._rows.find(conn, statement)
+        found = self._rows.find(conn, _BY_ADDRESS, of=tenant, index=self._directory.index(tenant, address))
         return found[0] if found else None
 
     def nobody(self, tenant: str, address: str) -> str:
