@@ -50,6 +50,7 @@ class People:
             tx, schema.people, id=person, tenant=tenant,
             address=self._directory.seal(tenant, "people", person, address),
             address_index=self._directory.index(tenant, address),
+            domain_index=self._directory.index(tenant, "@" + address.rpartition("@")[2]),
             name=self._directory.seal(tenant, "people.name", person, name) if name else None,
             language=language, created_at=self._clock.now_us(),
         )  # fmt: skip
