@@ -1,4 +1,4 @@
-"""Short questions to servers beside us: the first line of a greeting, one question to clamd, one page of the portal."""
+"""Short questions to servers beside us: the first line of a greeting, who listens, one page of the portal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from email.utils import parsedate_to_datetime
 
 SECONDS = 4.0
 _DATE = re.compile(r"[A-Z][a-z]{2}, {1,2}[0-9]{1,2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} (?:[+-][0-9]{4}|GMT|UT)")
-_VERSION = re.compile(r"ClamAV ([0-9][0-9A-Za-z.-]*)(?:/([0-9]+)/(.*))?")
 
 
 def first_line(host: str, port: int) -> str:
@@ -73,39 +72,3 @@ def portal_alive(host: str, port: int, *, tls: bool, name: str) -> int:
         return 0
     finally:
         connection.close()
-
-
-def clamd_version(where: str) -> tuple[str, datetime | None] | None:
-    """Version of clamd and the time of its signatures (None: it has none that are dated). None when it is silent.
-
-    `where` is "host:port" or "unix:/path". Clause: clamd(8), VERSION.
-    """
-    try:
-        if where.startswith("unix:"):
-            peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            peer.settimeout(SECONDS)
-            address: str | tuple[str, int] = where.removeprefix("unix:")
-        else:
-            host, _, port = where.rpartition(":")
-            address = (host.strip("[]"), int(port))
-            peer = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
-            peer.settimeout(SECONDS)
-        with peer:
-            peer.connect(address)
-            peer.sendall(b"zVERSION\0")
-            text = b""
-            while not text.endswith(b"\0") and len(text) < 1024 and (piece := peer.recv(1024)):
-                text += piece
-    except (OSError, ValueError):
-        return None
-    found = _VERSION.match(text.decode("ascii", "replace").rstrip("\0\n"))
-    if found is None:
-        return None
-    return found[1], _signature_time(found[3] or "")
-
-
-def _signature_time(text: str) -> datetime | None:
-    try:
-        return datetime.strptime(text.strip(), "%a %b %d %H:%M:%S %Y").replace(tzinfo=UTC)
-    except ValueError:
-        return None

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from gateway.doctor.case import Case
 from gateway.doctor.finding import Finding, red, yellow
-from gateway.install import NODE_KEY
 from gateway.roles import user_name
 from gateway.spool import nodekey
 
+NODE_KEY = "node.key"
 KEK_MODES = (0o400, 0o600)
 
 

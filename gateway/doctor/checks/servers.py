@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from gateway.courier.connection import Connection, ConnectionFailed
 from gateway.courier.smtp import tls_context
-from gateway.doctor import neighbours
 from gateway.doctor.case import Case
 from gateway.doctor.finding import Finding, check, green, red, yellow
 from gateway.errors import Misconfigured
+from gateway.scan.clamd import Clamd
 
 OLD_DAYS = 3
 REASONS = {
@@ -66,12 +66,12 @@ def clamd(case: Case) -> Finding:
             "no scanner is set: nothing looks for malware",
             'apt-get install clamav-daemon clamav-freshclam, and write in [scan]: clamd = "unix:/run/clamav/clamd.ctl"',
         )
-    found = neighbours.clamd_version(where)
-    if found is None:
+    try:
+        found = Clamd(where, max_bytes=65_536, timeout_seconds=4.0).signatures()
+    except (OSError, ValueError):
         return red(f"no answer from {where}", "systemctl restart clamav-daemon")
-    version, signed = found
-    if signed is None:
-        return yellow(f"ClamAV {version} has no dated signatures", "freshclam && systemctl restart clamav-daemon")
-    age = (datetime.now(UTC) - signed).days
-    words = f"ClamAV {version}, signatures {age} days old"
+    if found.made_at is None:
+        return yellow(f"ClamAV {found.version} has no dated signatures", "freshclam && systemctl restart clamav-daemon")
+    age = (datetime.now(UTC) - found.made_at).days
+    words = f"ClamAV {found.version}, signatures {age} days old"
     return yellow(words, "systemctl restart clamav-freshclam") if age > OLD_DAYS else green(words)

@@ -177,7 +177,8 @@ def inodes(case: Case) -> Finding:
 
 
 def _room(path: Path) -> str:
-    return f"du -xh --max-depth=2 {path} | sort -h | tail, remove what is not ours, or enlarge the disk under {path}"
+    path = next((one for one in (path, *path.parents) if one.is_mount()), path)
+    return f"du -xah --max-depth=2 {path} | sort -h | tail, remove what is not ours, or enlarge the disk under {path}"
 
 
 def _size(count: float) -> str:
