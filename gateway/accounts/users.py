@@ -15,7 +15,6 @@ from gateway.store import schema
 from gateway.store.database import Tx
 from gateway.store.rows import Row, Rows
 
-
 _BY_ADDRESS = select(schema.users).where(
     schema.users.c.tenant == bindparam("of"), schema.users.c.address_index == bindparam("index")
 )
@@ -33,6 +32,10 @@ class Users:
         """The row of that address, its MAC checked, or None. Raises Tampered."""
         found = self._rows.find(conn, _BY_ADDRESS, of=tenant, index=self._directory.index(tenant, address))
         return found[0] if found else None
+
+    def all(self, conn: Connection, tenant: str) -> list[Row]:
+        """Every workforce member of a tenant, disabled ones too: a search finds what they did."""
+        return self._rows.find(conn, select(schema.users).where(schema.users.c.tenant == tenant))
 
     def nobody(self, tenant: str, address: str) -> str:
         """The id to try at the keyholder when no account has that address: always the same for one address.

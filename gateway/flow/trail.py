@@ -80,6 +80,10 @@ class Trail:
             )  # fmt: skip
             self._audit.append(tx, replace(event, ip_ref=ip_ref, agent_ref=agent_ref))
 
+    def note(self, tx: Tx, tenant: str, text: str) -> str:
+        """Something that was typed, sealed and erasable; its id, for an entry's `object`."""
+        return self._value(tx, tenant, "note", Sensitive(text))
+
     def _value(self, tx: Tx, tenant: str, kind: str, value: Sensitive[str]) -> str:
         text = value.reveal()
         if not text:
