@@ -165,9 +165,25 @@ class Store:
     """The database."""
 
     url: str = setting(
-        '"sqlite:////absolute/file.db"; "postgresql+psycopg://host/database" comes with a later release.',
+        '"sqlite:////absolute/file.db", or "postgresql+psycopg://role@host/database" with the role of the worker; '
+        "a password belongs into a file that ?passfile= names.",
         kinds.store_url,
         "sqlite:////var/lib/sealgate/db/sealgate.db",
+        secret=True,
+    )
+    portal_url: str = setting(
+        "PostgreSQL only: the same database with the role of the portal, which sees one tenant at a time.",
+        kinds.server_url,
+        "",
+        example="postgresql+psycopg://sealgate-portal@/sealgate",
+        secret=True,
+    )
+    owner_url: str = setting(
+        "PostgreSQL only: the same database with the role that owns the tables; needed by sealgate migrate and by the "
+        "first start, not by serving.",
+        kinds.server_url,
+        "",
+        example="postgresql+psycopg://sealgate-owner@/sealgate",
         secret=True,
     )
 
@@ -278,6 +294,12 @@ class Node:
     """This machine among its like."""
 
     name: str = setting("Its name, part of spool ids and certificates.", kinds.short_name, "node-1")
+    keyholder: str = setting(
+        'Who starts the keyholder of [keys] sockets_directory: "own" (this node) or "shared" (another node on this '
+        "machine; PostgreSQL only).",
+        kinds.choice("own", "shared"),
+        "own",
+    )
     directory: Path | None = setting(
         "Keys and sockets of this node; empty means node/ in the spool's folder.",
         kinds.path,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
 from gateway.errors import Misconfigured
@@ -268,14 +268,33 @@ def service_url(value: Any) -> str:
 
 
 def store_url(value: Any) -> str:
-    """`sqlite:////absolute/file.db` or `postgresql+psycopg://…`."""
+    """`sqlite:////absolute/file.db` or `postgresql+psycopg://role@host/database`."""
     found = text(value)
-    if found.startswith("postgresql+psycopg://"):
-        return found
+    if found.startswith("postgresql"):
+        return server_url(found)
     if not found.startswith("sqlite:////") or found.endswith("/"):
         raise ValueError(
-            'must be "sqlite:////absolute/path/sealgate.db" (four slashes) or "postgresql+psycopg://host/database"'
+            'must be "sqlite:////absolute/path/sealgate.db" (four slashes) or '
+            '"postgresql+psycopg://role@host/database"'
         )
+    return found
+
+
+def server_url(value: Any) -> str:
+    """`postgresql+psycopg://role@host/database`: a role, no password, and a server that proves who it is."""
+    found = text(value)
+    if not found:
+        return ""
+    parts = urlsplit(found)
+    if parts.scheme != "postgresql+psycopg" or not parts.username or len(parts.path) < 2:
+        raise ValueError('must be "postgresql+psycopg://role@host/database"')
+    if parts.password is not None:
+        raise ValueError("must hold no password; write it to a file and add ?passfile=/that/file")
+    options = parse_qs(parts.query)
+    hosts = [parts.hostname, *options.get("host", ())]
+    away = [host for host in hosts if host and not host.startswith("/") and not is_loopback(host)]
+    if away and options.get("sslmode") != ["verify-full"]:
+        raise ValueError("names another machine; add ?sslmode=verify-full, so that nobody can stand in for it")
     return found
 
 

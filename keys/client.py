@@ -153,7 +153,37 @@ class OperatorClient(_LogReader):
         return cast("dict[str, int]", self._call("expire"))
 
 
-class WorkerClient(_LogReader):
+class _Serving(_Client):
+    """What worker and portal both may ask."""
+
+    def settings(self, tenant: str) -> dict[str, Any]:
+        """``serial``, ``body``, ``signature`` over ("sealgate/settings/v1", tenant, serial, canonical(body))."""
+        return cast("dict[str, Any]", self._call("settings", tenant=tenant))
+
+    def last_checkpoint(self, log: str) -> dict[str, Any] | None:
+        """``size``, ``root`` (base64), ``note`` of the last tree signed for that log; None before the first."""
+        return cast("dict[str, Any] | None", self._call("last_checkpoint", log=log))
+
+    def act_of(self, tenant: str, message: str, act: str) -> dict[str, Any]:
+        """``act``, ``user`` and ``second`` of a decision that may be carried out. Denied: no-act, done, expired,
+        needs-second.
+        """
+        return cast("dict[str, Any]", self._call("act_of", tenant=tenant, message=message, act=act))
+
+    def officer_decision(
+        self, tenant: str, user: str, password: str, code: str, network: str, act: str, message: str, reason: str
+    ) -> dict[str, Any]:
+        """As `officer_act`, for an officer who is not signed in: password and TOTP are spent on this one act."""
+        return cast(
+            "dict[str, Any]",
+            self._call(
+                "officer_decision", tenant=tenant, user=user, password=password, code=code, network=network, act=act,
+                message=message, reason=reason,
+            ),
+        )  # fmt: skip
+
+
+class WorkerClient(_LogReader, _Serving):
     """Deposits, epochs, snapshot, checkpoints, texts to send, and what an officer approved."""
 
     def keys(self, node: str) -> dict[str, Any]:
@@ -163,10 +193,6 @@ class WorkerClient(_LogReader):
     def node_keys(self, node: str) -> dict[str, Any]:
         """Role → ``public``, ``signature`` over ("sealgate/node-key/v1", node, role, public)."""
         return cast("dict[str, Any]", self._call("node_keys", node=node))
-
-    def settings(self, tenant: str) -> dict[str, Any]:
-        """``serial``, ``body``, ``signature`` over ("sealgate/settings/v1", tenant, serial, canonical(body))."""
-        return cast("dict[str, Any]", self._call("settings", tenant=tenant))
 
     def epochs(self, node: str) -> list[dict[str, Any]]:
         """All undestroyed epoch keys of that node, current and next included: epoch, public, private, signature.
@@ -246,16 +272,6 @@ class WorkerClient(_LogReader):
             ),
         )
 
-    def last_checkpoint(self, log: str) -> dict[str, Any] | None:
-        """``size``, ``root`` (base64), ``note`` of the last tree signed for that log; None before the first."""
-        return cast("dict[str, Any] | None", self._call("last_checkpoint", log=log))
-
-    def act_of(self, tenant: str, message: str, act: str) -> dict[str, Any]:
-        """``act``, ``user`` and ``second`` of a decision that may be carried out. Denied: no-act, done, expired,
-        needs-second.
-        """
-        return cast("dict[str, Any]", self._call("act_of", tenant=tenant, message=message, act=act))
-
     def release_held(self, tenant: str, message: str, act: str) -> dict[str, Any]:
         """``shares`` (object → S_o) and ``secret`` (R) for an officer's recorded act; repeatable until `held_done`.
 
@@ -268,16 +284,12 @@ class WorkerClient(_LogReader):
         self._call("held_done", tenant=tenant, message=message)
 
 
-class PortalClient(_Client):
+class PortalClient(_Serving):
     """What the portal may ask, nearly all of it with a person's session."""
 
     def keys(self) -> dict[str, Any]:
         """As WorkerClient.keys."""
         return cast("dict[str, Any]", self._call("keys"))
-
-    def settings(self, tenant: str) -> dict[str, Any]:
-        """As WorkerClient.settings."""
-        return cast("dict[str, Any]", self._call("settings", tenant=tenant))
 
     def grant_info(self, grant: str) -> dict[str, Any]:
         """``state`` (live revoked expired frozen destroyed unknown), tenant, message, person, floor, expires_us,
@@ -372,18 +384,6 @@ class PortalClient(_Client):
                 "narrow_as", session=session, message=message, grant=grant, change=dict(change), request=request
             ),
         )
-
-    def officer_decision(
-        self, tenant: str, user: str, password: str, code: str, network: str, act: str, message: str, reason: str
-    ) -> dict[str, Any]:
-        """As `officer_act`, for an officer who is not signed in: password and TOTP code are spent on this one act."""
-        return cast(
-            "dict[str, Any]",
-            self._call(
-                "officer_decision", tenant=tenant, user=user, password=password, code=code, network=network, act=act,
-                message=message, reason=reason,
-            ),
-        )  # fmt: skip
 
     def officer_act(self, session: str, totp: str, act: str, tenant: str, message: str, reason: str) -> dict[str, Any]:
         """``act``: id of a recorded decision on one held message, proved by a fresh TOTP; ``complete``; ``receipt``.

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from gateway import install, words
+from gateway import words
 from gateway.actions.bounce import Returner
 from gateway.actions.copies import Copies
 from gateway.audit.sequencer import Sequencer
@@ -31,6 +31,7 @@ from gateway.flow.settle import confirm_openings, finish_narrowings
 from gateway.flow.treat import Treatment
 from gateway.flow.upkeep import Duty, SignOfLife, Texts, Upkeep
 from gateway.flow.worker import Worker
+from gateway.nodes import NODE_KEY
 from gateway.notify import sender as text_sender
 from gateway.scan import scanner
 from gateway.share import answering
@@ -49,10 +50,10 @@ LEAST_SPOOL_BYTES = 32 * 1024 * 1024
 class WorkerSide:
     """Everything that a worker process adds to the ground."""
 
-    def __init__(self, ground: Ground, portal_keys: PortalClient) -> None:
+    def __init__(self, ground: Ground, keyholder: WorkerClient, officers: PortalClient | WorkerClient) -> None:
         self.ground = ground
         self.settings = settings = ground.settings
-        self.keyholder = ground.keyholder
+        self.keyholder = keyholder
         self._snapshot_turn = threading.Lock()
         # A keyholder that hangs must turn the sign of life red well before smtp would find that silent.
         self.keyholder_pulse = WorkerClient(
@@ -61,7 +62,7 @@ class WorkerSide:
         self.sequencer = Sequencer(ground.audit, self.keyholder)
         self._spools(nodekey.load(settings.worker_directory / install.NODE_KEY))
         self._mail()
-        self._office(portal_keys)
+        self._office(officers)
         self._upkeep()
 
     # the parts
@@ -153,7 +154,7 @@ class WorkerSide:
         except TryLater:
             return ""
 
-    def _office(self, portal_keys: PortalClient) -> None:
+    def _office(self, officers: PortalClient | WorkerClient) -> None:
         ground = self.ground
         self.office = Office(
             store=ground.store,
@@ -161,7 +162,7 @@ class WorkerSide:
             people=ground.people,
             users=ground.users,
             held=self.held,
-            portal_keys=portal_keys,
+            officers=officers,
             audit=ground.audit,
             sequencer=self.sequencer,
             deliverer=self.deliverer,

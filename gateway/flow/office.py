@@ -28,6 +28,7 @@ from gateway.share.portal import Denied, PortalClient
 from gateway.spool.reader import SpoolReader
 from gateway.store import schema
 from gateway.store.database import Store, Tx
+from keys.client import WorkerClient
 from keys.encoding import parse_canonical
 
 OPERATOR = Actor("operator", "")
@@ -49,7 +50,7 @@ class Office:
         people: People,
         users: Users,
         held: Held,
-        portal_keys: PortalClient,
+        officers: PortalClient | WorkerClient,
         audit: AuditLog,
         sequencer: Sequencer,
         deliverer: Deliverer,
@@ -63,7 +64,7 @@ class Office:
         self._people = people
         self._users = users
         self._held = held
-        self._portal_keys = portal_keys
+        self._officers = officers
         self._audit = audit
         self._sequencer = sequencer
         self._deliverer = deliverer
@@ -177,7 +178,7 @@ class Office:
             user = self._users.find(conn, view.id, str(given["as"]))
         try:
             with answering():
-                answer = self._portal_keys.officer_decision(
+                answer = self._officers.officer_decision(
                     view.id,
                     str(user["id"]) if user is not None else "usr_0000000000000000",
                     str(given["password"]),

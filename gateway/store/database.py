@@ -172,8 +172,11 @@ class Store:
 
     @staticmethod
     def absent(url: str) -> bool:
-        """True when there is no file, or no table of ours. Raises TryLater when a server does not answer."""
-        return migrations.version(url) is None
+        """True when there is no file, no table of ours on a server, or only tables that never held anything.
+
+        Raises TryLater when a server does not answer.
+        """
+        return migrations.untouched(url)
 
     @property
     def health(self) -> bool:

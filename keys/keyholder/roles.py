@@ -70,12 +70,13 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
             "held_done": held.held_done,
             "release_log": releaselog.page,
         },
-        {},
+        {"officer_decision": held.officer_decision},
     ),
     "portal": _table(
         {
             "keys": tenants.keys,
             "settings": tenants.settings,
+            "last_checkpoint": epochs.last_checkpoint,
             "grant_info": proofs.grant_info,
             "ask_text": texts.ask_text,
             "verify": proofs.verify,
