@@ -214,6 +214,11 @@ class Keys:
         kinds.path,
         Path("/etc/sealgate/kek"),
     )
+    reserve_bytes: int = setting(
+        "Room kept in that folder, so that recalls are recorded on a full disk; 0 keeps none.",
+        kinds.number(0, 10_000_000_000),
+        67_108_864,
+    )
     sockets_directory: Path | None = setting(
         "Where the keyholder's sockets are; empty means run/ in the node's folder.",
         kinds.path,

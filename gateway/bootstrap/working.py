@@ -60,7 +60,7 @@ class WorkerSide:
             Connection(settings.sockets_directory / "worker.sock", timeout_seconds=PULSE_SECONDS, size=1)
         )
         self.sequencer = Sequencer(ground.audit, self.keyholder)
-        self._spools(nodekey.load(settings.worker_directory / install.NODE_KEY))
+        self._spools(nodekey.load(settings.worker_directory / NODE_KEY))
         self._mail()
         self._office(officers)
         self._upkeep()
