@@ -68,7 +68,7 @@ def launch(settings: Settings, config: Path | None, *, single_user: bool, log_le
                 "keyholder", python("-m", "keys.keyholder", "--config", str(path)), who.of["keyholder"], environ,
                 descriptors=[running],
             )  # fmt: skip
-        tenant = _keyholder_ready(settings, who, setup)
+        tenant = keyholder_ready(settings, who, setup)
         base = ["-m", "gateway", "serve", "--log-level", log_level, *(["--config", str(config)] if config else [])]
         parts = [("worker", []), ("portal", portal)] if settings.on_postgres else [("gateway", portal)]
         for role, sockets in (*parts, ("smtp", smtp)):
@@ -168,7 +168,11 @@ def _bound(listen: Sequence[Endpoint]) -> list[socket.socket]:
     return sockets
 
 
-def _keyholder_ready(settings: Settings, who: Identities, setup: install.Setup | None) -> str:
+def keyholder_ready(settings: Settings, who: Identities, setup: install.Setup | None) -> str:
+    """Register what is fresh, check the node's keys, put the file's settings to the keyholder; the tenant's id.
+
+    Raises Misconfigured, and KeysError while the keyholder does not answer.
+    """
     operator = OperatorClient(settings.sockets_directory / "operator.sock")
     try:
         if setup is not None:

@@ -61,7 +61,7 @@ __all__ = [
     "render_value",
 ]
 
-DEFAULT_PATH = Path("/etc/sealgate/gateway.toml")
+DEFAULT_PATH = Path("/etc/sealgate/sealgate.toml")
 PREFIX = "SEALGATE_"
 _OUTSIDE_SECTIONS = ("SEALGATE_CONFIG",)  # variables that are ours and no setting; also SEALGATE_TEST_…
 SECTIONS: dict[str, type[Any]] = {
@@ -150,7 +150,7 @@ class Settings:
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
-    """The settings of `path`, else of SEALGATE_CONFIG, else of /etc/sealgate/gateway.toml if it is there.
+    """The settings of `path`, else of SEALGATE_CONFIG, else of /etc/sealgate/sealgate.toml if it is there.
 
     Raises Misconfigured, whose text is meant for the person who writes the file.
     """

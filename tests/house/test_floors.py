@@ -22,7 +22,7 @@ ONLY = {
     "pypdfium2": ("gateway.detect",),
     "hyperscan": ("gateway.detect",),
     "nacl": ("keys",),
-    "cryptography": ("keys", "gateway.doctor"),
+    "cryptography": ("keys", "gateway.doctor", "gateway.quickstart"),
     "dns": ("gateway.doctor",),
     "argon2": ("keys.keyholder",),
     "pyotp": ("keys.keyholder",),

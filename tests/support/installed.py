@@ -76,7 +76,8 @@ def _copied(interpreter: Path, version: str, site: Path) -> Path:
     for name in ("gateway", "keys"):
         shutil.copytree(ROOT / name, packages / name, copy_function=_copy)
     shutil.copytree(ROOT / "web", packages / "gateway" / "_assets" / "web", copy_function=_copy)
-    shutil.copytree(ROOT / "deploy/policies", packages / "gateway" / "_assets" / "policies", copy_function=_copy)
+    for name in ("policies", "systemd"):
+        shutil.copytree(ROOT / "deploy" / name, packages / "gateway" / "_assets" / name, copy_function=_copy)
     for path in (venv, *venv.rglob("*")):
         if path.is_dir() and not path.is_symlink():
             path.chmod(0o755)
