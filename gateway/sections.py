@@ -171,6 +171,11 @@ class Store:
         "sqlite:////var/lib/sealgate/db/sealgate.db",
         secret=True,
     )
+    reserve_bytes: int = setting(
+        "Room kept beside an SQLite file, so that recalls and their log entries work on a full disk; 0 keeps none.",
+        kinds.number(0, 10_000_000_000),
+        67_108_864,
+    )
     portal_url: str = setting(
         "PostgreSQL only: the same database with the role of the portal, which sees one tenant at a time.",
         kinds.server_url,

@@ -19,6 +19,7 @@ from gateway.audit.log import AuditLog
 from gateway.audit.sequencer import guard
 from gateway.clock import SystemClock
 from gateway.errors import NotFound, TryLater
+from gateway.logs import Log
 from gateway.settings import Settings
 from gateway.share import Directory, KeyRing, answering
 from gateway.spool import nodekey
@@ -30,7 +31,9 @@ from gateway.store.scope import acting
 from gateway.vault import Vault
 from gateway.vouched import vouched_view
 from keys.client import PortalClient, WorkerClient
+from keys.reserve import Reserve
 
+log = Log("gateway.bootstrap")
 PORTAL = ".portal"  # behind the node's name in the log; no node's name has a dot
 
 
@@ -56,6 +59,7 @@ class Ground:
             self.ring = KeyRing(lambda: worker.keys(name))
         self.pinned = nodekey.pinned(home / nodekey.PINNED_NAME)
         self.store = self._store()
+        self.room = self._room()
         self.rows = Rows(self.ring.row_mac)
         self.directory = Directory(self.ring)
         self.audit = AuditLog(self.store, self.node, self.clock)
@@ -96,6 +100,15 @@ class Ground:
                 if time.monotonic() > deadline:
                     raise error.__cause__ from None
                 time.sleep(0.2)
+
+    def _room(self) -> Reserve | None:
+        """What is put by beside an SQLite file for a full disk; a database server's disk is its own affair."""
+        settings = self.settings.store
+        path = path_of(parse(settings.url))
+        if path is None or not settings.reserve_bytes:
+            return None
+        self.store.room = made = Reserve(path.parent, settings.reserve_bytes, told=_told)
+        return made
 
     def _set_up(self) -> None:
         """Tenant row and first log entries of a fresh installation; its note goes once all roles are ready."""
@@ -150,3 +163,10 @@ class Ground:
                 last = self.keyholder.last_checkpoint(name)
             with acting(name):
                 guard(self.audit, name, last)
+
+
+def _told(whole: bool) -> None:
+    if whole:
+        log.info("disk:room")
+    else:
+        log.error("disk:full")

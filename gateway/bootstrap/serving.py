@@ -39,6 +39,7 @@ class PortalSide:
                 desk=StaffDesk(store, rows, keyholder, trail, ground.users, mail, clock, running),
                 clock=clock,
                 ready=ready,
+                room=lambda: ground.room is None or ground.room.whole,
                 trusted_proxies=self.settings.portal.trusted_proxies,
                 demo=os.environ.get("SEALGATE_TEST_DEMO") == "1",
             )

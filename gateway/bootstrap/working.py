@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 from sqlalchemy import select
 
@@ -44,7 +45,10 @@ from keys.client import Connection, PortalClient, WorkerClient, unb64
 from keys.signing import SigningKey, verify_signature
 
 PULSE_SECONDS = 1.5
-LEAST_SPOOL_BYTES = 32 * 1024 * 1024
+OPENINGS_SECONDS = 600.0
+UNDER_WAY_US = 120_000_000
+"""Between a release at the keyholder and its opening in the log lies one commit, which gives up after seconds."""
+LEAST_FREE_BYTES = 32 * 1024 * 1024
 
 
 class WorkerSide:
@@ -176,9 +180,10 @@ class WorkerSide:
         ground, settings = self.ground, self.settings
         spools = {"in": self.incoming, "out": self.outgoing}
         checks: dict[str, Callable[[], bool]] = {
+            "disk": lambda: ground.room is None or ground.room.whole,
             "store": lambda: ground.store.health,
             "worker": self.worker.alive,
-            "vault": ground.vault.healthy,
+            "vault": lambda: ground.vault.healthy() and self._vault_has_room(),
             "keyholder": self._keyholder_answers,
             "spool": self._spool_writable,
         }
@@ -203,8 +208,11 @@ class WorkerSide:
         return True
 
     def _spool_writable(self) -> bool:
-        stat = os.statvfs(self.settings.spool.directory)
-        return stat.f_bavail * stat.f_frsize > LEAST_SPOOL_BYTES
+        return _free_bytes(self.settings.spool.directory) > LEAST_FREE_BYTES
+
+    def _vault_has_room(self) -> bool:
+        url = self.settings.vault.url
+        return not url.startswith("file://") or _free_bytes(Path(url.removeprefix("file://"))) > LEAST_FREE_BYTES
 
     def _text_words(self, tenant: str, code: str) -> str:
         return words.say("text.code", clinic=self.ground.view(tenant).display_name, code=code)
@@ -264,3 +272,8 @@ class WorkerSide:
         self.incoming.close()
         self.outgoing.close()
         self.courier.close()
+
+
+def _free_bytes(folder: Path) -> int:
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize

@@ -23,8 +23,9 @@ from gateway.clock import Clock
 from gateway.detect.model import Assessment
 from gateway.errors import NotFound, Tampered, TryLater
 from gateway.flow import facts as factual
+from gateway.flow.answers import Answers
 from gateway.flow.delivery import Deliverer
-from gateway.flow.doubts import Doubts, sound
+from gateway.flow.doubts import Doubts, blameless, sound
 from gateway.flow.isolate import Isolated
 from gateway.flow.looking import Looked, Looker
 from gateway.flow.records import WAITING, Prepared, Records
@@ -155,6 +156,8 @@ class Outbound:
         except (TryLater, Tampered):
             raise
         except Exception as error:
+            if blameless(error):
+                raise TryLater("a disk or memory") from error
             log.exception("outbound:failed", queue=entry.id, attempt=self._doubts.failed(entry))
             raise TryLater("processing failed") from error
         if earlier == entry.id:  # this very item: its commit was reported as failed and was not

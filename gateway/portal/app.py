@@ -41,7 +41,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class PortalDeps:
-    """What the portal is made of. `ready` says whether store, vault, log and keyholder answer."""
+    """What the portal is made of. `ready` says whether store, vault, log and keyholder answer, `room` whether the disk
+    has room for what readers leave in the log.
+    """
 
     faces: Sequence[Face]
     visits: Visits
@@ -50,6 +52,7 @@ class PortalDeps:
     desk: StaffDesk
     clock: Clock
     ready: Callable[[], bool]
+    room: Callable[[], bool] = lambda: True
     trusted_proxies: Sequence[Network] = ()
     demo: bool = False
     limits: Limits = field(default_factory=Limits)

@@ -118,6 +118,8 @@ def _anyone(call: Call, guard: Guard, route: str) -> Response | None:
 
 
 def _link(call: Call, guard: Guard, route: str) -> Response | None:
+    if not call.deps.room():
+        return call.problem("later", 503)  # what room is left is for those who take messages back
     found = call.deps.visits.knock(call.origin, call.path.get("token", ""), call.jar.links())
     if isinstance(found, Stranger):
         if not _within(call, guard, route):

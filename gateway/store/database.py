@@ -24,6 +24,7 @@ from gateway.clock import Clock, SystemClock
 from gateway.errors import GatewayError, TryLater
 from gateway.logs import Log
 from gateway.store import engines, migrations, scope
+from gateway.store.room import NoRoom, Room
 from gateway.store.schema import store_probe
 from gateway.store.stalls import Stalls
 
@@ -131,6 +132,8 @@ class Store:
         self.before_commit: list[Callable[[Tx], None]] = []
         self.probes: list[Callable[[Connection], None]] = []
         """Run about once a second inside a savepoint that is rolled back; raising turns `health` red."""
+        self.room: Room = NoRoom()
+        """Put by for a full disk: given up by a commit that finds none, which is tried again; then `health` is red."""
         self._clock = clock
         self._watch = engines.FileWatch(path) if path else None
         self._readers: Engine = engines.reader_engine(parsed)
@@ -189,6 +192,8 @@ class Store:
         since = self._busy_since
         if since is not None and time.monotonic() - since > STALLED_AFTER.total_seconds():
             return "the database does not answer"
+        if not self.room.whole:
+            return "the disk is full"
         return "the database writer has ended" if self._closed else self._trouble
 
     @contextmanager
@@ -286,9 +291,11 @@ class Store:
         self._writers.dispose()
 
     def _commit(self, jobs: list[_Job]) -> None:
+        self._attempt([job for job in jobs if job[1].set_running_or_notify_cancel()])
+
+    def _attempt(self, running: list[_Job]) -> None:
         kept: list[tuple[_Reply, Any]] = []
         lost: list[tuple[_Reply, Exception]] = []
-        running = [job for job in jobs if job[1].set_running_or_notify_cancel()]
         try:
             with self._transaction() as (conn, raw):
                 whole = Tx(conn, raw, self._clock.now_us(), whole=True)
@@ -298,6 +305,8 @@ class Store:
                         kept.append((future, work(tx)))
                         tx.keep()
                     except Exception as error:
+                        if self.room.needed(error):
+                            raise
                         if kept and kept[-1][0] is future:
                             kept.pop()
                         lost.append((future, _told(error)))
@@ -307,6 +316,9 @@ class Store:
                 for hook in self.before_commit:
                     hook(whole)
         except BaseException as error:
+            if self.room.needed(error) and self.room.spend():
+                self._attempt(running)
+                return
             self._failed(error)
             heard = {future for future, _ in lost}
             for _, future, _ in running:
@@ -327,6 +339,7 @@ class Store:
     def _probe(self) -> None:
         """One small commit, and each room's probe rolled back: a full disk and a refused insert are both seen."""
         self._probed = time.monotonic()
+        self.room.look()
         try:
             with self._transaction() as (conn, raw):
                 if self.probes:
