@@ -23,7 +23,6 @@ from gateway.clock import Clock
 from gateway.detect.model import Assessment
 from gateway.errors import NotFound, Tampered, TryLater
 from gateway.flow import facts as factual
-from gateway.flow.answers import Answers
 from gateway.flow.delivery import Deliverer
 from gateway.flow.doubts import Doubts, blameless, sound
 from gateway.flow.isolate import Isolated
