@@ -45,7 +45,7 @@ class Witness(Protocol):
 
 
 class Sequencer:
-    """Signs what was appended. One per installation is at work at a time; the worker's loop calls `run_once`."""
+    """Signs what was appended. The worker of each node calls `run_once`; one at a time has the turn."""
 
     def __init__(self, audit: AuditLog, witness: Witness) -> None:
         self._audit = audit
@@ -59,7 +59,9 @@ class Sequencer:
 
         Raises TryLater when the keyholder or the database cannot be had, Tampered when the keyholder refuses a head.
         """
-        with self._turn:
+        with self._turn, self._audit.store.turn("checkpoints") as mine:
+            if not mine:  # another worker signs; when it dies, the next look is ours
+                return 0
             if time.monotonic() - self._heads_at >= HEADS_EVERY.total_seconds():
                 self._record_heads()
                 self._heads_at = time.monotonic()
@@ -138,7 +140,8 @@ class Sequencer:
                 if note is None:
                     continue
                 checkpoint = parse_checkpoint(note.rpartition("\n\n")[0] + "\n")
-                if checkpoint.size > self._recorded.get(name, _recorded(conn, name)):
+                known = self._recorded.get(name) if self._audit.store.dialect == "sqlite" else None
+                if checkpoint.size > (_recorded(conn, name) if known is None else known):
                     heads.append((name, checkpoint.size, base64.b64encode(checkpoint.root).decode()))
         if heads:
             self._audit.store.run(lambda tx: self._append_heads(tx, heads))
