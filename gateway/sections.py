@@ -278,6 +278,19 @@ class Notify:
     sms_token_file: SecretFile | None = setting(
         "File with the bearer token for sms_url.", kinds.secret_file, None, example="/etc/sealgate/sms-token"
     )
+    owner: str = setting(
+        "Whose inbox gets the notices for senders that nobody reads (scanners, applications, no-reply); one of the "
+        "tenant's own addresses. Empty: such notices are not sent, and returned mail goes to the sender all the same.",
+        kinds.address,
+        "",
+        example="office@clinic.example",
+    )
+    unattended: tuple[str, ...] = setting(
+        "Senders that nobody reads, besides those named no-reply or do-not-reply.",
+        kinds.listed(kinds.address),
+        (),
+        example=["scanner@clinic.example"],
+    )
     pretend_file: Path | None = setting(
         'Where "pretend" writes its messages, one JSON object a line; empty means '
         "pretend-phone.jsonl in the worker's folder.",

@@ -95,6 +95,14 @@ def text(value: Any) -> str:
     return value.strip()
 
 
+def address(value: Any) -> str:
+    """A mail address."""
+    found = text(value)
+    if found and not re.fullmatch(r"[^@\s<>]+@[A-Za-z0-9.-]+", found):
+        raise ValueError('must be a mail address, such as "office@clinic.example"')
+    return found
+
+
 def number(least: int, most: int) -> Parse:
     """A whole number within both bounds."""
 

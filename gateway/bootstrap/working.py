@@ -15,6 +15,7 @@ from gateway.actions.bounce import Returner
 from gateway.actions.copies import Copies
 from gateway.audit.sequencer import Sequencer
 from gateway.bootstrap.ground import Ground
+from gateway.bootstrap.telling import Telling, reader, thread
 from gateway.control import ControlServer
 from gateway.courier.port import Courier
 from gateway.courier.smtp import SmtpCourier
@@ -98,7 +99,9 @@ class WorkerSide:
     def _mail(self) -> None:
         ground, settings, clock, view = self.ground, self.settings, self.ground.clock, self.ground.view
         english = words.language("en")
-        copies = Copies(self.copies_spool, clock, english, view, self._checkpoint, ground.node)
+        copies = Copies(
+            self.copies_spool, clock, english, view, self._checkpoint, ground.node, thread(ground), reader(ground)
+        )  # fmt: skip
         self.records = Records(ground.rows, ground.directory, ground.audit, ground.node)
         home = next(one for one in ground.views.values() if one.name == settings.tenant.name)
         self.courier: Courier = SmtpCourier(vouched_courier(settings.courier, home), settings.smtp.hostname)
@@ -120,6 +123,7 @@ class WorkerSide:
             worker.delivery_threads,
             copies.top,
         )
+        self.telling = Telling(ground, self.keyholder, self.records, copies, self.deliverer, self._checkpoint)
         self.isolated = Isolated(children=worker.parsers)
         self.outbound = Outbound(
             store=ground.store,
@@ -137,6 +141,7 @@ class WorkerSide:
                 settings.scan.clamd, max_bytes=settings.scan.max_bytes, timeout_seconds=settings.scan.timeout_seconds
             ),
             scan_seconds=float(settings.scan.timeout_seconds),
+            answers=self.telling.answers,
         )
         self.worker = Worker(self.incoming, self.outbound, self.deliverer, ground.store, worker.threads)
         self.held = Held(
@@ -195,6 +200,7 @@ class WorkerSide:
                 [Duty("snapshot", 60.0, self._snapshot), Duty("epochs", 30.0, self._epochs)],
                 [Duty("checkpoints", 1.0, self.sequencer.run_once)],
                 [Duty("texts", 0.5, texts)],
+                *self.telling.duties(),
                 [Duty("evidence", 1.0, Evidence(ground.store, ground.audit, spools))],
                 [Duty("holds", 60.0, self.held.return_expired), Duty("sweep", 3600.0, self._sweep)],
             ]

@@ -46,7 +46,11 @@ def recipient_facts(view: TenantView, address: str) -> RecipientFacts:
 
 def urgent(message: Message) -> bool:
     """Whether the sender's word asks for the shorter waits."""
-    return "[urgent]" in message.subject.lower()
+    if "[urgent]" in message.subject.lower():
+        return True
+    if (message.header("importance") or "").strip().lower() == "high":  # RFC 4021 2.1.53
+        return True
+    return (message.header("priority") or "").strip().lower() == "urgent"  # RFC 4021 2.1.54
 
 
 def summary(assessment: Assessment | None) -> str:

@@ -23,6 +23,7 @@ from gateway.clock import Clock
 from gateway.detect.model import Assessment
 from gateway.errors import NotFound, Tampered, TryLater
 from gateway.flow import facts as factual
+from gateway.flow.answers import Answers
 from gateway.flow.delivery import Deliverer
 from gateway.flow.doubts import Doubts, blameless, sound
 from gateway.flow.isolate import Isolated
@@ -82,8 +83,10 @@ class Outbound:
         words: Words,
         scanner: MalwareScanner | None = None,
         scan_seconds: float = 60.0,
+        answers: Answers | None = None,
     ) -> None:
         self._store = store
+        self._answers = answers
         self._records = records
         self._users = users
         self._directory = directory
@@ -144,6 +147,8 @@ class Outbound:
         forced = UNPROCESSABLE if self._doubts.hopeless(entry) else None
         try:
             message = self._parsed(source, forced)
+            if forced is None and self._recalls(view, entry, envelope, message, source):
+                return
             retry = self._retry_key(envelope, message, source)
             with self._store.reading() as conn:
                 earlier = self._earlier(conn, envelope.tenant, retry, entry.id)
@@ -163,6 +168,17 @@ class Outbound:
             self._committed(entry)
         else:
             self._duplicate(entry, envelope)
+
+    def _recalls(
+        self, view: TenantView, entry: Entry, envelope: Envelope, message: Message, source: Source
+    ) -> bool:  # fmt: skip
+        """Whether it was RECALL in answer to a notice: then it was obeyed, and nothing of it is sent or kept."""
+        order = self._answers.order(view, envelope, message, source) if self._answers is not None else None
+        if order is None or self._answers is None:
+            return False
+        self._answers.obey(view, envelope, order)
+        self._spool.erase(entry.id)
+        return True
 
     def _made(
         self,
@@ -316,6 +332,7 @@ class Outbound:
             "sender_index": self._directory.index(view.id, envelope.mail_from),
             "identity": envelope.identity.kind,
             "retry_key": retry,
+            "message_id": self._message_id(view.id, id, message),
             "message_id_index": self._directory.keyed(view.id, "message-id", message.message_id or ""),
             "state": _state(decisions.values()),
             "reference": None,
@@ -330,6 +347,11 @@ class Outbound:
             "expires_at": None,
             "hold_until": None,
         }
+
+    def _message_id(self, tenant: str, id: str, message: Message) -> bytes | None:
+        """What a reminder to the recipient will answer, so that it stands in the thread (RFC 5322 3.6.4)."""
+        found = (message.message_id or "").strip()
+        return self._directory.seal(tenant, "messages.message_id", id, found) if 0 < len(found) < 900 else None
 
     def _user(self, conn: Connection, envelope: Envelope, *, forced: bool) -> str | None:
         if envelope.identity.user:

@@ -276,7 +276,8 @@ class Treatment:
         """Our own words to the sender, delivered like any copy; None where nobody may be answered."""
         if mail is None:
             return
-        copy, recipient = self._clock.new_id("spl"), Recipient(piece.envelope.mail_from)
+        copy = self._clock.new_id("spl")
+        recipient = Recipient(self._copies.reader(piece.tenant, piece.envelope.mail_from))
         written.append(
             self._copies.write(self._copies.envelope(piece.envelope, copy, (recipient,), (), system=True), [mail])
         )
