@@ -25,7 +25,7 @@ from gateway.share import Directory, KeyRing, answering
 from gateway.spool import nodekey
 from gateway.store import grants, schema
 from gateway.store.database import Store, Tx
-from gateway.store.engines import NameTaken
+from gateway.store.engines import NameTaken, parse, path_of
 from gateway.store.rows import Rows
 from gateway.store.scope import acting
 from gateway.vault import Vault

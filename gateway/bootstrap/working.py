@@ -26,6 +26,7 @@ from gateway.flow.evidence import Evidence
 from gateway.flow.held import Held
 from gateway.flow.isolate import Isolated
 from gateway.flow.office import Office
+from gateway.flow.officer_acts import HeldActs
 from gateway.flow.orphans import destroy_orphans
 from gateway.flow.outbound import Outbound
 from gateway.flow.records import Records
@@ -194,19 +195,42 @@ class WorkerSide:
         }
         self.life = SignOfLife(settings.snapshot_directory / "health.json", checks, ground.clock)
         texts = Texts(self.keyholder, text_sender(settings.notify), self._text_words)
+        acts = HeldActs(ground.store, ground.rows, ground.audit, self.keyholder, self.held, ground.clock)
+        confirm = self._once("openings", self._confirm)
         self.upkeep = Upkeep(
             [
                 [Duty("life", 0.8, self.life)],
                 [Duty("snapshot", 60.0, self._snapshot), Duty("epochs", 30.0, self._epochs)],
                 [Duty("checkpoints", 1.0, self.sequencer.run_once)],
                 [Duty("texts", 0.5, texts)],
+                [Duty("held-acts", 1.0, self._once("held-acts", acts))],
                 *self.telling.duties(),
                 [Duty("evidence", 1.0, Evidence(ground.store, ground.audit, spools))],
-                [Duty("holds", 60.0, self.held.return_expired), Duty("sweep", 3600.0, self._sweep)],
+                [
+                    Duty("holds", 60.0, self._once("holds", self.held.return_expired)),
+                    Duty("sweep", 3600.0, self._sweep),
+                    *([Duty("openings", OPENINGS_SECONDS, confirm)] if settings.on_postgres else []),
+                ],
             ]
         )
 
     # duties
+
+    def _once(self, name: str, duty: Callable[[], object]) -> Callable[[], object]:
+        """The installation's duty, done by one of its workers at a time."""
+
+        def run() -> object:
+            with self.ground.store.turn(name) as mine:
+                return duty() if mine else None
+
+        return run
+
+    def _confirm(self) -> None:
+        """What a crash left between two logs. Of other processes that live, only what is too old to be under way."""
+        ground, tenants = self.ground, list(self.ground.views)
+        before_us = ground.clock.now_us() - UNDER_WAY_US if self.settings.on_postgres else None
+        confirm_openings(ground.store, ground.audit, self.keyholder, tenants, before_us)
+        finish_narrowings(ground.store, ground.rows, ground.audit, self.keyholder, tenants, ground.clock, before_us)
 
     def _keyholder_answers(self) -> bool:
         with answering():
@@ -253,9 +277,7 @@ class WorkerSide:
 
     def start(self) -> None:
         """Finish what a crash left half done, then take work."""
-        ground, tenants = self.ground, list(self.ground.views)
-        confirm_openings(ground.store, ground.audit, self.keyholder, tenants)
-        finish_narrowings(ground.store, ground.rows, ground.audit, self.keyholder, tenants, ground.clock)
+        self._once("openings", self._confirm)()
         self._snapshot()
         self.worker.start()
         self.upkeep.start()
