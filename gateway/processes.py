@@ -1,7 +1,7 @@
 """The roles as processes of their own: what `sealgate serve --role` runs.
 
-Promises: each hardens itself before it opens anything; the first line on standard output says that it is ready; SIGTERM
-ends it in order, and what was promised is on disk.
+Promises: each hardens itself before it opens anything; the first line on standard output says that it is ready; SIGHUP
+reads certificates again; SIGTERM ends it in order, and what was promised is on disk.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ def run_part(role: str, settings: Settings, descriptors: Sequence[int] = ()) -> 
     part = PARTS[role](settings)
     ports = part.start(descriptors)
     print(json.dumps({"ready": True, "portal": ports}), flush=True)
+    signal.signal(signal.SIGHUP, lambda number, frame: part.reload())
     stopping.wait()
     part.stop()
     return 0

@@ -37,6 +37,10 @@ class Gateway:
         self.working.listen()
         return ports
 
+    def reload(self) -> None:
+        """SIGHUP: read the certificate again."""
+        self.serving.reload()
+
     def stop(self) -> None:
         """Doors first, then what is under way, then the log's last checkpoint."""
         self.working.control.close()
@@ -58,6 +62,9 @@ class Worker:
         self.working.listen()
         return []
 
+    def reload(self) -> None:
+        """SIGHUP: a worker has no certificate to read again."""
+
     def stop(self) -> None:
         """What is under way, then the log's last checkpoint."""
         self.working.control.close()
@@ -75,6 +82,10 @@ class Portal:
     def start(self, descriptors: Sequence[int] = ()) -> list[int]:
         """Serve, on sockets handed over or bound here; the ports."""
         return self.serving.start(descriptors)
+
+    def reload(self) -> None:
+        """SIGHUP: read the certificate again."""
+        self.serving.reload()
 
     def stop(self) -> None:
         """The door, then the log's word that it was closed. A worker signs it."""

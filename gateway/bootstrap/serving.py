@@ -54,6 +54,10 @@ class PortalSide:
         )
         return self.server.ports
 
+    def reload(self) -> None:
+        """Read the certificate again."""
+        self.server.reload_certificate()
+
     def stop(self) -> None:
         """Close the doors."""
         self.server.stop()
