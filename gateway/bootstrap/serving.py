@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from gateway.bootstrap.ground import Ground
 from gateway.flow.desk import StaffDesk
 from gateway.flow.download import Downloads
+from gateway.flow.recall_report import RecallReports
 from gateway.flow.running import Running
 from gateway.flow.sent import SentMail
 from gateway.flow.trail import Trail
@@ -26,16 +27,24 @@ class PortalSide:
         store, rows, clock = ground.store, ground.rows, ground.clock
         running = Running()
         trail = Trail(store, ground.audit, ground.ring, clock)
-        mail = SentMail(store, rows, keyholder, trail, ground.directory)
+        mail = SentMail(store, rows, keyholder, trail, ground.directory, clock)
         self.app = portal_app.create(
             portal_app.PortalDeps(
                 faces=[
-                    Face(view.id, view.display_name, view.phone, view.public_url, view.timezone)
+                    Face(
+                        view.id,
+                        view.display_name,
+                        view.phone,
+                        view.public_url,
+                        view.timezone,
+                        server=view.smarthost.host,
+                    )
                     for view in ground.views.values()
                 ],
                 visits=Visits(store, rows, keyholder, trail, ground.directory, clock),
                 downloads=Downloads(store, rows, ground.vault, keyholder, trail, clock, running),
                 mail=mail,
+                recalls=RecallReports(store, rows, keyholder, trail, ground.directory, mail),
                 desk=StaffDesk(store, rows, keyholder, trail, ground.users, mail, clock, running),
                 clock=clock,
                 ready=ready,

@@ -20,6 +20,7 @@ from gateway.clock import Clock
 from gateway.errors import Misconfigured
 from gateway.flow.desk import StaffDesk
 from gateway.flow.download import Downloads
+from gateway.flow.recall_report import RecallReports
 from gateway.flow.sent import SentMail
 from gateway.flow.trail import Origin
 from gateway.flow.visit import Visits
@@ -49,6 +50,7 @@ class PortalDeps:
     visits: Visits
     downloads: Downloads
     mail: SentMail
+    recalls: RecallReports
     desk: StaffDesk
     clock: Clock
     ready: Callable[[], bool]

@@ -66,4 +66,5 @@ def words_of_state(state: Any, face: Face) -> str:
     """A person's state for staff, in one line; `state` is `gateway.flow.sent.State`."""
     when = face.words_of_time(state.at) if state.at else ""
     proof = words.say(f"staff.proof.{state.proof}") if state.proof else ""
-    return str(words.say(f"staff.state.{state.kind}", when=when, proof=proof))
+    server = face.server or words.say("staff.common.mail_server")
+    return str(words.say(f"staff.state.{state.kind}", when=when, proof=proof, server=server))

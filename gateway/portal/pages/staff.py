@@ -9,7 +9,7 @@ from starlette.responses import Response
 from gateway import words
 from gateway.audit.event import Action
 from gateway.flow.desk import MAY_RECALL_ALL
-from gateway.flow.sent import METHODS, Step
+from gateway.flow.sent import METHODS, SHOWS, Step
 from gateway.flow.visit import Denial
 from gateway.portal import cookies
 from gateway.portal.answers import Away
@@ -67,9 +67,18 @@ def sent(call: Call) -> Response:
         return Response(media_type="text/html")
     before = call.query.get("before", "")
     before_us = int(before) if before.isdecimal() and len(before) < 18 else None
-    messages, older = call.deps.mail.sent(call.origin, call.session, before_us)
+    show = call.query.get("show", "")
+    show = show if show in SHOWS else ""
+    messages, older = call.deps.mail.sent(call.origin, call.session, before_us, show)
     return staff_page(
-        call, "staff/sent.html", messages=messages, older=older, newer=before_us is not None, note=note(call)
+        call,
+        "staff/sent.html",
+        messages=messages,
+        older=older,
+        newer=before_us is not None,
+        note=note(call),
+        show=show,
+        shows=SHOWS,
     )
 
 
@@ -121,7 +130,40 @@ def recall(call: Call) -> Response:
     denial = call.deps.desk.recall(call.origin, call.session, identifier, call.form.get("grant") or None)
     if denial is not None:
         return call.staff_problem(words.say("staff.problem.denied"), 403)
-    return Away(f"/staff/messages/{identifier}?note=recalled")
+    return Away(f"/staff/messages/{identifier}/recalled?note=recalled")
+
+
+@page(
+    "/staff/messages/{message}/recalled",
+    "GET",
+    guard=Guard(Permission.STAFF, 2, Action.META_OPENED, Rate(60), EVERYONE),
+)
+def recalled(call: Call) -> Response:
+    """What it stopped, and what it could not: exact files, bytes, person, proof and time."""
+    if call.is_head:
+        return Response(media_type="text/html")
+    report = call.deps.recalls.of(call.origin, call.session, call.path["message"])
+    left = [
+        {
+            "address": one.address or words.say("staff.report.unknown"),
+            "what": one.name or words.say(f"staff.report.{'body' if one.kind == 'body' else 'thing'}"),
+            "size": size_words(one.bytes),
+            "at": one.at,
+            "proof": words.say(f"staff.proof.{one.proof}"),
+            "end": one.end,
+        }
+        for one in report.left
+    ]
+    return staff_page(
+        call,
+        "staff/recalled.html",
+        message=report.message,
+        stopped=report.stopped,
+        left=left,
+        cut=len(report.cut),
+        total=size_words(report.bytes),
+        note=note(call),
+    )
 
 
 def staff_page(call: Call, template: str, **values: Any) -> Response:

@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from gateway import words
+from gateway.flow.recall_report import Stopped
 from gateway.flow.sent import Recipient, Sent, State
 from gateway.portal.face import Face
 from gateway.portal.qr import qr_svg
@@ -23,7 +24,7 @@ FILES = [
     {"id": "obj_2", "name": "photo.jpg", "type_words": "filetype.image", "size_words": "812 kB", "can_look": True},
 ]
 PEOPLE = (
-    Recipient("lnk_1", "maria.hernandez@mail.example", State("opened", AT, "text"), True, AT),
+    Recipient("lnk_1", "maria.hernandez@mail.example", State("opened", AT, "text"), True, AT, 1, 2),
     Recipient("lnk_2", "a.very.long.address.that.wraps@subdomain.insurer.example", State("scanned"), True, None),
     Recipient("lnk_3", "old@mail.example", State("recalled", AT), False, None),
     Recipient("lnk_4", "frozen@mail.example", State("frozen"), False, None),
@@ -83,8 +84,12 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
         values = {"kind": kind, "when": "Friday 4 December 2026", "primary": primary, "reference": reference}
         yield f"problem-{kind}", "problem.html", values
     yield "staff-sign-in", "staff/sign_in.html", {"error": "The address, the password or the code is not right."}
-    yield "staff-sent", "staff/sent.html", STAFF | {"messages": [MESSAGE], "older": 1, "newer": True}
-    yield "staff-sent-empty", "staff/sent.html", STAFF | {"messages": [], "older": None, "newer": False}
+    sent = STAFF | {"messages": [MESSAGE], "older": 1, "newer": True, "show": "", "shows": ("unopened", "recalled")}
+    yield "staff-sent", "staff/sent.html", sent
+    yield "staff-sent-unopened", "staff/sent.html", sent | {"show": "unopened"}
+    empty = sent | {"messages": [], "older": None, "newer": False}
+    yield "staff-sent-empty", "staff/sent.html", empty
+    yield "staff-sent-none", "staff/sent.html", empty | {"show": "recalled"}
     message = STAFF | {
         "message": MESSAGE, "subject": "Your results", "files": [{"name": NAME, "size_words": "2.4 MB"}],
         "may_act": True,
@@ -94,6 +99,12 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     recall = STAFF | {"message": MESSAGE, "only": None, "live": 2, "opened": [PEOPLE[0]]}
     yield "staff-recall", "staff/recall.html", recall
     yield "staff-recall-one", "staff/recall.html", recall | {"only": PEOPLE[1], "opened": []}
+    left = {"address": PEOPLE[1].address, "what": NAME, "size": "2.4 MB", "at": AT, "proof": "a text-message code"}
+    stopped = [Stopped(PEOPLE[0].address, AT), Stopped(PEOPLE[1].address, AT)]
+    report = STAFF | {"message": MESSAGE, "stopped": stopped, "cut": 1, "total": "4.8 MB", "note": "Taken back."}
+    report |= {"left": [left | {"end": "whole"}, left | {"end": "stopped", "what": "The message text"}]}
+    yield "staff-recalled", "staff/recalled.html", report
+    yield "staff-recalled-nothing", "staff/recalled.html", report | {"left": [], "cut": 0}
     yield "staff-help", "staff/help.html", STAFF | {"people": [], "error": "No live message has this number."}
     yield "staff-help-choose", "staff/help.html", STAFF | {"people": list(PEOPLE[:2])}
     person = STAFF | {"person": PEOPLE[1], "how_sure": ("called", "here", "questions"), "code": "", "until": None}

@@ -22,6 +22,7 @@ from gateway.clock import SystemClock
 from gateway.demo.ports import free_port
 from gateway.flow.desk import StaffDesk
 from gateway.flow.download import Downloads
+from gateway.flow.recall_report import RecallReports
 from gateway.flow.running import Running
 from gateway.flow.sent import SentMail
 from gateway.flow.trail import Trail
@@ -264,12 +265,13 @@ def portal(directory: Path, **limits: int) -> Iterator[World]:
         trail = Trail(store, audit, ring, clock)
         runs, minutes = Running(), Minutes()
         users = Users(rows, people_directory, clock)
-        mail = SentMail(store, rows, client, trail, people_directory)
+        mail = SentMail(store, rows, client, trail, people_directory, clock)
         deps = PortalDeps(
             faces=[Face(TENANT, CLINIC, CLINIC_PHONE, "http://localhost:0", "America/Chicago")],
             visits=Visits(store, rows, client, trail, people_directory, clock),
             downloads=Downloads(store, rows, vault, client, trail, clock, runs),
             mail=mail,
+            recalls=RecallReports(store, rows, client, trail, people_directory, mail),
             desk=StaffDesk(store, rows, client, trail, users, mail, clock, runs),
             clock=clock,
             ready=lambda: store.health,
