@@ -15,6 +15,7 @@ from gateway.flow.trail import Trail
 from gateway.flow.visit import Visits
 from gateway.portal import app as portal_app
 from gateway.portal import server as portal_server
+from gateway.portal.audit_side import AuditSide
 from gateway.portal.face import Face
 from keys.client import PortalClient
 
@@ -46,6 +47,17 @@ class PortalSide:
                 mail=mail,
                 recalls=RecallReports(store, rows, keyholder, trail, ground.directory, mail),
                 desk=StaffDesk(store, rows, keyholder, trail, ground.users, mail, clock, running),
+                audit=AuditSide.of(
+                    store=store,
+                    rows=rows,
+                    keys=keyholder,
+                    trail=trail,
+                    directory=ground.directory,
+                    users=ground.users,
+                    audit=ground.audit,
+                    clock=clock,
+                    second_person=lambda tenant: ground.view(tenant).policy.second_person,
+                ),
                 clock=clock,
                 ready=ready,
                 room=lambda: ground.room is None or ground.room.whole,

@@ -25,6 +25,7 @@ from gateway.flow.sent import SentMail
 from gateway.flow.trail import Origin
 from gateway.flow.visit import Visits
 from gateway.portal import pages as pages_package
+from gateway.portal.audit_side import AuditSide
 from gateway.portal.call import Call
 from gateway.portal.cookies import Jar
 from gateway.portal.door import endpoint
@@ -52,6 +53,7 @@ class PortalDeps:
     mail: SentMail
     recalls: RecallReports
     desk: StaffDesk
+    audit: AuditSide
     clock: Clock
     ready: Callable[[], bool]
     room: Callable[[], bool] = lambda: True

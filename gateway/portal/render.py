@@ -47,6 +47,9 @@ class Renderer:
             "note": "",
             "who": None,
             "may_help": False,
+            "may_hold": False,
+            "audit_page": "",
+            "sees_names": False,
             "place": "",
             "words_of_time": face.words_of_time,
         }

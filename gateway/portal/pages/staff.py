@@ -13,6 +13,7 @@ from gateway.flow.sent import METHODS, SHOWS, Step
 from gateway.flow.visit import Denial
 from gateway.portal import cookies
 from gateway.portal.answers import Away
+from gateway.portal.audit_side import ALL, COUNTERS, HOLDERS
 from gateway.portal.call import Call
 from gateway.portal.door import slow
 from gateway.portal.face import size_words
@@ -168,7 +169,12 @@ def recalled(call: Call) -> Response:
 
 def staff_page(call: Call, template: str, **values: Any) -> Response:
     """A page with the staff's navigation."""
-    return call.page(template, who=True, may_help=call.session["role"] in HELPERS, **values)
+    role = call.session["role"]
+    audit_page = "/audit" if role in ALL else "/audit/overview" if role in COUNTERS else ""
+    given: dict[str, Any] = {
+        "who": True, "may_help": role in HELPERS, "may_hold": role in HOLDERS - ALL, "audit_page": audit_page,
+    } | values  # fmt: skip
+    return call.page(template, **given)
 
 
 def note(call: Call) -> str:

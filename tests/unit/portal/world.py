@@ -28,6 +28,7 @@ from gateway.flow.sent import SentMail
 from gateway.flow.trail import Trail
 from gateway.flow.visit import Visits
 from gateway.portal.app import PortalDeps, create
+from gateway.portal.audit_side import AuditSide
 from gateway.portal.face import Face
 from gateway.portal.limits import Limits
 from gateway.portal.server import Listen, PortalServer, start
@@ -273,6 +274,17 @@ def portal(directory: Path, **limits: int) -> Iterator[World]:
             mail=mail,
             recalls=RecallReports(store, rows, client, trail, people_directory, mail),
             desk=StaffDesk(store, rows, client, trail, users, mail, clock, runs),
+            audit=AuditSide.of(
+                store=store,
+                rows=rows,
+                keys=client,
+                trail=trail,
+                directory=people_directory,
+                users=users,
+                audit=audit,
+                clock=clock,
+                second_person=lambda tenant: False,
+            ),
             clock=clock,
             ready=lambda: store.health,
             limits=Limits(minutes.now),
