@@ -261,6 +261,19 @@ class Scan:
 
 
 @dataclass(frozen=True, slots=True)
+class Metrics:
+    """Figures for a monitoring system (Prometheus); counts and times only."""
+
+    listen: tuple[Endpoint, ...] = setting(
+        "Where the worker shows them at /metrics, without TLS or sign-in: loopback or a network of your own. Empty: "
+        "nowhere.",
+        kinds.listed(kinds.endpoint),
+        (),
+        example=["127.0.0.1:9464"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Notify:
     """Text messages with one-time codes."""
 

@@ -23,6 +23,7 @@ from gateway.registry import nearest
 from gateway.sections import (
     Courier,
     Keys,
+    Metrics,
     Node,
     Notify,
     Policy,
@@ -75,6 +76,7 @@ SECTIONS: dict[str, type[Any]] = {
     "keys": Keys,
     "spool": Spool,
     "scan": Scan,
+    "metrics": Metrics,
     "notify": Notify,
     "node": Node,
     "worker": Worker,
@@ -102,6 +104,7 @@ class Settings:
     keys: Keys
     spool: Spool
     scan: Scan
+    metrics: Metrics
     notify: Notify
     node: Node
     worker: Worker

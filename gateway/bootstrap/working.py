@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -34,6 +35,7 @@ from gateway.flow.settle import confirm_openings, finish_narrowings
 from gateway.flow.treat import Treatment
 from gateway.flow.upkeep import Duty, SignOfLife, Texts, Upkeep
 from gateway.flow.worker import Worker
+from gateway.metrics import Figures, MetricsServer, Parts
 from gateway.nodes import NODE_KEY
 from gateway.notify import sender as text_sender
 from gateway.scan import scanner
@@ -42,6 +44,7 @@ from gateway.spool import nodekey, snapshot
 from gateway.spool.reader import SpoolReader
 from gateway.spool.writer import SpoolWriter
 from gateway.store import schema
+from gateway.store.engines import parse, path_of
 from gateway.vouched import vouched_courier
 from keys.client import Connection, PortalClient, WorkerClient, unb64
 from keys.signing import SigningKey, verify_signature
@@ -194,6 +197,7 @@ class WorkerSide:
             "spool": self._spool_writable,
         }
         self.life = SignOfLife(settings.snapshot_directory / "health.json", checks, ground.clock)
+        self._metrics(spools)
         texts = Texts(self.keyholder, text_sender(settings.notify), self._text_words)
         acts = HeldActs(ground.store, ground.rows, ground.audit, self.keyholder, self.held, ground.clock)
         confirm = self._once("openings", self._confirm)
@@ -214,6 +218,17 @@ class WorkerSide:
             ]
         )
 
+    def _metrics(self, spools: dict[str, SpoolReader]) -> None:
+        ground, settings = self.ground, self.settings
+        folders = {"spool": settings.spool.directory, "node": settings.node_directory}
+        if settings.vault.url.startswith("file://"):
+            folders["vault"] = Path(settings.vault.url.removeprefix("file://"))
+        database = path_of(parse(settings.store.url))
+        if database is not None:
+            folders["store"] = database.parent
+        self.figures = Figures(Parts(ground.store, spools, folders, lambda: self.life.last, ground.clock))
+        self.metrics = MetricsServer(settings.metrics.listen, self.figures)
+
     # duties
 
     def _once(self, name: str, duty: Callable[[], object]) -> Callable[[], object]:
@@ -233,8 +248,10 @@ class WorkerSide:
         finish_narrowings(ground.store, ground.rows, ground.audit, self.keyholder, tenants, ground.clock, before_us)
 
     def _keyholder_answers(self) -> bool:
+        began = time.monotonic()
         with answering():
             self.keyholder_pulse.take_texts(0)
+        self.figures.observe_keyholder(time.monotonic() - began)
         return True
 
     def _spool_writable(self) -> bool:
@@ -281,6 +298,7 @@ class WorkerSide:
         self._snapshot()
         self.worker.start()
         self.upkeep.start()
+        self.metrics.start()
 
     def listen(self) -> None:
         """Take commands."""
@@ -289,6 +307,7 @@ class WorkerSide:
 
     def stop(self) -> None:
         """What is under way ends; nothing new begins."""
+        self.metrics.stop()
         self.worker.stop()
         self.upkeep.stop()
         self.life.stop()

@@ -21,6 +21,7 @@ ONLY = {
     "pydicom": ("gateway.detect",),
     "pypdfium2": ("gateway.detect",),
     "hyperscan": ("gateway.detect",),
+    "prometheus_client": ("gateway.metrics",),
     "nacl": ("keys",),
     "cryptography": ("keys", "gateway.doctor", "gateway.quickstart"),
     "dns": ("gateway.doctor",),
