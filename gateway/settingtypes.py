@@ -282,8 +282,7 @@ def store_url(value: Any) -> str:
         return server_url(found)
     if not found.startswith("sqlite:////") or found.endswith("/"):
         raise ValueError(
-            'must be "sqlite:////absolute/path/sealgate.db" (four slashes) or '
-            '"postgresql+psycopg://role@host/database"'
+            'must be "sqlite:////absolute/path/sealgate.db" (four slashes) or "postgresql+psycopg://role@host/database"'
         )
     return found
 

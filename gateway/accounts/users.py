@@ -13,10 +13,12 @@ from gateway.errors import Misconfigured
 from gateway.registry import nearest
 from gateway.store import schema
 from gateway.store.database import Tx
-from gateway.store.rows import Row, Rows
+from gateway.store.rows import Lookup, Row, Rows
 
-_BY_ADDRESS = select(schema.users).where(
-    schema.users.c.tenant == bindparam("of"), schema.users.c.address_index == bindparam("index")
+_BY_ADDRESS = Lookup(
+    select(schema.users).where(
+        schema.users.c.tenant == bindparam("of"), schema.users.c.address_index == bindparam("index")
+    )
 )
 
 

@@ -20,6 +20,7 @@ from gateway.errors import Misconfigured, Tampered
 from gateway.store import scope
 from gateway.store.database import Store, Tx
 from gateway.store.schema import log_leaves, log_nodes, tenants
+from gateway.store.statement import Statement
 from keys.merkle import Frontier, Get, leaf_hash, root
 
 LOCK = 0x5EA1_6A7E
@@ -29,12 +30,14 @@ _LEAF = "INSERT INTO log_leaves (log, idx, ts, action, actor, object, outcome, e
 _NODE = "INSERT INTO log_nodes (log, level, idx, hash) "
 _LEAF_TYPES = ("text", "bigint", "bigint", "text", "text", "text", "text", "bytea", "bytea")
 _NODE_TYPES = ("text", "int", "bigint", "bytea")
-_LAST = select(func.max(log_leaves.c.idx)).where(log_leaves.c.log == bindparam("of"))
-_LEAF_HASH = select(log_leaves.c.leaf_hash).where(
-    log_leaves.c.log == bindparam("of"), log_leaves.c.idx == bindparam("index")
+_LAST = Statement(select(func.max(log_leaves.c.idx)).where(log_leaves.c.log == bindparam("of")))
+_LEAF_HASH = Statement(
+    select(log_leaves.c.leaf_hash).where(log_leaves.c.log == bindparam("of"), log_leaves.c.idx == bindparam("at"))
 )
-_NODE_HASH = select(log_nodes.c.hash).where(
-    log_nodes.c.log == bindparam("of"), log_nodes.c.level == bindparam("height"), log_nodes.c.idx == bindparam("index")
+_NODE_HASH = Statement(
+    select(log_nodes.c.hash).where(
+        log_nodes.c.log == bindparam("of"), log_nodes.c.level == bindparam("height"), log_nodes.c.idx == bindparam("at")
+    )
 )
 _SINCE = (
     select(log_leaves.c.leaf_hash)
@@ -238,12 +241,12 @@ def hashes(conn: Connection, name: str) -> Get:
 
     def get(level: int, index: int) -> bytes:
         if level == 0:
-            found = conn.execute(_LEAF_HASH, {"of": name, "index": index}).scalar_one_or_none()
+            found = _LEAF_HASH.first(conn, {"of": name, "at": index})
         else:
-            found = conn.execute(_NODE_HASH, {"of": name, "height": level, "index": index}).scalar_one_or_none()
+            found = _NODE_HASH.first(conn, {"of": name, "height": level, "at": index})
         if found is None:
             raise Tampered(f"log {name}: hash {index} of level {level} is missing")
-        return octets(found)
+        return octets(found[0])
 
     return get
 
@@ -254,5 +257,5 @@ def octets(value: object) -> bytes:
 
 
 def _size(conn: Connection, name: str) -> int:
-    last = conn.execute(_LAST, {"of": name}).scalar()
-    return 0 if last is None else int(last) + 1
+    last = _LAST.first(conn, {"of": name})
+    return 0 if last is None or last[0] is None else int(last[0]) + 1

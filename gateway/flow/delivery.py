@@ -86,6 +86,21 @@ class Deliverer:
         """Whether every thread still serves."""
         return all(thread.is_alive() for thread in self._threads)
 
+    def reserve(self, jobs: Iterable[Job]) -> None:
+        """Before the transaction that writes their rows: nobody who finds the rows makes a second job of them."""
+        with self._lock:
+            self._busy.update(one.delivery for job in jobs for one in job.targets)
+
+    def release(self, jobs: Iterable[Job]) -> None:
+        """Their transaction failed, or was said to have."""
+        with self._lock:
+            self._busy.difference_update(one.delivery for job in jobs for one in job.targets)
+
+    def begin(self, jobs: Iterable[Job]) -> None:
+        """Queue jobs that were reserved, now that their rows are committed."""
+        for job in jobs:
+            self._jobs.put(replace(job, fresh=True))
+
     def submit(self, jobs: Iterable[Job]) -> None:
         """Queue jobs, leaving out deliveries that are queued or under way already."""
         for job in jobs:
@@ -183,7 +198,8 @@ class Deliverer:
     def _deliver(self, job: Job) -> None:
         if not self._store.health:
             return  # its outcome could not be written, and then it would have to be delivered again
-        waiting, recalled = self._waiting(job)
+        # A fresh original cannot be taken back, for it has no link; a fresh copy can.
+        waiting, recalled = (job.targets, ()) if job.fresh and job.direction == "in" else self._waiting(job)
         if recalled:
             self._drop(job, recalled)
         job = replace(job, targets=waiting)
@@ -291,7 +307,7 @@ class Deliverer:
 
     def _erase(self, job: Job) -> None:
         """Step 10. An original is shared by all its as-is deliveries; the last one settled erases it."""
-        if job.direction == "in":
+        if job.direction == "in" and not job.fresh:
             with self._store.reading() as conn:
                 rows = self._records.deliveries(conn, job.message)
             if any(row["copy"] is None and row["state"] in WAITING for row in rows):

@@ -302,9 +302,14 @@ class Outbound:
             self._records.write(tx, piece.prepared)
             more(tx)
 
-        self._store.run(work)
-        reached(8)
-        self._deliverer.submit(piece.jobs)
+        self._deliverer.reserve(piece.jobs)
+        try:
+            self._store.run(work)
+            reached(8)
+        except BaseException:
+            self._deliverer.release(piece.jobs)
+            raise
+        self._deliverer.begin(piece.jobs)
 
     def _row(
         self,

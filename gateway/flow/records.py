@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, or_, select
+from sqlalchemy import Connection, Select, and_, bindparam, or_, select
 
 from gateway.accounts.ports import Directory
 from gateway.audit.event import Action, Actor, Event
@@ -17,7 +17,8 @@ from gateway.flow.jobs import Target
 from gateway.spool.envelope import Params, Recipient
 from gateway.store import schema
 from gateway.store.database import Tx
-from gateway.store.rows import Row, Rows
+from gateway.store.rows import Lookup, Row, Rows
+from gateway.store.statement import Statement
 from keys.encoding import canonical, parse_canonical
 
 WAITING = ("ready", "deferred")
@@ -36,7 +37,7 @@ def _of_retry() -> Select[Any]:
         .where(
             deliveries.c.message == table.c.id,
             deliveries.c.treatment != "notice",
-            deliveries.c.state.in_(("delivered", "held", "released", *WAITING)),
+            or_(*(deliveries.c.state == state for state in ("delivered", "held", "released", *WAITING))),
         )
         .exists()
     )
@@ -46,15 +47,17 @@ def _of_retry() -> Select[Any]:
             table.c.tenant == bindparam("of"),
             table.c.retry_key == bindparam("retry"),
             table.c.received_at > bindparam("since"),
-            or_(table.c.queue == bindparam("item"), table.c.state.not_in(("returned", "dropped")) & alive),
+            or_(
+                table.c.queue == bindparam("item"), and_(table.c.state != "returned", table.c.state != "dropped", alive)
+            ),
         )
         .order_by(table.c.created_at)
     )
 
 
-_OF_QUEUE = select(schema.messages).where(schema.messages.c.queue == bindparam("of"))
-_OF_MESSAGE = _of_message()
-_OF_RETRY = _of_retry()
+_OF_QUEUE = Lookup(select(schema.messages).where(schema.messages.c.queue == bindparam("of")))
+_OF_MESSAGE = Lookup(_of_message())
+_OF_RETRY = Statement(_of_retry())
 
 
 @dataclass(slots=True)
@@ -161,5 +164,5 @@ class Records:
         A message that nobody got and nobody will get is no reason to swallow the next: who sends it again after it was
         returned, dropped or refused by everyone means it. The spool item `queue` itself counts in any case.
         """
-        found = conn.execute(_OF_RETRY, {"of": tenant, "retry": retry, "since": since_us, "item": queue}).first()
+        found = _OF_RETRY.first(conn, {"of": tenant, "retry": retry, "since": since_us, "item": queue})
         return None if found is None else str(found[0])

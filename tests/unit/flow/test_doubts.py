@@ -91,9 +91,10 @@ def place(tmp_path: Path) -> Iterator[Place]:
     made = Place(ring, directory, store, records, ring.reader(directory), events)
     view = SimpleNamespace(id=TENANT, policy=load("clinic"), domains=frozenset({"clinic.test"}))
     assess = SimpleNamespace(assess=lambda inputs, unread: _clean(inputs))
+    deliverer = SimpleNamespace(reserve=list, begin=list, release=list)
     made.outbound = Outbound(
         store=store, records=records, users=cast(Any, made), directory=cast(Any, Plain()), spool=made.spool,
-        isolated=cast(Any, assess), treatment=cast(Any, made), deliverer=cast(Any, SimpleNamespace(submit=list)),
+        isolated=cast(Any, assess), treatment=cast(Any, made), deliverer=cast(Any, deliverer),
         tenants=lambda tenant: cast(Any, view), clock=ring.clock, words=words.language("en"),
     )  # fmt: skip
     yield made
