@@ -37,7 +37,7 @@ class Action(StrEnum):
     MESSAGE_ACCEPTED = "message:accepted"
     MESSAGE_REFUSED = "message:refused"
     MESSAGE_DUPLICATE = "message:duplicate"
-    MESSAGE_DECIDED = "message:decided"
+    MESSAGE_DECIDED = "message:decided"  # not written: passed, secured, held and returned are the decision
     MESSAGE_PASSED = "message:passed"
     MESSAGE_SECURED = "message:secured"
     MESSAGE_HELD = "message:held"

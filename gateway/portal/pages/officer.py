@@ -134,7 +134,7 @@ def row_of(line: Line) -> dict[str, Any]:
     """An entry in words, for a table."""
     return {
         "index": line.index, "at": line.at, "action": line.action, "outcome": line.outcome,
-        "words": words_of_action(line.action), "details": ". ".join(filter(None, details_of(line))),
+        "words": words_of_action(line.action), "details": _sentence(details_of(line)),
         "who": _named(line.who), "what": _named(line.what), "proof": words_of_proof(line),
         "reason": line.reason, "level": line.proof, "bytes": line.bytes,
         "who_id": line.who.id, "what_id": line.what.id,
@@ -148,20 +148,29 @@ def words_of_action(action: str) -> str:
 
 
 def details_of(line: Line) -> list[str]:
-    """How it ended, why, and how much was sent."""
+    """How it ended and why, and how much was sent."""
     said: list[str] = []
+    why = _reason(line)
     if line.outcome != "ok":
-        said.append(words.say(f"officer.outcome.{line.outcome}"))
-    if line.action.startswith("act:") and line.reason and line.outcome == "ok":
-        said.append(words.say(f"officer.act.{line.reason}"))
-    elif line.reason == "scanner-likely":
-        said.append(words.say("event.scanner"))
-    elif line.outcome != "ok" and line.reason:
-        key = f"staff.reason.{line.reason}"
-        said.append(words.say(key) if key in words.language() else line.reason)
+        outcome = words.say(f"officer.outcome.{line.outcome}")
+        said.append(f"{outcome}: {why}" if why else outcome)
+    elif why:
+        said.append(why)
     if line.bytes is not None:
         said.append(words.say("officer.story.bytes", size=size_words(line.bytes)))
     return said
+
+
+def _reason(line: Line) -> str:
+    """The entry's reason in words; as the log has it where there are none, and nothing where it says nothing new."""
+    if line.reason == "scanner-likely":
+        return words.say("event.scanner")
+    if line.action.startswith("act:") and f"officer.act.{line.reason}" in words.language():
+        return words.say(f"officer.act.{line.reason}")
+    if line.outcome == "ok" or not line.reason:
+        return ""
+    key = f"staff.reason.{line.reason}"
+    return words.say(key) if key in words.language() else line.reason
 
 
 def words_of_proof(line: Line) -> str:
@@ -206,6 +215,11 @@ def number(text: str) -> int | None:
 def _search(call: Call, text: str, rows: list[dict[str, Any]] | None, status: int = 200, **values: Any) -> Response:
     given: dict[str, Any] = {"chips": [], "older": None, "newer": False, "examples": EXAMPLES} | values
     return officer_page(call, "officer/search.html", status, q=text, rows=rows, **given)
+
+
+def _sentence(parts: list[str]) -> str:
+    text = ", ".join(parts)
+    return text[:1].upper() + text[1:]
 
 
 def _named(one: Named) -> dict[str, str]:

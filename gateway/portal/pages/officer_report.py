@@ -66,7 +66,7 @@ def _row(one: ReportLine) -> dict[str, Any]:
         numbers += ", " + words.say("report.release", number=one.release)
     return {
         "at": line.at, "action": line.action, "words": words_of_action(line.action), "reference": one.reference,
-        "brief": ". ".join(filter(None, [name, *details_of(line)])), "proof": words_of_proof(line), "numbers": numbers,
+        "brief": ", ".join(filter(None, [name, *details_of(line)])), "proof": words_of_proof(line), "numbers": numbers,
     }  # fmt: skip
 
 

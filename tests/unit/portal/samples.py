@@ -9,11 +9,15 @@ from typing import Any
 from markupsafe import Markup
 
 from gateway import words
+from gateway.accounts.people_list import Entry
+from gateway.flow.desk import HOW_SURE
+from gateway.flow.people import Change, Imported, Person
 from gateway.flow.recall_report import Stopped
 from gateway.flow.sent import Recipient, Sent, State
 from gateway.portal.face import Face
 from gateway.portal.qr import qr_svg
 from gateway.portal.render import Renderer, words_of_state
+from tests.unit.portal import officer_samples
 
 FACE = Face("tnt_demo", "Riverside Family Clinic", "+1 555 010 0199", "http://localhost:8080", "America/Chicago")
 AT = datetime(2026, 12, 4, 23, 0, tzinfo=UTC)
@@ -45,7 +49,9 @@ HTML = Markup("<h2>Results</h2><p>Dear <b>Maria</b>,</p><table><tr><th>Test</th>
 APP: dict[str, Any] = {"base": BASE, "done": False, "qr": "", "later": False, "secret": "", "again": False}
 QR = qr_svg("otpauth://totp/Clinic:maria?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Clinic", "Picture to scan")
 PROBLEMS = sorted({key.split(".")[2] for key in sorted(words.language().keys()) if key.startswith("portal.problem.")})
-STAFF: dict[str, Any] = {"who": True, "may_help": True}
+STAFF: dict[str, Any] = {"who": True, "may_help": True, "may_people": True}
+MARIA = Person("per_1", "maria.hernandez@mail.example", "Maria Hernandez", "en")
+LONG = Person("per_2", "a.very.long.address.that.wraps@subdomain.insurer.example", "", "es")
 LINE = {"action": "link:visited", "at": AT, "words": "Link looked at", "details": "looks like a mail filter"}
 
 
@@ -119,6 +125,29 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
         "url": "https://mail.clinic.example/card",
     }
     yield "staff-card", "staff/card.html", card
+    yield from officer_samples.pages()
+    people = STAFF | {"people": [MARIA, LONG], "may_keep": True, "after": "per_9", "paged": True}
+    yield "staff-people", "staff/people.html", people
+    yield "staff-people-own", "staff/people.html", people | {"people": [], "may_keep": False, "after": ""}
+    yield "staff-people-none", "staff/people.html", people | {"people": [], "error": "Nobody with this address."}
+    values = {"address": "", "name": "Maria", "phone": "", "language": "en"}
+    form = STAFF | {"person": MARIA, "values": values, "may_keep": True, "may_print": True, "how_sure": HOW_SURE}
+    yield "staff-person", "staff/person.html", form | {"note": "Saved."}
+    yield "staff-person-new", "staff/person.html", form | {"person": None, "error": wrong}
+    yield "staff-person-read-only", "staff/person.html", form | {"may_keep": False}
+    yield "staff-people-import", "staff/people_import.html", STAFF | {"wrong": [], "more": 0, "most": 500}
+    lines = [{"line": 3, "words": "This is not an email address."}, {"line": 0, "words": "There is nobody."}]
+    bad = STAFF | {"wrong": lines, "more": 3, "most": 500, "error": "Nothing was saved. Lines to check: 5."}
+    yield "staff-people-import-wrong", "staff/people_import.html", bad
+    changes = [
+        Change(Entry(2, MARIA.address, "Maria", "+15550100143"), "new"),
+        Change(Entry(3, LONG.address, '=HYPERLINK("http://x")'), "changed"),
+    ]
+    counts = {"new": 1, "changed": 1, "same": 0}
+    preview = STAFF | {"changes": changes, "counts": counts, "numbers": 1, "list": "address\na@b.example\n"}
+    yield "staff-people-preview", "staff/people_preview.html", preview
+    yield "staff-people-preview-wrong", "staff/people_preview.html", preview | {"error": wrong}
+    yield "staff-people-imported", "staff/people_imported.html", STAFF | {"done": Imported(1, 1, 1), "total": 3}
     yield "staff-problem", "staff/problem.html", {"message": "There is no such message among those you may see."}
 
 

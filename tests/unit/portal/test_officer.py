@@ -279,3 +279,14 @@ def test_cells_that_a_spreadsheet_would_run_are_defused() -> None:
     assert table(["a"], [["=cmd|' /C calc'!A0"], ['say "x"']]) == (
         b'\xef\xbb\xbf"a"\r\n"\'=cmd|\' /C calc\'!A0"\r\n"say ""x"""\r\n'
     )
+
+
+def test_an_empty_desk_says_so_and_staff_see_only_their_own(world: World, seniors: dict[str, Browser]) -> None:
+    assert "Nothing is held" in seniors["officer"].get("/audit/held").text
+    staff = world.staff_browser(member(world))
+    assert "None of your mail waits" in staff.get("/staff/held").text
+    assert 'href="/staff/held"' in staff.get("/staff").text
+    assert seniors["officer"].get("/staff/held").headers["location"] == "/audit/held"
+    mail = world.send(address())
+    assert seniors["officer"].get(f"/audit/held/{mail.message}").status_code == 404  # it never was held
+    assert staff.get(f"/staff/held/{mail.message}").status_code == 404
