@@ -24,7 +24,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, func, select
 
-from gateway.audit.event import OUTCOMES, Action
+from gateway.audit.event import OUTCOMES, SYSTEM, Action
 from gateway.clock import Clock
 from gateway.errors import Misconfigured, TryLater
 from gateway.logs import Log
@@ -45,13 +45,17 @@ _PAGE = 5000
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What is looked at. `folders` are measured for free room, by fixed names; `sign` is the worker's last word."""
+    """What is looked at. `folders` are measured for free room, by fixed names; `sign` is the worker's last word.
+
+    Queues are those of this `node`; the logs are the installation's.
+    """
 
     store: Store
     spools: Mapping[str, SpoolReader]
     folders: Mapping[str, Path]
     sign: Callable[[], health.Health]
     clock: Clock
+    node: str
 
 
 class Figures(Collector):
@@ -64,7 +68,6 @@ class Figures(Collector):
         self._found: list[Metric] = []
         self._events: Counter[tuple[str, str]] = Counter()
         self._sizes: dict[str, int] | None = None
-        self._settled_us = parts.clock.now_us()
         self._seen: dict[str, dict[str, float]] = {name: {} for name in parts.spools}
         self.registry = CollectorRegistry(auto_describe=False)
         self._delivered = Histogram(
@@ -98,7 +101,6 @@ class Figures(Collector):
         try:
             with self._parts.store.reading() as conn:
                 found += [*self._queues(conn), *self._log(conn)]
-                self._latencies(conn)
             ok = 1.0
         except TryLater:
             ok = 0.0
@@ -154,17 +156,18 @@ class Figures(Collector):
         return (free,)
 
     def _queues(self, conn: Connection) -> Iterable[Metric]:
-        table, now_us = schema.deliveries, self._parts.clock.now_us()
+        # By node and state, as the index of `deliveries` has them: a scrape must not read what is long settled.
+        table, now_us = schema.deliveries.c, self._parts.clock.now_us()
         waiting = GaugeMetricFamily("sealgate_deliveries_waiting", "Recipients still to be served.", labels=["state"])
         oldest = GaugeMetricFamily("sealgate_deliveries_oldest_seconds", "Age of the oldest of them.", labels=["state"])
         for state in ("ready", "deferred"):
-            statement = select(func.count(), func.min(table.c.created_at)).where(table.c.state == state)
-            count, first = conn.execute(statement).one()
+            mine = (table.node == self._parts.node, table.state == state)
+            count, first = conn.execute(select(func.count(), func.min(table.created_at)).where(*mine)).one()
             waiting.add_metric([state], count)
             oldest.add_metric([state], (now_us - first) / 1e6 if first else 0.0)
-        messages = schema.messages
+        mine = (table.node == self._parts.node, table.state == "held")
         held, since = conn.execute(
-            select(func.count(), func.min(messages.c.received_at)).where(messages.c.state == "held")
+            select(func.count(table.message.distinct()), func.min(table.created_at)).where(*mine)
         ).one()
         yield waiting
         yield oldest
@@ -172,19 +175,22 @@ class Figures(Collector):
         yield _gauge("sealgate_held_oldest_seconds", "Age of the oldest.", (now_us - since) / 1e6 if since else 0.0)
 
     def _log(self, conn: Connection) -> Iterable[Metric]:
-        table = schema.log_leaves
-        last = conn.execute(select(table.c.log, func.max(table.c.idx)).group_by(table.c.log)).all()
-        sizes = {str(name): int(index) + 1 for name, index in last}
-        if self._sizes is None:
-            self._sizes = dict(sizes)  # counting begins with this process, as counters do
+        leaves, signed = schema.log_leaves.c, schema.log_checkpoints.c
+        names = [*conn.execute(select(schema.tenants.c.id)).scalars(), SYSTEM]
+        sizes: dict[str, int] = {}
+        times: list[int] = []
+        for name in names:  # one by one: each is a look at the end of a primary key
+            last = conn.execute(select(func.max(leaves.idx)).where(leaves.log == name)).scalar()
+            sizes[name] = 0 if last is None else int(last) + 1
+            newest = select(signed.signed_at).where(signed.log == name).order_by(signed.size.desc()).limit(1)
+            times += conn.execute(newest).scalars()
+        started = self._sizes is None
         for name, size in sizes.items():
-            self._count(conn, name, self._sizes.get(name, 0), size)
-        self._sizes = dict(sizes)
-        signed = schema.log_checkpoints
-        ages = conn.execute(select(func.max(signed.c.signed_at)).group_by(signed.c.log)).scalars().all()
-        now_us = self._parts.clock.now_us()
+            # Counting begins with this process, as counters do; a tenant that is new since then begins at its start.
+            self._count(conn, name, size if started else (self._sizes or {}).get(name, 0), size)
+        self._sizes = sizes
+        age = (self._parts.clock.now_us() - min(times)) / 1e6 if times else 0.0
         yield _gauge("sealgate_log_entries", "Entries of all logs.", sum(sizes.values()))
-        age = (now_us - min(ages)) / 1e6 if ages else 0.0
         yield _gauge("sealgate_checkpoint_age_seconds", "Since the log that was signed least recently was signed.", age)
 
     def _count(self, conn: Connection, name: str, start: int, stop: int) -> None:
@@ -199,20 +205,21 @@ class Figures(Collector):
             for action, outcome, count in conn.execute(statement):
                 if action in _ACTIONS and outcome in OUTCOMES:  # words of ours, whatever stands in the table
                     self._events[str(action), str(outcome)] += int(count)
+            self._latencies(conn, name, start, end)
             start = end
 
-    def _latencies(self, conn: Connection) -> None:
-        deliveries, messages = schema.deliveries.c, schema.messages.c
+    def _latencies(self, conn: Connection, name: str, start: int, stop: int) -> None:
+        """Of what the log says was delivered in that range, its acceptance looked up by primary keys."""
+        leaves, deliveries, messages = schema.log_leaves.c, schema.deliveries.c, schema.messages.c
         statement = (
-            select(deliveries.settled_at, messages.received_at)
-            .join_from(schema.deliveries, schema.messages, deliveries.message == messages.id)
-            .where(deliveries.state == "delivered", deliveries.settled_at > self._settled_us)
-            .order_by(deliveries.settled_at)
-            .limit(_PAGE)
+            select(leaves.ts, messages.received_at)
+            .join_from(schema.log_leaves, schema.deliveries, leaves.object == deliveries.id)
+            .join(schema.messages, deliveries.message == messages.id)
+            .where(leaves.log == name, leaves.idx >= start, leaves.idx < stop)
+            .where(leaves.action == str(Action.MESSAGE_DELIVERED), leaves.outcome == "ok")
         )
-        for settled_us, received_us in conn.execute(statement):
-            self._delivered.observe(max(0.0, (settled_us - received_us) / 1e6))
-            self._settled_us = max(self._settled_us, settled_us)
+        for delivered_us, received_us in conn.execute(statement):
+            self._delivered.observe(max(0.0, (delivered_us - received_us) / 1e6))
 
 
 def _gauge(name: str, words: str, value: float) -> Metric:

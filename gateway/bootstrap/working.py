@@ -226,7 +226,7 @@ class WorkerSide:
         database = path_of(parse(settings.store.url))
         if database is not None:
             folders["store"] = database.parent
-        self.figures = Figures(Parts(ground.store, spools, folders, lambda: self.life.last, ground.clock))
+        self.figures = Figures(Parts(ground.store, spools, folders, lambda: self.life.last, ground.clock, ground.node))
         self.metrics = MetricsServer(settings.metrics.listen, self.figures)
 
     # duties
