@@ -19,7 +19,7 @@ from typing import Any
 
 from gateway.doctor.neighbours import first_line
 from gateway.doctor.records import Names
-from gateway.roles import NAMES, Identities, Identity
+from gateway.roles import APART, NAMES, Identities, Identity
 from gateway.settings import DEFAULT_PATH, Endpoint, Settings
 from gateway.spool import health
 from keys.client import Connection, OperatorClient
@@ -42,29 +42,33 @@ class Case:
     @cached_property
     def who(self) -> Identities:
         """Who the roles are here, by the owners of their folders; `enforced` when they are users of their own."""
+        names = APART if self.settings.on_postgres else NAMES
         named: dict[str, Identity] = {}
-        for role, name in NAMES.items():
+        for role, name in names.items():
             with contextlib.suppress(KeyError):
                 entry = pwd.getpwnam(name)
                 named[role] = Identity(entry.pw_uid, entry.pw_gid)
+        if "worker" in named:  # what belongs to "gateway" is then the worker's
+            named["gateway"] = named["worker"]
+        elif "gateway" in named:
+            named["worker"] = named["portal"] = named["gateway"]
         found = {role: _owner(path) for role, path in self.homes.items()}
-        right = [
-            role for role, one in found.items() if one is not None and role in named and one.uid == named[role].uid
-        ]
-        if len(named) == len(NAMES) and len(right) >= 2:
+        right = [role for role, one in found.items() if one and role in named and one.uid == named[role].uid]
+        if set(names) <= set(named) and len(right) >= 2:
             return Identities(named, enforced=True)
         one = _owner(self.settings.node_directory) or Identity(os.geteuid(), os.getegid())
-        return Identities(dict.fromkeys(NAMES, one), enforced=False)
+        return Identities(dict.fromkeys((*NAMES, *APART), one), enforced=False)
 
     @property
     def homes(self) -> dict[str, Path]:
-        """The folder that is each role's own."""
+        """The folder that is each role's own, on this machine."""
         settings = self.settings
-        return {
-            "smtp": settings.smtp_directory,
-            "gateway": settings.worker_directory,
-            "keyholder": settings.keys.directory,
-        }
+        found = {"smtp": settings.smtp_directory, "gateway": settings.worker_directory}
+        if settings.on_postgres:
+            found["portal"] = settings.portal_directory
+        if settings.node.keyholder == "own":
+            found["keyholder"] = settings.keys.directory
+        return found
 
     def as_role(self, role: str, deed: Callable[[], Any]) -> Any:
         """What `deed` returns (JSON), done as the role's user where we may become that user.

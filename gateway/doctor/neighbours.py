@@ -55,6 +55,35 @@ def reachable(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
 
 
+def certificate(host: str, port: int, *, starttls: bool) -> bytes | None:
+    """The certificate that a listener shows, DER; None when it shows none. STARTTLS as RFC 3207 has it."""
+    context = ssl.create_default_context()
+    context.check_hostname = False  # it is compared with a file, not believed
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with socket.create_connection((reachable(host), port), SECONDS) as plain:
+            if starttls:
+                for said in (b"", b"EHLO doctor.invalid\r\n", b"STARTTLS\r\n"):
+                    plain.sendall(said)
+                    if not _answered(plain):
+                        return None
+            with context.wrap_socket(plain) as line:
+                return line.getpeercert(binary_form=True)
+    except OSError:
+        return None
+
+
+def _answered(line: socket.socket) -> bool:
+    """Whether a whole answer of SMTP came, and a good one (RFC 5321 4.2.1)."""
+    text = b""
+    while not re.search(rb"(?m)^[0-9]{3} .*\r\n\Z", text):
+        piece = line.recv(4096)
+        if not piece or len(text) > 65_536:
+            return False
+        text += piece
+    return text[:1] == b"2"
+
+
 def portal_alive(host: str, port: int, *, tls: bool, name: str) -> int:
     """HTTP status of the portal's `/healthz` on that listener; 0 when nothing that speaks HTTP answers."""
     connection: http.client.HTTPConnection

@@ -51,8 +51,6 @@ def places(case: Case) -> list[Place]:
         Place(settings.smtp_directory, "smtp", "smtp", private),
         Place(settings.worker_directory, "gateway", "gateway", private),
         Place(settings.snapshot_directory, "gateway", "smtp", (0o2750,) if enforced else private),
-        Place(settings.keys.directory, "keyholder", "keyholder", private),
-        Place(settings.sockets_directory, "keyholder", "gateway", (0o2750,) if enforced else private),
         Place(spool / "in", "smtp", "gateway", shared),
         Place(spool / "in" / "log", "smtp", "gateway", shared),
         Place(spool / "in" / "large", "smtp", "gateway", shared),
@@ -63,13 +61,26 @@ def places(case: Case) -> list[Place]:
         found.append(Place(store.parent, "gateway", "gateway", private))
         found.append(Place(store, "gateway", "gateway", (0o600,)))
     if (vault := vault_folder(case)) is not None:
-        found.append(Place(vault, "gateway", "gateway", private))
+        apart = case.who.apart  # then the worker writes it, and the portal reads it
+        found.append(Place(vault, "gateway", "portal" if apart else "gateway", (0o2750,) if apart else private))
     for role, home in (("smtp", settings.smtp_directory), ("gateway", settings.worker_directory)):
         found.append(Place(home / NODE_KEY, role, role, (0o400, 0o600)))
         found.append(Place(home / nodekey.PINNED_NAME, role, role, (0o444, 0o400)))
-    found.append(Place(settings.keys.directory / "keyholder.db", "keyholder", "keyholder", (0o600,)))
-    found.append(Place(settings.keys.kek_file, "keyholder", "", KEK_MODES))
-    return found
+    if settings.on_postgres:
+        found.append(Place(settings.portal_directory, "portal", "portal", private))
+    return found + (_keyholders(case) if settings.node.keyholder == "own" else [])
+
+
+def _keyholders(case: Case) -> list[Place]:
+    settings = case.settings
+    passed = 0o2751 if case.who.apart else 0o2750  # the portal passes through to the socket that is its own
+    sockets = (passed,) if case.who.enforced else (0o700,)
+    return [
+        Place(settings.keys.directory, "keyholder", "keyholder", (0o700,)),
+        Place(settings.sockets_directory, "keyholder", "gateway", sockets),
+        Place(settings.keys.directory / "keyholder.db", "keyholder", "keyholder", (0o600,)),
+        Place(settings.keys.kek_file, "keyholder", "", KEK_MODES),
+    ]
 
 
 def wrong(case: Case, place: Place) -> Finding | None:

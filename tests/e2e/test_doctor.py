@@ -31,7 +31,7 @@ from gateway.settings import Endpoint, Settings, load
 from gateway.vault import Vault
 from keys.client import OperatorClient, PortalClient
 from keys.providers.file import FileProvider
-from tests.support import doctoring
+from tests.support import doctoring, pems
 from tests.support.doctoring import saying, shell
 from tests.support.installed import processes
 
@@ -266,6 +266,26 @@ def test_a_full_disk(clinic: Clinic, tmp_path: Path) -> None:
         assert look(clinic, "disk.space", full).level != RED
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_reserve_that_was_given_up(clinic: Clinic) -> None:
+    settings = settings_of(clinic)
+    assert look(clinic, "disk.reserve").level == GREEN
+    more = replace(settings, store=replace(settings.store, reserve_bytes=1 << 40))
+    found = look(clinic, "disk.reserve", more)
+    assert (found.level, "it was given up, since the disk is full" in found.found) == (RED, True), found
+    none = replace(settings, store=replace(settings.store, reserve_bytes=0))
+    assert look(clinic, "disk.reserve", none).level == YELLOW
+
+
+def test_a_certificate_that_was_renewed_and_not_read_again(clinic: Clinic, tmp_path: Path) -> None:
+    assert look(clinic, "tls.served") == Finding(GREEN, "the same")
+    settings = settings_of(clinic)
+    renewed, key = pems.write(tmp_path, "renewed", days=60)
+    smtp = replace(settings.smtp, tls_cert_file=renewed, tls_key_file=key)
+    found = look(clinic, "tls.served", replace(settings, smtp=smtp))
+    assert (found.level, f"shows another certificate than {renewed}" in found.found) == (RED, True), found
+    assert found.repair == f"sealgate serve --single-user --config {clinic.config}"
 
 
 def test_a_spool_that_cannot_be_written(clinic: Clinic, tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from cryptography.x509.oid import ExtensionOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
+from gateway.doctor import neighbours
 from gateway.doctor.case import Case
-from gateway.doctor.finding import Finding, check, green, red, yellow
-from gateway.settingtypes import is_loopback
+from gateway.doctor.finding import Finding, check, green, red, worst, yellow
+from gateway.settingtypes import Endpoint, is_loopback
 
 SOON = timedelta(days=21)
 
@@ -66,6 +67,37 @@ def portal(case: Case) -> Finding:
             return green("none, and the portal is on loopback only")
         return _behind_proxy(host)
     return _examine(case, Wanted("portal", settings.tls_cert_file, settings.tls_key_file, host, "gateway", True))
+
+
+@check(
+    "tls.served",
+    "The certificates in the files are the ones that are shown",
+    "a renewed certificate that was not read again runs out while everything looks right",
+)
+def served(case: Case) -> Finding:
+    if not case.serving:
+        return green("not asked: the gateway is not running")
+    settings, findings = case.settings, []
+    if settings.portal.tls_cert_file is not None:
+        first = settings.portal.listen[0]
+        findings.append(_shown(case, settings.portal.tls_cert_file, first, "gateway", starttls=False))
+    listen = settings.smtp.submission_listen or settings.smtp.listen
+    if settings.smtp.tls_cert_file is not None and listen:
+        findings.append(_shown(case, settings.smtp.tls_cert_file, listen[0], "smtp", starttls=True))
+    return worst(findings, "the same")
+
+
+def _shown(case: Case, file: Path, at: Endpoint, role: str, *, starttls: bool) -> Finding:
+    shown = neighbours.certificate(at.host, at.port, starttls=starttls)
+    if shown is None:
+        return yellow(f"port {at.port} shows none", f"see ports.ours; {case.start(role)}")
+    try:
+        written = x509.load_pem_x509_certificates(file.read_bytes())[0]
+    except (OSError, ValueError):
+        return green("its file is another check's question")
+    if written.public_bytes(Encoding.DER) != shown:
+        return red(f"port {at.port} shows another certificate than {file}", case.start(role))
+    return green(f"port {at.port}")
 
 
 def _behind_proxy(host: str) -> Finding:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 import subprocess
 import time
-from contextlib import closing
 from datetime import UTC, datetime
-from urllib.parse import quote
 
 from gateway.doctor import neighbours
+from gateway.doctor.asking import row
 from gateway.doctor.case import Case, Refused
 from gateway.doctor.finding import Finding, check, green, red, yellow
-from gateway.doctor.place import store_file
 
 AHEAD_SECONDS, OFF_SECONDS = 3.0, 90.0
 CHRONY = "apt-get install chrony && systemctl enable --now chrony && chronyc makestep"
@@ -52,18 +49,8 @@ def right(case: Case) -> Finding:
 
 def _last_entry(case: Case) -> float | None:
     """Time of the newest entry of the log, in seconds since 1970."""
-    path = store_file(case)
-    if path is None:
-        return None
-
-    def look() -> int | None:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, timeout=1)) as store:
-            store.execute("PRAGMA query_only=ON")
-            found: int | None = store.execute("SELECT max(ts) FROM log_leaves").fetchone()[0]
-            return found
-
     try:
-        found = case.as_role("gateway", look)
+        (found,) = row(case, "SELECT max(ts) FROM log_leaves")
     except Refused:
         return None
     return None if found is None else int(found) / 1e6

@@ -67,6 +67,8 @@ def complete(case: Case) -> Finding:
 )
 def users(case: Case) -> Finding:
     if case.who.enforced:
+        if case.who.apart:
+            return green("smtp, worker, portal and keyholder are four users")
         return green("smtp, gateway and keyholder are three users; on SQLite worker and portal are one of them")
     names = " ".join(NAMES.values())
     return red(

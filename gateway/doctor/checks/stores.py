@@ -17,6 +17,7 @@ from gateway.errors import GatewayError
 from gateway.store import migrations
 from gateway.vault import Vault
 from keys.datakey import DataKey
+from keys.reserve import NAME
 
 LEAST_BYTES, LOW_BYTES = 64 << 20, 1 << 30
 LEAST_SHARE, LOW_SHARE = 0.02, 0.10
@@ -155,6 +156,35 @@ def space(case: Case) -> Finding:
         elif free < LOW_BYTES or free < LOW_SHARE * whole < 10 * LOW_BYTES:
             findings.append(yellow(words[-1], _room(path)))
     return worst(findings, ", ".join(words))
+
+
+@check(
+    "disk.reserve",
+    "Room is put by beside database and keyholder for what must work on a full disk",
+    "with it recalls and their entries in the log still work when the disk is full",
+)
+def reserve(case: Case) -> Finding:
+    settings, store = case.settings, store_file(case)
+    wanted = [(store.parent, settings.store.reserve_bytes, "gateway")] if store is not None else []
+    if settings.node.keyholder == "own":
+        wanted.append((settings.keys.directory, settings.keys.reserve_bytes, "keyholder"))
+    findings, sizes = [], []
+    for folder, size, role in wanted:
+        if not size:
+            findings.append(yellow(f"none is kept at {folder}", "take reserve_bytes out of the configuration"))
+            continue
+        try:
+            held = case.as_role(role, lambda path=folder / NAME: os.stat(path).st_blocks * 512)  # type: ignore[misc]
+        except Refused as error:
+            if "denied" in str(error):
+                findings.append(yellow(f"{folder} cannot be looked at", f"run it as root: {case.command('doctor')}"))
+                continue
+            held = 0
+        sizes.append(f"{_size(held)} at {folder}")
+        if held < size:
+            why = "it was given up, since the disk is full" if case.serving else "it is made when the gateway runs"
+            findings.append((red if case.serving else yellow)(f"none at {folder}: {why}", _room(folder)))
+    return worst(findings, ", ".join(sizes))
 
 
 @check(

@@ -8,13 +8,10 @@ import sqlite3
 import ssl
 import sys
 import time
-from contextlib import closing
-from typing import Any
-from urllib.parse import quote
 
+from gateway.doctor.asking import row
 from gateway.doctor.case import Case, Refused
 from gateway.doctor.finding import Finding, check, green, red, yellow
-from gateway.doctor.place import store_file
 
 HOUR = 3600.0
 OUTSIDE_DAYS = 7
@@ -23,16 +20,7 @@ EXTRAS = (("psycopg", "PostgreSQL"), ("weasyprint", "reports as PDF"))
 
 def _number(case: Case, statement: str) -> tuple[int | None, int]:
     """A time in microseconds (None: no row) and a count, from the database. Raises Refused."""
-    path = store_file(case)
-    if path is None:
-        raise Refused("not on this machine")
-
-    def look() -> list[Any]:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, timeout=2)) as store:
-            store.execute("PRAGMA query_only=ON")
-            return list(store.execute(statement).fetchone())
-
-    at, count = case.as_role("gateway", look)
+    at, count = row(case, statement)
     return at, int(count)
 
 
