@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, desc, func, insert, select
+from sqlalchemy import Connection, bindparam, desc, func, insert, literal_column, select
 
 from gateway.audit.event import GATEWAY, SYSTEM, Action, Event, parse
 from gateway.audit.log import AuditLog, hashes, octets
@@ -25,11 +25,21 @@ from gateway.errors import Misconfigured, Tampered, TryLater
 from gateway.logs import Log
 from gateway.store.database import Tx
 from gateway.store.schema import log_checkpoints, log_leaves, outside_checkpoints
+from gateway.store.statement import Statement
 from keys.errors import Denied, Unavailable
 from keys.merkle import consistency_proof, root
 from keys.notes import parse_checkpoint
 
 HEADS_EVERY = timedelta(minutes=1)
+
+_SIGNED = Statement(select(func.max(log_checkpoints.c.size)).where(log_checkpoints.c.log == bindparam("of")))
+_LATEST = Statement(
+    select(log_checkpoints.c.note)
+    .where(log_checkpoints.c.log == bindparam("of"))
+    .order_by(desc(log_checkpoints.c.size))
+    .limit(literal_column("1"))
+)
+_DEPOSIT = Statement(insert(outside_checkpoints))
 
 log = Log("sealgate.audit")
 
@@ -85,11 +95,8 @@ class Sequencer:
             raise TryLater(f"log {name} has no checkpoint yet")
         salt = secrets.token_bytes(SALT_BYTES)
         header = header_value(note, salt, tx.now_us)
-        tx.conn.execute(
-            insert(outside_checkpoints).values(
-                id=self._audit.clock.new_id("chk"), log=name, at=tx.now_us, salt=salt, checkpoint=note, header=header
-            )
-        )
+        row = {"id": self._audit.clock.new_id("chk"), "log": name, "at": tx.now_us, "salt": salt}
+        _DEPOSIT.do(tx.conn, {**row, "checkpoint": note, "header": header})
         return header
 
     def _sign(self, name: str) -> None:
@@ -177,14 +184,14 @@ def guard(audit: AuditLog, name: str, last: Mapping[str, Any] | None) -> None:
 
 def signed_size(conn: Connection, name: str) -> int:
     """Size of the latest signed checkpoint; 0 before the first."""
-    statement = select(func.max(log_checkpoints.c.size)).where(log_checkpoints.c.log == name)
-    return int(conn.execute(statement).scalar() or 0)
+    found = _SIGNED.first(conn, {"of": name})
+    return 0 if found is None else int(found[0] or 0)
 
 
 def latest_note(conn: Connection, name: str) -> str | None:
     """The latest signed checkpoint."""
-    statement = select(log_checkpoints.c.note).where(log_checkpoints.c.log == name)
-    return conn.execute(statement.order_by(desc(log_checkpoints.c.size)).limit(1)).scalar_one_or_none()
+    found = _LATEST.first(conn, {"of": name})
+    return None if found is None else str(found[0])
 
 
 def _recorded(conn: Connection, name: str) -> int:
