@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from gateway.bootstrap.ground import Ground
 from gateway.flow.desk import StaffDesk
 from gateway.flow.download import Downloads
+from gateway.flow.people import PeopleDesk
 from gateway.flow.recall_report import RecallReports
 from gateway.flow.running import Running
 from gateway.flow.sent import SentMail
@@ -45,6 +46,7 @@ class PortalSide:
                 visits=Visits(store, rows, keyholder, trail, ground.directory, clock),
                 downloads=Downloads(store, rows, ground.vault, keyholder, trail, clock, running),
                 mail=mail,
+                people=PeopleDesk(store, rows, keyholder, trail, ground.people, ground.directory, clock),
                 recalls=RecallReports(store, rows, keyholder, trail, ground.directory, mail),
                 desk=StaffDesk(store, rows, keyholder, trail, ground.users, mail, clock, running),
                 audit=AuditSide.of(

@@ -20,6 +20,7 @@ from gateway.clock import Clock
 from gateway.errors import Misconfigured
 from gateway.flow.desk import StaffDesk
 from gateway.flow.download import Downloads
+from gateway.flow.people import PeopleDesk
 from gateway.flow.recall_report import RecallReports
 from gateway.flow.sent import SentMail
 from gateway.flow.trail import Origin
@@ -52,6 +53,7 @@ class PortalDeps:
     downloads: Downloads
     mail: SentMail
     recalls: RecallReports
+    people: PeopleDesk
     desk: StaffDesk
     audit: AuditSide
     clock: Clock

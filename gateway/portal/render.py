@@ -47,6 +47,7 @@ class Renderer:
             "note": "",
             "who": None,
             "may_help": False,
+            "may_people": False,
             "may_hold": False,
             "audit_page": "",
             "sees_names": False,

@@ -22,6 +22,8 @@ from gateway.portal.guards import Guard, Permission, Rate, Unlogged, page
 EVERYONE = frozenset({"staff", "office", "officer", "admin", "auditor"})
 HELPERS = frozenset({"staff", "office", "officer"})
 RECALLERS = HELPERS
+READERS = HELPERS | {"admin"}
+"""Who sees recipients: workforce members those they wrote to."""
 NOTES = {"recalled": "staff.recall.done", "ended": "staff.sign_in.ended", "out": "staff.sign_in.out"}
 
 
@@ -172,7 +174,8 @@ def staff_page(call: Call, template: str, **values: Any) -> Response:
     role = call.session["role"]
     audit_page = "/audit" if role in ALL else "/audit/overview" if role in COUNTERS else ""
     given: dict[str, Any] = {
-        "who": True, "may_help": role in HELPERS, "may_hold": role in HOLDERS - ALL, "audit_page": audit_page,
+        "who": True, "may_help": role in HELPERS, "may_people": role in READERS,
+        "may_hold": role in HOLDERS - ALL, "audit_page": audit_page,
     } | values  # fmt: skip
     return call.page(template, **given)
 

@@ -22,6 +22,7 @@ from gateway.clock import SystemClock
 from gateway.demo.ports import free_port
 from gateway.flow.desk import StaffDesk
 from gateway.flow.download import Downloads
+from gateway.flow.people import PeopleDesk
 from gateway.flow.recall_report import RecallReports
 from gateway.flow.running import Running
 from gateway.flow.sent import SentMail
@@ -272,6 +273,9 @@ def portal(directory: Path, **limits: int) -> Iterator[World]:
             visits=Visits(store, rows, client, trail, people_directory, clock),
             downloads=Downloads(store, rows, vault, client, trail, clock, runs),
             mail=mail,
+            people=PeopleDesk(
+                store, rows, client, trail, People(rows, people_directory, clock), people_directory, clock
+            ),
             recalls=RecallReports(store, rows, client, trail, people_directory, mail),
             desk=StaffDesk(store, rows, client, trail, users, mail, clock, runs),
             audit=AuditSide.of(
