@@ -9,12 +9,12 @@ Which role may call what is decided by the keyholder from socket and peer uid, n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from keys.keyholder.answers import Receipt, Released, Session
 from keys.keyholder.connection import Connection
+from keys.keyholder.offers import Deposit, DepositGrant, DepositObject
 from keys.keyholder.wire import b64, unb64
 
 __all__ = [
@@ -23,53 +23,6 @@ __all__ = [
 ]  # fmt: skip
 
 _BATCH_BYTES = 600_000
-
-
-@dataclass(frozen=True, slots=True)
-class DepositGrant:
-    """One way to open a message. `secret` is R, for the kinds review and staff only."""
-
-    id: str
-    kind: str
-    floor: int
-    person: str | None = None
-    secret: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DepositObject:
-    """One sealed object: its id, kind and the FLOE header tag that pins it."""
-
-    id: str
-    kind: str
-    header_tag: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Deposit:
-    """What the keyholder must know of a message before any copy of it leaves. `share` is S; times in microseconds."""
-
-    tenant: str
-    message: str
-    expires_us: int
-    share: bytes
-    grants: Sequence[DepositGrant]
-    objects: Sequence[DepositObject]
-    sender_user: str | None = None
-    hold_until_us: int | None = None
-
-    def params(self) -> dict[str, Any]:
-        """As it travels."""
-        return {
-            "tenant": self.tenant, "message": self.message, "expires_us": self.expires_us, "share": b64(self.share),
-            "sender_user": self.sender_user, "hold_until_us": self.hold_until_us,
-            "grants": [
-                {"id": g.id, "kind": g.kind, "floor": g.floor, "person": g.person}
-                | ({} if g.secret is None else {"secret": b64(g.secret)})
-                for g in self.grants
-            ],
-            "objects": [{"id": o.id, "kind": o.kind, "header_tag": b64(o.header_tag)} for o in self.objects],
-        }  # fmt: skip
 
 
 class _Client:
