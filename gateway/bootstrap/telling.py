@@ -61,9 +61,12 @@ class Telling:
         self.digest = Digest(store, records, keyholder, poster, heard, tenants, clock, english)
         self.tellings = Tellings(store, records, keyholder, poster, heard, ground.view, clock)
 
-    def duties(self) -> list[list[Duty]]:
-        """What to do how often."""
+    def duties(self, once: Callable[[str, Callable[[], object]], Callable[[], object]]) -> list[list[Duty]]:
+        """What to do how often; `once` has one of several workers do it."""
         return [
-            [Duty("tellings", 1.0, self.tellings)],
-            [Duty("reminders", 60.0, self.reminders), Duty("digest", 60.0, self.digest)],
+            [Duty("tellings", 1.0, once("tellings", self.tellings))],
+            [
+                Duty("reminders", 60.0, once("reminders", self.reminders)),
+                Duty("digest", 60.0, once("digest", self.digest)),
+            ],
         ]

@@ -208,7 +208,7 @@ class WorkerSide:
                 [Duty("checkpoints", 1.0, self.sequencer.run_once)],
                 [Duty("texts", 0.5, texts)],
                 [Duty("held-acts", 1.0, self._once("held-acts", acts))],
-                *self.telling.duties(),
+                *self.telling.duties(self._once),
                 [Duty("evidence", 1.0, Evidence(ground.store, ground.audit, spools))],
                 [
                     Duty("holds", 60.0, self._once("holds", self.held.return_expired)),
