@@ -17,6 +17,7 @@ from gateway.audit.log import AuditLog, octets
 from gateway.clock import Clock
 from gateway.errors import GatewayError, NotFound, Tampered, TryLater
 from gateway.flow.held import Held, NotApproved, NotHeld
+from gateway.flow.looking import Harmful
 from gateway.logs import Log
 from gateway.share import answering
 from gateway.store import schema
@@ -82,7 +83,7 @@ class HeldActs:
             with answering():
                 facts = self._keyholder.act_of(tenant, message, act)
             self._carry_out(tenant, message, act, facts)
-        except (Denied, NotApproved, NotHeld, NotFound, Tampered) as error:
+        except (Denied, NotApproved, NotHeld, NotFound, Tampered, Harmful) as error:
             if self._was_done(tenant, message, act):  # a crash between the deed and this row
                 return self._settle(row, "done")
             return self._settle(row, "failed", error.reason if isinstance(error, Denied) else _word(error))
@@ -125,4 +126,5 @@ class HeldActs:
 
 
 def _word(error: Exception) -> str:
-    return {"NotHeld": "not-held", "NotFound": "not-held", "Tampered": "tampered"}.get(type(error).__name__, "refused")
+    words = {"NotHeld": "not-held", "NotFound": "not-held", "Tampered": "tampered", "Harmful": "harmful"}
+    return words.get(type(error).__name__, "refused")

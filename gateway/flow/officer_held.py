@@ -21,6 +21,7 @@ from gateway.audit.event import Action, receipt_text
 from gateway.clock import Clock, from_us
 from gateway.errors import NotFound
 from gateway.flow.officer import Why, why_of
+from gateway.flow.scanning import RULE as MALWARE
 from gateway.flow.sent import user_of
 from gateway.flow.trail import Happened, Origin, Trail
 from gateway.flow.visit import Denial
@@ -68,6 +69,11 @@ class HeldMail:
     own: bool
     acts: tuple[Act, ...]
     released_as: str = ""
+
+    @property
+    def harmful(self) -> bool:
+        """It is held for malware, and never goes out as it came."""
+        return self.why.rule == MALWARE
 
     @property
     def settling(self) -> bool:
@@ -140,6 +146,8 @@ class HeldDesk:
         found = self._one(origin, session, message)
         if found.state != "held" or found.settling:
             return Denial("not-held" if found.state != "held" else "under-way")
+        if kind == "release-as-is" and found.harmful:
+            return Denial("harmful")
         try:
             with answering():
                 answer = self._keys.officer_act(session["handle"], code, kind, origin.tenant, message, reason)

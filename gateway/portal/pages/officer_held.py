@@ -22,7 +22,7 @@ from gateway.portal.pages.staff import staff_page
 OFFICERS = frozenset({"officer"})
 ACTION = {"release": "release", "release-as-is": "release_asis", "drop": "drop"}
 DENIED = {
-    "same-person": 409, "not-held": 409, "under-way": 409, "too-many": 429, "not-an-officer": 403,
+    "same-person": 409, "not-held": 409, "under-way": 409, "harmful": 409, "too-many": 429, "not-an-officer": 403,
     "not-your-message": 403, "no-session": 401,
 }  # fmt: skip
 
@@ -91,13 +91,15 @@ def _one(call: Call, status: int = 200, **values: Any) -> Response:
 def _choices(call: Call, mail: HeldMail) -> list[tuple[str, str, str]]:
     """What this person may try: the words of each choice. The keyholder decides."""
     if call.session["role"] in OFFICERS:
-        kinds: tuple[str, ...] = KINDS
+        kinds: tuple[str, ...] = ("release", "drop") if mail.harmful else KINDS
     else:
         kinds = ("drop",) if mail.own and call.session["role"] in HOLDERS else ()
     waiting = {act.kind: act for act in mail.acts if act.state == "waiting"}
     said = []
     for kind in kinds:
         key, help = f"officer.held.{ACTION[kind]}", words.say(f"officer.held.{ACTION[kind]}_help")
+        if kind == "release" and mail.harmful:
+            help += " " + words.say("officer.held.harmful")
         if kind in waiting:
             help += " " + words.say("officer.held.not_you" if waiting[kind].mine else "officer.held.confirm_help")
         said.append((kind, words.say(key), help))
