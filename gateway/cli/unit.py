@@ -1,4 +1,4 @@
-"""`sealgate unit before|after`: what the keyholder's systemd unit runs as root, so that each role can be a unit.
+"""`sealgate unit before|after|adopt`: what the keyholder's systemd unit runs as root, so that each role can be a unit.
 
 Promises: makes nothing of an installation anew; does what `serve` does before and after it starts the keyholder: the
 sockets' folder and the keyholder's configuration before, the check of node keys and the settings of the file after.
@@ -13,12 +13,12 @@ from gateway.cli._options import add_config, settings_of
 from gateway.errors import Misconfigured, TryLater
 
 NAME = "unit"
-HELP = "steps around the keyholder's start, for systemd"
+HELP = "steps around the keyholder's start, for systemd; adopt: give an installation of one user to the roles' users"
 WAIT_SECONDS = 60.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("when", choices=("before", "after"))
+    parser.add_argument("when", choices=("before", "after", "adopt"))
     add_config(parser)
 
 
@@ -29,7 +29,17 @@ def run(args: argparse.Namespace) -> int:
 
     settings = settings_of(args)
     refuse_later(settings)
-    who = identities(single_user=False)
+    who = identities(single_user=False, apart=settings.on_postgres)
+    if not who.enforced:
+        raise Misconfigured("roles are users only where root starts them; run it as root")
+    if args.when == "adopt":
+        from gateway.quickstart.adopt import adopt
+
+        try:
+            adopt(settings, who)
+        except BlockingIOError as error:
+            raise TryLater("the gateway runs; stop it first") from error
+        return 0
     if args.when == "before":
         install.readable(settings, who, args.config)
         if install.fresh(settings):

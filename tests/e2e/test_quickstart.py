@@ -233,6 +233,38 @@ def test_units_commands_serve_mail_as_their_users_and_doctor_finds_the_boundary(
                 one.wait()
 
 
+@pytest.mark.root
+def test_an_installation_of_one_user_is_given_to_the_roles_by_the_line_that_doctor_prints() -> None:
+    installed.ensure_users()
+    base = installed.folder()
+    one = SetUp(base / "r", installed.program(), smarthost="127.0.0.1:1")
+    made = one.quickstart("--trial", "--single-user")
+    assert made.returncode == 0, made.stderr
+
+    def doctor() -> dict[str, dict[str, str]]:
+        done = one.command("doctor", "--json", "--config", str(one.config))
+        return {check["id"]: check for check in json.loads(done.stdout)["checks"]}
+
+    line = doctor()["boundary.users"]["repair"].removeprefix("as root, after stopping it: ").rpartition(" && ")
+    assert line[2] == f"sealgate serve --config {one.config}"
+    typed = line[0].replace("sealgate unit", f"{shlex.join(one.program)} unit")
+    subprocess.run(["sh", "-ec", typed], check=True, capture_output=True, timeout=60)
+    found = doctor()
+    assert found["boundary.users"]["level"] == "green", found["boundary.users"]
+    assert found["boundary.files"]["level"] == "green", found["boundary.files"]
+    process = subprocess.Popen(
+        [*one.program, "serve", "--config", str(one.config)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, env={"PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith('{"ready": true'), process.communicate(timeout=60)[1]
+    finally:
+        process.terminate()
+        process.wait(60)
+        shutil.rmtree(base, ignore_errors=True)
+
+
 def test_what_cannot_be_found_out_is_asked_for_and_an_ordinary_user_is_told_how() -> None:
     one = SetUp(installed.folder() / "r", installed.Clinic.program)
     no_phone = one.command("quickstart", DOMAIN, "--admin", ADMIN, "--root", str(one.root), "--single-user",

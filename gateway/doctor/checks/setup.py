@@ -73,8 +73,8 @@ def users(case: Case) -> Finding:
     names = " ".join(NAMES.values())
     return red(
         "one user for all roles: the boundary between them is not enforced",
-        f"for user in {names}; do useradd --system --user-group --shell /usr/sbin/nologin $user; done "
-        "&& sealgate quickstart, as root, for an installation whose roles are users",
+        f"as root, after stopping it: for user in {names}; do id $user || useradd --system --user-group --shell "
+        f"/usr/sbin/nologin $user; done; {case.command('unit adopt')} && {case.command('serve')}",
     )
 
 
