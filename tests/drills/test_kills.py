@@ -41,6 +41,7 @@ STEPS = (  # gathered before the kill: all arrivals of a clean letter, a sealed 
     ("10:6:gather", COMMITTED),
 )
 LOAD_CLIENTS = 5
+LOAD_PAUSE_SECONDS = 0.2
 T = TypeVar("T")
 
 
@@ -165,7 +166,7 @@ class Figures:
 
 
 def kill_under_load(clinic: Faulty, kills: int, tmp_path: Path, seed: int) -> Figures:
-    """Kill, restart, and again, while clients send as fast as they are answered."""
+    """Kill, restart, and again, while clients send one letter after another."""
     tmp_path.mkdir()
     chance = random.Random(seed)
     sent: list[Letter] = []
@@ -183,6 +184,7 @@ def kill_under_load(clinic: Faulty, kills: int, tmp_path: Path, seed: int) -> Fi
                     sent.append(one)
                 if clinic.send(one) == 0:
                     return
+                stopping.wait(LOAD_PAUSE_SECONDS)  # mail is under way at every kill; the checks after it stay short
 
         before = set(clinic.account.taken)
         clients = [threading.Thread(target=load) for _ in range(LOAD_CLIENTS)]
