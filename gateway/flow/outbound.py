@@ -10,7 +10,7 @@ makes no second set of links, unless nobody got the first. DESIGN §1, §3, §3a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection
@@ -24,6 +24,7 @@ from gateway.detect.model import Assessment
 from gateway.errors import NotFound, Tampered, TryLater
 from gateway.flow import facts as factual
 from gateway.flow.answers import Answers
+from gateway.flow.decided import UNPROCESSABLE, held_together, state_of
 from gateway.flow.delivery import Deliverer
 from gateway.flow.doubts import Doubts, blameless, sound
 from gateway.flow.isolate import Isolated
@@ -46,14 +47,6 @@ from gateway.words import Words
 
 log = Log("gateway.outbound")
 RETRY_WINDOW_US = 5 * 86_400 * 1_000_000  # as long as a sending MTA keeps trying (RFC 5321 4.5.4.1)
-UNPROCESSABLE = Decision(
-    treatment="hold",
-    sealed_parts=frozenset(),
-    neutral_subject=True,
-    rule="cannot-be-processed",
-    policy="built-in",
-    reasons=("it could not be processed",),
-)
 
 
 class Repeated(Exception):
@@ -248,7 +241,7 @@ class Outbound:
             mail = factual.mail_facts(message, source, envelope, reading, assessment, looked.scanned.parts)
             for number, recipient in enumerate(envelope.recipients):
                 decisions[number] = adjust(decide(view.policy, mail, factual.recipient_facts(view, recipient.address)))
-        decisions = _held_together(decisions)
+        decisions = held_together(decisions)
         reached(6)
         for whole in dict.fromkeys((forced is not None, True)):
             # A new row for each: what the first try deposited under its ids is left behind and swept up.
@@ -339,7 +332,7 @@ class Outbound:
             "retry_key": retry,
             "message_id": self._message_id(view.id, id, message),
             "message_id_index": self._directory.keyed(view.id, "message-id", message.message_id or ""),
-            "state": _state(decisions.values()),
+            "state": state_of(decisions.values()),
             "reference": None,
             "rule": first.rule,
             "policy": first.policy,
@@ -396,21 +389,3 @@ class Outbound:
         )
         self._store.run(lambda tx: self._records.log.append(tx, event))
         self._spool.erase(entry.id)
-
-
-def _held_together(decisions: dict[int, Decision]) -> dict[int, Decision]:
-    """When one outsider's copy is held, the other sealed copies wait with it: one message is one question to the
-    officer, and a held original never lies among the objects that a link opens.
-    """
-    held = next((decision for decision in decisions.values() if decision.treatment == "hold"), None)
-    if held is None:
-        return decisions
-    return {n: held if one.treatment in ("attachments", "secure") else one for n, one in decisions.items()}
-
-
-def _state(decisions: Iterable[Decision]) -> str:
-    treatments = {decision.treatment for decision in decisions}
-    for treatment, state in (("hold", "held"), ("secure", "secured"), ("attachments", "secured"), ("as-is", "passed")):
-        if treatment in treatments:
-            return state
-    return "returned"
