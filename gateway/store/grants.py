@@ -19,6 +19,7 @@ from gateway.store.schema import (
     log_leaves,
     log_nodes,
     metadata,
+    outside_checkpoints,
     settings,
     store_probe,
     tenants,
@@ -28,11 +29,14 @@ EVERY, ONE = "every_tenant", "one_tenant"
 _LOOK = ("SELECT",)
 _ADD = ("SELECT", "INSERT")
 _ALL = ("SELECT", "INSERT", "UPDATE")
+_SHARED = (log_leaves, log_nodes, log_checkpoints)
+_SYSTEM = f"log = 'system' AND current_setting('{scope.SETTING}', true) <> ''"
+"""The system log is part of every tenant's export: it holds nodes and heads of logs, and no tenant's entries."""
 _PORTAL: dict[Table, tuple[str, ...]] = {
-    **dict.fromkeys(LOG_TABLES, ()),
     log_leaves: _ADD,
     log_nodes: _ADD,
     log_checkpoints: _LOOK,
+    outside_checkpoints: _LOOK,
     tenants: _LOOK,
     settings: _LOOK,
     store_probe: ("SELECT", "UPDATE"),
@@ -97,10 +101,11 @@ def _grant(conn: Connection, role: str, *, portal: bool) -> None:
         column = tenant_column(table)
         if column is None:
             continue
-        condition = f"{quoted(column)} = current_setting('{scope.SETTING}', true)" if portal else "true"
+        written = f"{quoted(column)} = current_setting('{scope.SETTING}', true)" if portal else "true"
+        read = f"{written} OR {_SYSTEM}" if portal and table in _SHARED else written
         conn.exec_driver_sql(f"DROP POLICY IF EXISTS {policy} ON {quoted(table.name)}")
         conn.exec_driver_sql(
-            f"CREATE POLICY {policy} ON {quoted(table.name)} TO {name} USING ({condition}) WITH CHECK ({condition})"
+            f"CREATE POLICY {policy} ON {quoted(table.name)} TO {name} USING ({read}) WITH CHECK ({written})"
         )
 
 

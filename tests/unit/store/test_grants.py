@@ -183,3 +183,14 @@ def test_three_roles_are_needed_and_each_must_exist(database: Database) -> None:
         grants.apply(owner, "sealgate-one", "sealgate-one")
     with pytest.raises(Misconfigured, match="CREATE ROLE"):
         grants.apply(owner, "sealgate-absent", "sealgate-other")
+
+
+def test_the_system_log_is_read_with_any_tenants_and_not_without(database: Database) -> None:
+    store = database.worker
+    store.run(lambda tx: tx.conn.execute(insert(schema.log_leaves).values(row(schema.log_leaves, "system"))) and None)
+    with acting(OURS):
+        with database.portal.reading() as conn:
+            assert set(conn.execute(select(schema.log_leaves.c.log)).scalars()) == {OURS, "system"}
+        with pytest.raises(TryLater):
+            did(database.portal, insert(schema.log_leaves).values({**row(schema.log_leaves, "system"), "idx": 1}))
+    assert count(database.portal, schema.log_leaves) == 0
