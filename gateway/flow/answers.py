@@ -1,9 +1,9 @@
 """RECALL by answer: a sender answers a notice of ours with that word, and the message is taken back (DESIGN §3b).
 
 Promises: only what was handed in as that sender's own mail counts (their password, or the clinic's own network), and
-only for a message of theirs; which one is said by the sealed id in In-Reply-To or References, or by the six digits of
-one of their own messages; nothing of such an answer is sent, kept or read further. The keyholder revokes first, the
-transaction quotes its receipt, and the report goes by mail. No link does any of this (PAGES 2.3).
+only for a message of theirs; which one is said by our own Message-ID in In-Reply-To or References, or by the six
+digits of one of their own messages; nothing of such an answer is sent, kept or read further. The keyholder revokes
+first, the transaction quotes its receipt, and the report goes by mail. No link does any of this (PAGES 2.3).
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Answers:
     def order(self, view: TenantView, envelope: Envelope, message: Message, source: Source) -> Order | None:
         """What this mail orders; None for any other mail, which goes its way."""
         fields = " ".join((*message.all("in-reply-to"), *message.all("references")))
-        if "<ntc." not in fields.lower() or not envelope.mail_from or message.auto_submitted:
+        if "<ntc." not in fields or not envelope.mail_from or message.auto_submitted:
             return None
         about = threads.about(self._records.directory, view.id, fields)  # type: ignore[arg-type]
         if about is None:

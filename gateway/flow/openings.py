@@ -16,6 +16,7 @@ from sqlalchemy import Connection, select
 from gateway.audit.event import Action, parse
 from gateway.clock import from_us
 from gateway.store import schema
+from gateway.vault import Vault
 
 _ACTIONS = (Action.OBJECT_OPENED, Action.OBJECT_COMPLETED, Action.OBJECT_FAILED, Action.OPENING_UNCONFIRMED)
 FILES = ("file", "original")
@@ -23,7 +24,8 @@ FILES = ("file", "original")
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """One object as one person opened it. `end`: whole, part, stopped (by us, taken back under way), running, unknown.
+    """One object as one person opened it. `end`: whole (as many bytes as it has, whichever
+    they were), part, stopped (by us, taken back under way), running, unknown.
 
     `person` is empty where only the keyholder's log knows of the opening (a crash between the two logs). `proof` is a
     key under `staff.proof`; `bytes` is what left, over all requests for that object.
@@ -41,10 +43,8 @@ class Opening:
 def openings(conn: Connection, tenant: str, message: str) -> tuple[Opening, ...]:
     """Every opening of a message's objects, oldest first."""
     objects = schema.objects.c
-    kinds: Mapping[str, str] = {
-        str(id): str(kind)
-        for id, kind in conn.execute(select(objects.id, objects.kind).where(objects.message == message))
-    }
+    rows = conn.execute(select(objects.id, objects.kind, objects.sealed_bytes).where(objects.message == message)).all()
+    kinds = {str(id): (str(kind), int(sealed)) for id, kind, sealed in rows}
     columns = schema.log_leaves.c
     statement = (
         select(columns.entry)
@@ -57,7 +57,7 @@ def openings(conn: Connection, tenant: str, message: str) -> tuple[Opening, ...]
         person = entry["actor"]["id"] if entry["actor"]["kind"] == "person" else ""
         key = (person, entry["object"])
         known = found.get(key)
-        found[key] = _after(known, entry, person, kinds[entry["object"]])
+        found[key] = _after(known, entry, person, *kinds[entry["object"]])
     return tuple(found.values())
 
 
@@ -66,11 +66,12 @@ def people(found: tuple[Opening, ...]) -> frozenset[str]:
     return frozenset(one.person for one in found if one.person)
 
 
-def _after(known: Opening | None, entry: Mapping[str, Any], person: str, kind: str) -> Opening:
+def _after(known: Opening | None, entry: Mapping[str, Any], person: str, kind: str, sealed: int) -> Opening:
     action = entry["action"]
     end = known.end if known else "running"
-    if action == Action.OBJECT_COMPLETED:
-        end = "whole"
+    left = (known.bytes if known else 0) + int(entry["bytes"] or 0)
+    if action == Action.OBJECT_COMPLETED:  # of the bytes that were asked for, which may be a range
+        end = "whole" if end == "whole" or left >= Vault.plain_bytes(sealed) else "part"
     elif action == Action.OBJECT_FAILED and end != "whole":
         end = "stopped" if entry["reason"] == "stopped" else "part"
     elif action == Action.OPENING_UNCONFIRMED:
@@ -83,7 +84,7 @@ def _after(known: Opening | None, entry: Mapping[str, Any], person: str, kind: s
         kind=kind,
         at=known.at if known else from_us(entry["ts"]),
         proof=known.proof if known else _proof(entry),
-        bytes=(known.bytes if known else 0) + int(entry["bytes"] or 0),
+        bytes=left,
         end=end,
     )
 

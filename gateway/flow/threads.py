@@ -1,29 +1,29 @@
 """Message-IDs of our notices, from which an answer to one is known to be about one message.
 
-Promises: the id in it is sealed under the tenant's directory key, so it says nothing to anybody, nobody can make
-one up, and none works at another tenant; no table remembers them and none is ever a link. RFC 5322 3.6.4.
+Promises: nobody can make one up (a MAC under the tenant's index key), none works at another tenant, each is used once;
+no table remembers them and none is ever a link. Short enough to stay in one piece on a header line. RFC 5322 3.6.4.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
+import hmac
 import re
+import secrets
 
-from gateway.errors import GatewayError
 from gateway.share import Directory
-from keys.errors import KeysError
 
 _PURPOSE = "notice-id"
-_IDS = re.compile(r"<ntc\.([a-z2-7]{60,200})@[^<>@\s]+>", re.IGNORECASE)
+_IDS = re.compile(r"<ntc\.([0-9A-Za-z]{16})\.([0-9a-f]{8})\.([a-z2-7]{16})@[^<>@\s]+>")
+_SEVERAL = "0" * 16
+_MAC_BYTES = 10
 _READ = 10
-_WIDTH = 24  # whether a notice is about one message does not show in the length of its id
 
 
 def message_id(directory: Directory, tenant: str, host: str, about: str) -> str:
     """A fresh Message-ID of a notice about that message (``msg_…``), or about none in particular (empty)."""
-    sealed = directory.seal(tenant, _PURPOSE, "", (about or "-").ljust(_WIDTH))
-    return f"<ntc.{base64.b32encode(sealed).decode().rstrip('=').lower()}@{host}>"
+    id, once = about.removeprefix("msg_") or _SEVERAL, secrets.token_hex(4)
+    return f"<ntc.{id}.{once}.{_mac(directory, tenant, id, once)}@{host}>"
 
 
 def about(directory: Directory, tenant: str, fields: str) -> str | None:
@@ -32,11 +32,11 @@ def about(directory: Directory, tenant: str, fields: str) -> str | None:
     None when no notice of ours to this tenant is answered.
     """
     for found in list(_IDS.finditer(fields))[:_READ]:
-        text = found[1].upper()
-        try:
-            sealed = base64.b32decode(text + "=" * (-len(text) % 8))
-            opened = directory.open(tenant, _PURPOSE, "", sealed).strip()
-        except (binascii.Error, ValueError, KeysError, GatewayError):
-            continue
-        return "" if opened == "-" else opened
+        id, once, mac = found.groups()
+        if hmac.compare_digest(mac, _mac(directory, tenant, id, once)):
+            return "" if id == _SEVERAL else f"msg_{id}"
     return None
+
+
+def _mac(directory: Directory, tenant: str, id: str, once: str) -> str:
+    return base64.b32encode(directory.keyed(tenant, _PURPOSE, [id, once])[:_MAC_BYTES]).decode().lower()
