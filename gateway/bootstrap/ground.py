@@ -37,7 +37,7 @@ log = Log("gateway.bootstrap")
 PORTAL = ".portal"  # behind the node's name in the log; no node's name has a dot
 
 
-NAME_SECONDS = 20.0
+NAME_SECONDS = 10.0
 
 
 class Ground:

@@ -7,12 +7,16 @@ the account of the 250s are this process's and outlive every kill.
 from __future__ import annotations
 
 import http.client
+import io
 import random
 import re
 import shutil
+import smtplib
 import socket
+import subprocess
 import threading
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +30,7 @@ import pytest
 from gateway.demo import mails
 from gateway.demo.clinic import DOMAIN, PEOPLE
 from gateway.demo.visitor import Visitor
+from gateway.errors import Misconfigured
 from tests.support import nodes, postgres
 from tests.support.faulty import TRACE, Letter, eventually
 from tests.support.nodes import Node
@@ -33,7 +38,7 @@ from tests.support.postgres import Postgres
 
 pytestmark = [pytest.mark.full, pytest.mark.postgres]
 CLIENTS = 2  # a node
-PAUSE_SECONDS = 0.5
+PAUSE_SECONDS = 0.8
 WITHIN_SECONDS = 5.0
 FILE_BYTES = 20 << 20
 
@@ -243,6 +248,69 @@ def test_both_portals_serve_a_link_and_a_recall_on_one_ends_the_download_on_the_
         assert again.getresponse().status == 410
         again.close()
     eventually(lambda: first.search("action:object:failed"))
+
+
+def test_every_page_of_a_desk_works_with_the_portals_own_database_role(cluster: Cluster) -> None:
+    """What an officer decides at a portal, a worker carries out; what a page forgot to scope would be an error."""
+    node = cluster.nodes[0]
+    held = held_message(node)
+    officer = Visitor("Mozilla/5.0 (Olga)")
+    form = officer.get(node.portal + "/staff/sign-in")
+    officer.submit(form, "/sign-in", address=node.olga.address, password=node.olga.password, code=node.olga.code())
+    with node.rows() as conn:
+        person = conn.execute("SELECT id FROM people LIMIT 1").fetchone()
+        message = conn.execute("SELECT id FROM messages WHERE state = 'secured' LIMIT 1").fetchone()
+    assert person is not None
+    assert message is not None
+    for path in (
+        "/staff", "/staff/help", "/staff/people", f"/staff/people/{person[0]}", f"/staff/messages/{message[0]}",
+        "/audit", "/audit/held", f"/audit/held/{held}", f"/audit/messages/{message[0]}", f"/audit/people/{person[0]}",
+        "/audit/entries/3", "/audit/verify",
+    ):  # fmt: skip
+        assert officer.get(node.portal + path).status == 200, path
+    export = officer.submit(officer.get(node.portal + "/audit/verify"), "/audit/export")
+    assert zipfile.is_zipfile(io.BytesIO(export.body))
+    page = officer.get(f"{node.portal}/audit/held/{held}")
+    officer.submit(page, held, act="drop", reason="sent by mistake", code=node.olga.code())
+    eventually(lambda: node.search("action:message:dropped"))
+
+
+def test_a_nodes_name_is_taken_once_and_served_once(cluster: Cluster, tmp_path: Path) -> None:
+    first, second = cluster.nodes
+    with pytest.raises(Misconfigured, match="is a node of this installation already"):
+        second.command("node", "add", "b", *second.options)
+    with pytest.raises(Misconfigured, match=r"names this node 'b'"):
+        second.command("node", "add", "c", *second.options)
+    twin = Node(tmp_path / "twin", "a", first.store, of=first)
+    twin.prepare()
+    with pytest.raises(Misconfigured, match="is a node of this installation already"):
+        twin.command("node", "add", "a", *twin.options)
+    third = Node(tmp_path / "third", "c", first.store, of=first)
+    third.prepare()
+    with pytest.raises(Misconfigured, match="sealgate node add"):
+        third.command("serve", "--single-user")
+    role = subprocess.run(
+        [*first.program, "serve", "--role", "portal", "--config", str(first.config)], capture_output=True, text=True,
+        env=first._environ(), timeout=60, check=False,
+    )  # fmt: skip
+    assert role.returncode == 75
+    assert "Another process serves under this node's name" in role.stderr
+
+
+def held_message(node: Node) -> str:
+    """A message that the policy holds: health data from the null sender."""
+    with smtplib.SMTP("127.0.0.1", node.smtp_port, timeout=20) as client:
+        client.ehlo("ward.test")
+        client.mail("")
+        client.rcpt(mails.MARGUERITE)
+        assert client.data(node.letter("sealed").data)[0] == 250
+
+    def found() -> list[str]:
+        with node.rows() as conn:
+            return [str(id) for (id,) in conn.execute("SELECT id FROM messages WHERE state = 'held'")]
+
+    eventually(found)
+    return found()[0]
 
 
 def large_file(node: Node) -> str:
