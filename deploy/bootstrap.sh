@@ -28,6 +28,7 @@ packages() {
 	g:/usr/lib/postgresql/*/bin/initdb|postgresql|test|tests and migrations on PostgreSQL
 	c:openssl|openssl|test|tests of TLS with an independent client
 	c:clamd|clamav-daemon|test|tests that malware is held
+	c:systemd-analyze|systemd|test|the check of the systemd units
 	LIST
 }
 

@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.cli._options import add_json
 from gateway.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -42,7 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, usual in (("smtp", "25"), ("submission", "587"), ("web", "443")):
         parser.add_argument(f"--{name}-port", type=int, default=0, metavar="N", help=f"instead of {usual}")
     parser.add_argument("--resolver", metavar="HOST:PORT", help="ask this name server instead of the machine's own")
-    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -70,6 +70,10 @@ class Case:
             found["keyholder"] = settings.keys.directory
         return found
 
+    def sees(self, role: str) -> bool:
+        """Whether what belongs to that role can be looked at: by root and by the role's own user."""
+        return os.geteuid() in (0, self.who.uid(role))
+
     def as_role(self, role: str, deed: Callable[[], Any]) -> Any:
         """What `deed` returns (JSON), done as the role's user where we may become that user.
 
@@ -108,7 +112,7 @@ class Case:
     @property
     def serving(self) -> bool:
         """Whether a gateway gave a sign of life in the last seconds, well or not."""
-        return self.alive.reason not in ("no-health-file", "unreadable-health-file", "worker-silent")
+        return self.alive.reason not in ("no-health-file", "unreadable-health-file", "worker-silent", "stopping")
 
     @cached_property
     def keyholder(self) -> dict[str, Any] | None:

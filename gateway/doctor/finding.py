@@ -67,6 +67,11 @@ def red(found: str, repair: str) -> Finding:
     return Finding(RED, found, repair)
 
 
+def unseen(case: Case) -> Finding:
+    """This user may not look; root may."""
+    return yellow("it cannot be looked at by this user", f"run it as root: {case.command('doctor')}")
+
+
 def worst(findings: Iterable[Finding], otherwise: str) -> Finding:
     """One finding for several: the worst level, the words of all that are not green. `otherwise` when all are."""
     bad = sorted((one for one in findings if one.level != GREEN), key=lambda one: LEVELS.index(one.level))

@@ -162,6 +162,22 @@ def test_a_second_run_makes_nothing_and_another_domain_is_refused(made: SetUp) -
 
 
 @pytest.mark.root
+def test_doctor_asked_by_a_stranger_says_that_it_cannot_look_and_accuses_nobody(made: SetUp) -> None:
+    def stranger() -> None:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+
+    done = subprocess.run(
+        [*made.program, "doctor", "--json", "--config", str(made.config), "--resolver", "127.0.0.1:1"],
+        capture_output=True, text=True, preexec_fn=stranger, env={"PATH": "/usr/bin:/bin"}, timeout=60, check=False,
+    )  # fmt: skip
+    found = {one["id"]: one for one in json.loads(done.stdout)["checks"]}
+    assert [id for id, one in found.items() if one["level"] == "red"] == []
+    assert found["vault.works"]["repair"] == f"run it as root: sealgate doctor --config {made.config}"
+
+
+@pytest.mark.root
 def test_units_are_whole_and_as_hard_as_they_say(made: SetUp) -> None:
     analyze = needs.need("systemd-analyze", "systemd")
     folder = made.root / "etc/systemd/system"

@@ -6,7 +6,7 @@ import socket
 
 from gateway.doctor import neighbours
 from gateway.doctor.case import Case
-from gateway.doctor.finding import Finding, check, green, red, worst, yellow
+from gateway.doctor.finding import Finding, check, green, red, unseen, worst, yellow
 from gateway.settings import Endpoint
 
 
@@ -25,6 +25,8 @@ def answers(case: Case) -> Finding:
                 + '"',
             )
         return green(f"{len(case.keyholder['tenants'])} tenant, {case.keyholder['counts']['epochs']} open epochs")
+    if not case.sees("keyholder"):
+        return unseen(case)
     return red("it does not answer at its operator's socket", case.start("keyholder"))
 
 
@@ -37,6 +39,8 @@ def alive(case: Case) -> Finding:
     life = case.alive
     if life.ok:
         return green("alive and well")
+    if not case.serving and not (case.sees("gateway") or case.sees("smtp")):
+        return unseen(case)
     if not case.serving:
         return red("no sign of life in the last seconds: it is not running", case.start())
     return red(

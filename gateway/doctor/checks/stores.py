@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gateway.doctor.case import Case, Refused
-from gateway.doctor.finding import Finding, check, green, red, worst, yellow
+from gateway.doctor.finding import Finding, check, green, red, unseen, worst, yellow
 from gateway.doctor.place import store_file, vault_folder
 from gateway.errors import GatewayError
 from gateway.store import migrations
@@ -49,7 +49,7 @@ def sound(case: Case) -> Finding:
         found = case.as_role("gateway", look)
     except Refused as error:
         if str(error) == "Permission denied" and os.geteuid() != 0:
-            return yellow("it cannot be looked at by this user", f"run it as root: {case.command('doctor')}")
+            return unseen(case)
         return red(f"{path.name} cannot be read ({error})", bring_back)
     if not found["whole"]:
         return red(f"{path.name} is damaged: SQLite's check of its pages fails", bring_back)
@@ -78,6 +78,8 @@ def _server(case: Case) -> Finding:
 )
 def vault(case: Case) -> Finding:
     url = case.settings.vault.url
+    if not case.sees("gateway"):
+        return unseen(case)
 
     def look() -> str:
         try:
@@ -118,6 +120,8 @@ def vault(case: Case) -> Finding:
 def spool(case: Case) -> Finding:
     findings = []
     for direction, role in (("in", "smtp"), ("out", "gateway")):
+        if not case.sees(role):
+            return unseen(case)
         folder = case.settings.spool.directory / direction
         try:
             case.as_role(role, lambda folder=folder: _touch(folder))  # type: ignore[misc]
