@@ -136,7 +136,7 @@ def test_an_item_that_was_changed_is_named_in_the_queue(place: Place) -> None:
     nothing: Callable[..., list[Any]] = lambda *_: []  # noqa: E731
     office = Office(
         store=place.store, records=place.records, held=cast(Any, SimpleNamespace(rows=nothing)), spools=(place.spool,),
-        tenants=lambda: [cast(Any, SimpleNamespace(id=TENANT, name="clinic"))], people=ANY, users=ANY, portal_keys=ANY,
+        tenants=lambda: [cast(Any, SimpleNamespace(id=TENANT, name="clinic"))], people=ANY, users=ANY, officers=ANY,
         audit=ANY, sequencer=ANY, deliverer=ANY, clock=place.ring.clock, refresh=ANY,
     )  # fmt: skip
     assert office.queue_list({}) == [{"id": entry.id, "state": "refused", "reason": "tampered"}]
