@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
         print(f"usage: python -m tests {'|'.join(TIERS)} [pytest arguments]", file=sys.stderr)
         return 64
     ledger, start = Ledger(), time.monotonic()
-    # A file at a time in each process. Two even on one core: most tests wait for servers they started. No more than four:
+    # A file at a time in each process. Two even on one core: most tests wait for servers they started. At most four:
     # those servers need cores too.
     processes = max(2, min(4, len(os.sched_getaffinity(0))))
     side_by_side = [] if {"-n", "-x", "--pdb"} & set(arguments) else ["-n", str(processes), "--dist", "loadfile"]
