@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.full, pytest.mark.root]
 DISK_MB = 224
 RESERVE_BYTES = 4 << 20
 SMTP_STEPS = ("2-written",)
+RECALLS = ("3", "8")
 STEPS = (*SMTP_STEPS, "3", "5", "7-sealed", "7-deposited", "8", "9")
 
 
@@ -121,22 +122,41 @@ def stopped_at(clinic: Faulty, role: str, step: str) -> tuple[int, threading.Thr
     return pid, thread, codes
 
 
-def recall(clinic: Faulty, desk: Visitor) -> str:
-    """Take back the latest message that can be; its id."""
-    listed = desk.get(clinic.portal + "/staff")
-    assert listed.status == 200, listed.text[:400]
-    for message in dict.fromkeys(re.findall(r"/staff/messages/(msg_\w+)", listed.text)):
+def listed(clinic: Faulty, desk: Visitor) -> list[str]:
+    """Amy's messages, the latest first."""
+    found = desk.get(clinic.portal + "/staff")
+    assert found.status == 200, found.text[:400]
+    return list(dict.fromkeys(re.findall(r"/staff/messages/(msg_\w+)", found.text)))
+
+
+def recall(clinic: Faulty, desk: Visitor, delivered: list[str]) -> str:
+    """Take back the latest of these that can be; its id. One that waits for room would, taken back, never arrive."""
+    for message in delivered:
         asked = desk.get(f"{clinic.portal}/staff/messages/{message}/recall")
         if asked.status == 200 and "/recall" in asked.url:
             done = desk.submit(asked, "/recall")
             assert done.status == 200, done.text[:400]
-            return str(message)
+            return message
     raise AssertionError("nothing to take back")
 
 
 def reserves(clinic: Faulty) -> list[Path]:
     """What is put by; on one and the same disk the first that is given up may do for both."""
     return [clinic.database.parent / "reserve", clinic.data / "keys" / "reserve"]
+
+
+def all_once(clinic: Faulty) -> None:
+    """Everything answered 250 is there once; if not, what the gateway said and did about it."""
+    try:
+        once(clinic)
+    except AssertionError as error:
+        queues = [queue for queue, _ in clinic.missing()]
+        with clinic.sql() as conn:
+            marks = ",".join("?" * len(queues))
+            rows = conn.execute(f"SELECT queue, id, state, rule FROM messages WHERE queue IN ({marks})", queues)
+            states = rows.fetchall()
+        said = [line for line in clinic.log_text().splitlines() if '"level":"info"' not in line]
+        raise AssertionError(f"{error}\n{states}\n" + "\n".join(said[-60:])) from None
 
 
 def entries(clinic: Faulty, action: str, message: str) -> int:
@@ -147,15 +167,17 @@ def entries(clinic: Faulty, action: str, message: str) -> int:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_full_at_every_step(clinic: Faulty, disk: Disk, reader: Reader, desk: Visitor, step: str) -> None:
-    assert clinic.send(clinic.letter("sealed")) == 250
+    eventually(lambda: clinic.send(clinic.letter("sealed")) == 250)
     clinic.settled()
+    delivered = listed(clinic, desk) if step in RECALLS else []
     role = "smtp" if step in SMTP_STEPS else "gateway"
     pid, thread, codes = stopped_at(clinic, role, step)
     try:
         with disk.full():
             os.kill(pid, 18)  # SIGCONT
             refused_within(clinic, 5.0)
-            assert clinic.send(clinic.letter()) == 451
+            # smtp looks at the disk four times a second: what just fits in between is taken, and kept.
+            eventually(lambda: [clinic.send(clinic.letter()) for _ in range(3)] == [451] * 3, 5)
             eventually(lambda: not all(path.exists() for path in reserves(clinic)), 5)
             with closing(connection(clinic)) as line:
                 status, body = reader.fetch(line)
@@ -164,27 +186,28 @@ def test_full_at_every_step(clinic: Faulty, disk: Disk, reader: Reader, desk: Vi
             assert b"Nothing is lost" in body
             assert PHONE.encode() in body
             assert not leaked(reader, body)
-            if step in ("3", "8"):
-                message = recall(clinic, desk)
+            if step in RECALLS:
+                message = recall(clinic, desk, delivered)
                 assert entries(clinic, "message:recalled", message) == 1
             thread.join(20)
     finally:
         os.kill(pid, 18)
-    assert codes
-    assert set(codes) <= {250, 451}
+    assert codes in ([250], [451], [0])  # taken, refused, or the sender did not wait for the answer
     eventually(lambda: clinic.send(clinic.letter()) == 250)
     eventually(lambda: all(path.exists() for path in reserves(clinic)))
     eventually(lambda: clinic.send(clinic.letter()) == 250)
-    once(clinic)
+    all_once(clinic)
     with closing(connection(clinic)) as line:
         assert reader.fetch(line) == (200, reader.content)
 
 
 def test_recall_of_a_message_that_is_read_ends_it_on_a_full_disk(clinic: Faulty, disk: Disk, desk: Visitor) -> None:
     fresh = clinic.reader()
+    delivered = listed(clinic, desk)
     with disk.full():
         refused_within(clinic, 5.0)
-        message = recall(clinic, desk)
+        message = recall(clinic, desk, delivered)
+    eventually(lambda: all(path.exists() for path in reserves(clinic)))
     eventually(lambda: clinic.send(clinic.letter()) == 250)
     assert entries(clinic, "message:recalled", message) == 1
     with closing(connection(clinic)) as line:
@@ -192,7 +215,7 @@ def test_recall_of_a_message_that_is_read_ends_it_on_a_full_disk(clinic: Faulty,
 
 
 def test_afterwards_everything_is_there_once_and_the_log_holds(clinic: Faulty, tmp_path: Path) -> None:
-    once(clinic)
+    all_once(clinic)
     sent: list[Letter] = [*clinic.account.taken.values(), *clinic.account.unanswered]
     assert clear_copies(clinic.sink.mails, sent) == []
     clinic.command("audit", "export", str(tmp_path / "log"))
