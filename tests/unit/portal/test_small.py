@@ -169,7 +169,8 @@ BUILT = (
     "staff.problem.", "staff.reason.", "officer.kind.", "officer.outcome.", "officer.proof.", "officer.state.",
     "officer.count.", "officer.act.", "officer.actstate.", "officer.failure.", "officer.denied.", "officer.search.",
     "officer.verify.", "officer.held.release", "officer.held.drop", "officer.held.choose",
-    "officer.held.reason_missing", "officer.held.code_missing",
+    "officer.held.reason_missing", "officer.held.code_missing", "staff.people.kind_", "staff.people.wrong.",
+    "staff.report.end_", "staff.report.body", "staff.report.thing", "staff.sent.none_", "staff.sent.show_",
 )  # fmt: skip
 """Words whose last part is made from a value."""
 
