@@ -29,6 +29,8 @@ packages() {
 	c:openssl|openssl|test|tests of TLS with an independent client
 	c:clamd|clamav-daemon|test|tests that malware is held
 	c:systemd-analyze|systemd|test|the check of the systemd units
+	c:mimedefang|mimedefang|test|the benchmark's column of Postfix with MIMEDefang
+	p:Net::DNS|libnet-dns-perl|test|the benchmark's column of Postfix with MIMEDefang
 	LIST
 }
 
