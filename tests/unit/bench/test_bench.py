@@ -46,7 +46,7 @@ def test_the_relay_is_measured_beside_the_plain_relay_and_postfix(tmp_path: Path
     figures = _figures(_run("relay", tmp_path), "relay")
     beside = {figure["what"]: set(figure["values"]) for figure in figures}
     assert {"Sealgate", "plain relay", "Postfix"} <= beside["5 KB clean, 10 connections"]
-    assert {"1 GB clean: memory above idle", "1 GB sealed: memory above idle"} <= set(beside)
+    assert {"8 MB clean: memory above idle", "8 MB sealed: memory above idle"} <= set(beside)
     assert all(math.isfinite(spread["median"]) for figure in figures for spread in figure["values"].values())
 
 
