@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import select
 
 from gateway.actions.tenants import TenantView
 from gateway.audit.event import Action, Actor, Event, receipt_text
 from gateway.clock import Clock
-from gateway.detect.extract.html import visible
 from gateway.errors import Tampered
 from gateway.flow import openings, threads
 from gateway.flow.audience import Audience
@@ -40,8 +38,9 @@ from keys.client import WorkerClient
 from keys.errors import Denied
 
 log = Log("gateway.answers")
-_REPLY = re.compile(r"\A(?:\s*(?:re|aw|antw|sv|vs|rv|res|fwd?)\s*(?:\[\d+\])?:\s*)+", re.IGNORECASE)
-_ORDER = re.compile(r"\s*recall\b[\s:#.!-]*(?:(\d{3})[ -]?(\d{3}))?[\s.!]*\Z", re.IGNORECASE)
+_REPLY = re.compile(r"\A(?:(?:re|aw|antw|sv|vs|rv|res|fwd?) ?(?:\[\d{1,3}\])?: ?)+", re.IGNORECASE)
+_ORDER = re.compile(r"recall\b[ :#.!-]{0,4}(?:(\d{3})[ -]?(\d{3}))?[ .!]{0,4}\Z", re.IGNORECASE)
+_ORDER_CHARACTERS = 120
 _LINE_BYTES = 16_384
 OWN = ("app-password", "network")
 
@@ -83,7 +82,7 @@ class Answers:
         about = threads.about(self._records.directory, view.id, fields)  # type: ignore[arg-type]
         if about is None:
             return None
-        found = _ORDER.match(_REPLY.sub("", message.subject)) or _ORDER.match(_first_line(message, source))
+        found = _ordered(message.subject) or _ordered(_first_line(message, source))
         return None if found is None else Order(about, "".join(found.groups(default="")))
 
     def obey(self, view: TenantView, envelope: Envelope, order: Order) -> None:
@@ -230,18 +229,22 @@ def _us(opening: Opening) -> int:
     return round(opening.at.timestamp() * 1_000_000)
 
 
+def _ordered(text: str) -> re.Match[str] | None:
+    """Whether that is the order and nothing else. Long text is none, unseen by any expression: it may be hostile."""
+    short = " ".join(text.split()) if len(text) <= 4 * _ORDER_CHARACTERS else ""
+    return None if len(short) > _ORDER_CHARACTERS else _ORDER.match(_REPLY.sub("", short))
+
+
 def _first_line(message: Message, source: Source) -> str:
-    """The first line of what the sender wrote, from the first readable part."""
+    """The first line of what the sender wrote, from the first plain text: HTML is for the confined parsers only."""
     for part in message.parts():
-        if part.kind not in ("text", "html"):
+        if part.kind != "text":
             continue
         try:
-            text: Any = charset.decode(head(source, part, _LINE_BYTES), part.charset)
+            text = charset.decode(head(source, part, _LINE_BYTES), part.charset)
         except Tampered:
             raise
         except ValueError:
             return ""
-        if part.kind == "html":
-            text = visible(text)
         return next((line.strip() for line in text.splitlines() if line.strip()), "")
     return ""

@@ -15,14 +15,19 @@ from gateway.errors import Misconfigured, TryLater
 from gateway.store import engines, migrations, scope
 from gateway.store.schema import (
     LOG_TABLES,
+    deliveries,
     log_checkpoints,
     log_leaves,
     log_nodes,
+    messages,
     metadata,
+    notice_marks,
+    objects,
     outside_checkpoints,
     settings,
     store_probe,
     tenants,
+    users,
 )
 
 EVERY, ONE = "every_tenant", "one_tenant"
@@ -37,6 +42,11 @@ _PORTAL: dict[Table, tuple[str, ...]] = {
     log_nodes: _ADD,
     log_checkpoints: _LOOK,
     outside_checkpoints: _LOOK,
+    messages: _LOOK,  # what a message, its deliveries and its end are is the worker's: a portal in the wrong hands
+    objects: _LOOK,  # has the keys of rows and could write sound ones
+    deliveries: _LOOK,
+    users: _LOOK,
+    notice_marks: _LOOK,
     tenants: _LOOK,
     settings: _LOOK,
     store_probe: ("SELECT", "UPDATE"),

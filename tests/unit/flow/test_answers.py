@@ -11,6 +11,7 @@ import pytest
 from gateway.audit.event import Action
 from gateway.errors import TryLater
 from gateway.flow import threads
+from gateway.flow.answers import _ordered
 from gateway.flow.tellings import note_refusal
 from gateway.spool.envelope import Identity
 from gateway.store.rows import Row
@@ -95,6 +96,13 @@ def test_an_answer_without_the_word_alone_goes_its_way(desk: Desk, text: str) ->
     desk.answer(notice, text)
     assert desk.held_by.narrowed == []
     assert desk.grants(message)[0]["revoked_at"] is None
+
+
+@pytest.mark.parametrize("filler", [" ", "re: ", ".", "[1]"], ids=["blanks", "re", "dots", "numbers"])
+def test_a_hostile_line_is_no_order_and_costs_no_more_than_its_length(filler: str) -> None:
+    assert _ordered(f"recall{filler * 300_000}x") is None
+    assert _ordered(f"{filler * 300_000}recall") is None
+    assert _ordered("Re: AW:  recall 402 917 .") is not None
 
 
 def test_an_answer_to_somebody_elses_mail_goes_its_way(desk: Desk) -> None:
