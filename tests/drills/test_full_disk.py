@@ -112,13 +112,23 @@ def desk(clinic: Faulty) -> Visitor:
 
 
 def stopped_at(clinic: Faulty, role: str, step: str) -> tuple[int, threading.Thread, list[int]]:
-    """Send a letter and wait until the process stands at that step."""
+    """Send a letter, again where it is not taken yet, and wait until the process stands at that step."""
     codes: list[int] = []
+    stands = threading.Event()
+
+    def send() -> None:
+        while (code := clinic.send(clinic.letter("sealed"))) == 451 and not stands.wait(0.25):
+            pass
+        codes.append(code)
+
     clinic.arm(f"{step}:1:stop")
     pid = clinic.role(role)
-    thread = threading.Thread(target=lambda: codes.append(clinic.send(clinic.letter("sealed"))))
+    thread = threading.Thread(target=send)
     thread.start()
-    eventually(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+    try:
+        eventually(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+    finally:
+        stands.set()
     return pid, thread, codes
 
 
