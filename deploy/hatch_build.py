@@ -1,4 +1,4 @@
-"""Puts pages and policies into the wheel, under gateway/_assets; an editable install finds them where they lie."""
+"""Puts pages, policies and units into the wheel, under gateway/_assets; an editable install finds them as they lie."""
 
 from __future__ import annotations
 
@@ -12,4 +12,8 @@ class Assets(BuildHookInterface[Any]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if version == "standard":
-            build_data["force_include"] |= {"web": "gateway/_assets/web", "deploy/policies": "gateway/_assets/policies"}
+            build_data["force_include"] |= {
+                "web": "gateway/_assets/web",
+                "deploy/policies": "gateway/_assets/policies",
+                "deploy/systemd": "gateway/_assets/systemd",
+            }

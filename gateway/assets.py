@@ -1,4 +1,4 @@
-"""Where the files that people see and the shipped policies lie: inside the wheel, or beside the packages in a
+"""Where the files that people see, the shipped policies and units lie: inside the wheel, or beside the packages in a
 checkout.
 """
 
@@ -20,3 +20,9 @@ def policies_dir() -> Path:
     """Folder with the shipped policies."""
     carried = _CARRIED / "policies"
     return carried if carried.is_dir() else _PACKAGE.parent / "deploy" / "policies"
+
+
+def units_dir() -> Path:
+    """Folder with the shipped systemd units."""
+    carried = _CARRIED / "systemd"
+    return carried if carried.is_dir() else _PACKAGE.parent / "deploy" / "systemd"

@@ -9,7 +9,6 @@ users, the folders that hold theirs are root's, so that no role can put somethin
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import fcntl
 import json
@@ -27,15 +26,12 @@ from gateway.clock import BASE62
 from gateway.errors import Misconfigured
 from gateway.roles import Identities, first_unreadable, user_name
 from gateway.settings import Settings
-from gateway.spool import layout, nodekey
+from gateway.spool import layout
 from gateway.store.database import Store
 from gateway.vault import Vault
-from keys.client import OperatorClient
-from keys.errors import Denied
 from keys.keyholder.config import KeyholderConfig, Limits
 
 SETUP = "setup.json"
-NODE_KEY = "node.key"
 LOCKS = ("serve.lock", "roles.lock")
 
 
@@ -50,14 +46,21 @@ class Setup:
 
 def state(settings: Settings) -> dict[str, bool]:
     """Which of the four places hold something. The node's own folder belongs to the spool."""
-    node = settings.node_directory
-    holds_node = _holds(node, besides=(*LOCKS, SETUP + ".new"))
-    return {
+    found = {
         "[store] url": not Store.absent(settings.store.url),
         "[vault] url": not Vault.absent(settings.vault.url),
-        "[spool] directory": holds_node or _holds(settings.spool.directory, besides=(node.name,)),
-        "[keys] directory": _holds(settings.keys.directory),
+        "[spool] directory": holds_node(settings),
     }
+    if settings.node.keyholder == "own":
+        found["[keys] directory"] = _holds(settings.keys.directory)
+    return found
+
+
+def holds_node(settings: Settings) -> bool:
+    """Whether this node's spool or its own folder holds anything."""
+    node = settings.node_directory
+    held = _holds(node, besides=(*LOCKS, SETUP + ".new"))
+    return held or _holds(settings.spool.directory, besides=(node.name,))
 
 
 def fresh(settings: Settings) -> bool:
@@ -71,7 +74,14 @@ def fresh(settings: Settings) -> bool:
         return True
     found = state(settings)
     if not any(found.values()):
+        if settings.node.keyholder == "shared":
+            raise Misconfigured('[node] keyholder is "shared", and there is no installation yet: start its first node')
         return True
+    if settings.on_postgres and not found["[spool] directory"] and found["[store] url"]:
+        raise Misconfigured(
+            f"[spool] directory: absent or empty, while the database holds an installation. Bring node "
+            f"'{settings.node.name}' back from its backup, or, for a further node under a new name: sealgate node add"
+        )
     missing = [name for name, present in found.items() if not present]
     if missing:
         raise Misconfigured(
@@ -80,7 +90,8 @@ def fresh(settings: Settings) -> bool:
             "Nothing is made anew beside existing data: bring back what is missing from the backup, or, for a new "
             "installation, empty all four"
         )
-    _need_kek(settings)
+    if settings.node.keyholder == "own":
+        _need_kek(settings)
     return False
 
 
@@ -97,11 +108,12 @@ def same_users(settings: Settings, who: Identities) -> None:
 
     Files written by the wrong user could not be read by the right one later.
     """
-    for role, directory in (
-        ("gateway", settings.worker_directory),
-        ("smtp", settings.smtp_directory),
-        ("keyholder", settings.keys.directory),
-    ):
+    places = [("gateway", settings.worker_directory), ("smtp", settings.smtp_directory)]
+    if settings.on_postgres:
+        places.append(("portal", settings.portal_directory))
+    if settings.node.keyholder == "own":
+        places.append(("keyholder", settings.keys.directory))
+    for role, directory in places:
         try:
             owner = directory.stat().st_uid
         except OSError as error:
@@ -121,15 +133,17 @@ def readable(settings: Settings, who: Identities, config: Path | None) -> None:
     program = [Path(sys.executable), Path(__file__), web_dir() / "text"]
     named = [config] if config is not None else []
     courier = settings.courier
+    pages = [settings.portal.tls_cert_file, settings.portal.tls_key_file]
     own: dict[str, list[Path | None]] = {
         "smtp": [*named, settings.smtp.tls_cert_file, settings.smtp.tls_key_file],
         "gateway": [
-            *named, settings.portal.tls_cert_file, settings.portal.tls_key_file, courier.client_cert_file,
-            courier.client_key_file, courier.ca_file,
+            *named, *([] if who.apart else pages), courier.client_cert_file, courier.client_key_file, courier.ca_file,
             *(secret.path for secret in (courier.password_file, settings.notify.sms_token_file) if secret is not None),
         ],
         "keyholder": [],
     }  # fmt: skip
+    if who.apart:
+        own["portal"] = [*named, *pages]
     for role, files in own.items():
         user = user_name(who.uid(role))
         if first_unreadable(who.of[role], program) is not None:
@@ -184,21 +198,30 @@ def prepare(settings: Settings, who: Identities) -> Setup:
         setup = Setup(tenant, settings.tenant.name, f"{settings.public_host}/log/{tenant}")
         note = {"tenant": setup.tenant, "name": setup.name, "origin": setup.origin}
         _write(path, json.dumps(note).encode(), 0o644 if who.enforced else 0o600)
-    _folder(settings.smtp_directory, who, "smtp", 0o700)
-    _folder(settings.worker_directory, who, "gateway", 0o700)
-    _folder(settings.snapshot_directory, who, "gateway", 0o2750 if who.enforced else 0o700, group="smtp")
+    node_folders(settings, who)
     _above(settings.keys.directory, who)
     _folder(settings.keys.directory, who, "keyholder", 0o700)
     return setup
 
 
+def node_folders(settings: Settings, who: Identities) -> None:
+    """The folders of one node's roles. May be repeated."""
+    _folder(settings.smtp_directory, who, "smtp", 0o700)
+    _folder(settings.worker_directory, who, "gateway", 0o700)
+    _folder(settings.snapshot_directory, who, "gateway", 0o2750 if who.enforced else 0o700, group="smtp")
+    if settings.on_postgres:
+        _folder(settings.portal_directory, who, "portal", 0o700)
+
+
 def sockets(settings: Settings, who: Identities) -> None:
     """The folder of the keyholder's sockets; it may lie on a file system that is empty after a restart.
 
-    With the setgid bit the sockets made there have the gateway's group, so that the keyholder need not be in it.
+    With the setgid bit the sockets made there have the gateway's group, so that the keyholder need not be in it. Where
+    the portal is another user, everybody may pass through to the socket of theirs, and to no other.
     """
     _above(settings.sockets_directory, who)
-    _folder(settings.sockets_directory, who, "keyholder", 0o2750 if who.enforced else 0o700, group="gateway")
+    mode = (0o2751 if who.apart else 0o2750) if who.enforced else 0o700
+    _folder(settings.sockets_directory, who, "keyholder", mode, group="gateway")
 
 
 def storage(settings: Settings, who: Identities) -> None:
@@ -213,7 +236,14 @@ def storage(settings: Settings, who: Identities) -> None:
         if Vault.absent(settings.vault.url):
             Vault.create(settings.vault.url)
         for found in (vault, *vault.rglob("*")):
-            _own(found, who, "gateway")
+            own(found, who, "gateway", group="portal" if who.apart else None)
+            if who.apart:  # the worker writes, the portal reads: what is made there has the portal's group
+                found.chmod(0o2750 if found.is_dir() else 0o640)
+    spool(settings, who)
+
+
+def spool(settings: Settings, who: Identities) -> None:
+    """Both directions of this node's spool, empty. May be repeated."""
     # smtp writes `in`, and the gateway, whose group it has, reads it and removes what is done; its marks are its own.
     shared = 0o2770 if who.enforced else 0o700
     for name, role, mode in (("in", "smtp", shared), ("out", "gateway", 0o700)):
@@ -225,48 +255,13 @@ def storage(settings: Settings, who: Identities) -> None:
             _folder(directory / part, who, owner, rights, group="gateway")
 
 
-def node_keys(settings: Settings, who: Identities, operator: OperatorClient) -> None:
-    """Make both node keys, register their public halves, pin the keyholder's key beside them."""
-    public = base64.b64decode(operator.status()["public_key"])
-    for role, owner, directory in (
-        ("smtp", "smtp", settings.smtp_directory),
-        ("worker", "gateway", settings.worker_directory),
-    ):
-        path = directory / NODE_KEY
-        key = nodekey.load(path) if path.exists() else nodekey.create(path)
-        operator.register_node(settings.node.name, role, key.public)
-        pin = directory / nodekey.PINNED_NAME
-        if not pin.exists():
-            nodekey.pin(pin, public)
-        for made in (path, pin):
-            _own(made, who, owner)
-
-
-def check_node_keys(settings: Settings, operator: OperatorClient) -> None:
-    """Raises Misconfigured when a key in a role's folder is not the one of the set-up: mail signed with another one is
-    refused, so it is better not taken; and a role that pinned another keyholder would believe whatever it signs.
-    """
-    public = base64.b64decode(operator.status()["public_key"])
-    for role, directory in (("smtp", settings.smtp_directory), ("worker", settings.worker_directory)):
-        try:
-            operator.register_node(settings.node.name, role, nodekey.load(directory / NODE_KEY).public)
-        except Denied as error:
-            raise Misconfigured(
-                f"{directory / NODE_KEY} is not the key with which node '{settings.node.name}' was set up; "
-                "bring back the right one"
-            ) from error
-        if nodekey.pinned(directory / nodekey.PINNED_NAME) != public:
-            raise Misconfigured(
-                f"{directory / nodekey.PINNED_NAME} does not name this installation's keyholder, whose public key is "
-                f"{public.hex()}"
-            )
-
-
 def keyholder_config(settings: Settings, who: Identities, *, create: bool) -> KeyholderConfig:
     """How the keyholder is to run."""
-    gateway = who.uid("gateway")
-    groups = {"worker": who.gid("gateway"), "portal": who.gid("gateway")} if who.enforced else {}
-    uids = {"worker": (gateway,), "portal": (gateway,), "operator": (0, who.uid("keyholder"))} if who.enforced else {}
+    groups: dict[str, int] = {}
+    uids: dict[str, tuple[int, ...]] = {}
+    if who.enforced:
+        groups = {role: who.gid(role) for role in ("worker", "portal")}
+        uids = {role: (who.uid(role),) for role in ("worker", "portal")} | {"operator": (0, who.uid("keyholder"))}
     return KeyholderConfig(
         directory=settings.keys.directory,
         kek_file=settings.keys.kek_file,
@@ -276,6 +271,7 @@ def keyholder_config(settings: Settings, who: Identities, *, create: bool) -> Ke
         uids=uids,
         die_with_parent=True,
         limits=_limits(),
+        reserve_bytes=settings.keys.reserve_bytes,
     )
 
 
@@ -296,7 +292,7 @@ def make_kek(settings: Settings, who: Identities, create: Callable[[Path], objec
     if not path.exists():
         _above(path, who)
         create(path)
-    _own(path, who, "keyholder")
+    own(path, who, "keyholder")
 
 
 def settings_body(settings: Settings) -> dict[str, object]:
@@ -392,6 +388,7 @@ def _write(path: Path, content: bytes, mode: int, who: Identities | None = None,
     layout.sync_folder(path.parent)
 
 
-def _own(path: Path, who: Identities, role: str) -> None:
+def own(path: Path, who: Identities, role: str, *, group: str | None = None) -> None:
+    """Give a file to a role's user, where roles are users."""
     if who.enforced:
-        os.chown(path, who.uid(role), who.gid(role), follow_symlinks=False)
+        os.chown(path, who.uid(role), who.gid(group or role), follow_symlinks=False)

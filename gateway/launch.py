@@ -1,5 +1,6 @@
 """`sealgate serve` without a role: set up what is fresh, then start keyholder, gateway and smtp and watch them.
 
+On PostgreSQL the gateway is two processes, worker and portal; a node whose keyholder is another node's waits for that.
 Promises: the order is keyholder, gateway, smtp, so that a door opens only when what is behind it is ready; addresses
 are bound before rights are dropped (ports under 1024) and listened on by the roles alone; one `serve` runs on a node at
 a time, and a new one waits until no role of an earlier one is left; nothing is set up beside existing data; settings
@@ -16,11 +17,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway import install
+from gateway import install, nodes
 from gateway.errors import GatewayError, Misconfigured, TryLater
 from gateway.logs import Log
 from gateway.roles import GROUP_READS, PRIVATE, Identities, identities
 from gateway.settings import Endpoint, Settings
+from gateway.store import engines, grants, migrations
 from gateway.supervise import DRAIN_SECONDS, ChildEnded, Supervisor, python
 from keys.client import OperatorClient
 from keys.errors import KeysError
@@ -31,7 +33,7 @@ log = Log("gateway.launch")
 
 def launch(settings: Settings, config: Path | None, *, single_user: bool, log_level: str) -> int:
     """Runs until SIGTERM. Raises Misconfigured before anything is started or changed when that is impossible."""
-    who = identities(single_user)
+    who = identities(single_user, apart=settings.on_postgres)
     if os.environ.get("SEALGATE_TEST_LIMITS", "{}") != "{}":
         print("sealgate: SEALGATE_TEST_LIMITS is set: the keyholder's limits are those of a test", file=sys.stderr)
     if not who.enforced:
@@ -42,28 +44,34 @@ def launch(settings: Settings, config: Path | None, *, single_user: bool, log_le
     if fresh:
         install.node_directory(settings, who)
     running = _alone(settings)
+    own = settings.node.keyholder == "own"
     setup = None
     if fresh:
+        tables(settings)
         setup = install.prepare(settings, who)
         install.make_kek(settings, who, lambda path: FileProvider.open(path, create=True))
         install.storage(settings, who)
     else:
         install.same_users(settings, who)
-    install.sockets(settings, who)
-    path = install.write_keyholder_file(settings, who, create=fresh)
+    roles_of_tables(settings)
+    if own:
+        install.sockets(settings, who)
+        path = install.write_keyholder_file(settings, who, create=fresh)
     portal = _bound(settings.portal.listen)
     smtp = _bound((*settings.smtp.listen, *settings.smtp.submission_listen, *settings.smtp.submissions_listen))
     supervisor = Supervisor()
     environ = dict(os.environ)
     umask = GROUP_READS if who.enforced else PRIVATE
     try:
-        supervisor.add(
-            "keyholder", python("-m", "keys.keyholder", "--config", str(path)), who.of["keyholder"], environ,
-            descriptors=[running],
-        )  # fmt: skip
-        tenant = _keyholder_ready(settings, who, setup)
+        if own:
+            supervisor.add(
+                "keyholder", python("-m", "keys.keyholder", "--config", str(path)), who.of["keyholder"], environ,
+                descriptors=[running],
+            )  # fmt: skip
+        tenant = keyholder_ready(settings, who, setup)
         base = ["-m", "gateway", "serve", "--log-level", log_level, *(["--config", str(config)] if config else [])]
-        for role, sockets in (("gateway", portal), ("smtp", smtp)):
+        parts = [("worker", []), ("portal", portal)] if settings.on_postgres else [("gateway", portal)]
+        for role, sockets in (*parts, ("smtp", smtp)):
             handed = ["--descriptors", ",".join(str(one.fileno()) for one in sockets)]
             supervisor.add(
                 role, python(*base, "--role", role, *handed), who.of[role], environ, descriptors=[running],
@@ -88,6 +96,36 @@ def launch(settings: Settings, config: Path | None, *, single_user: bool, log_le
         print(json.dumps({"ready": True, "tenant": tenant, "portal": settings.portal.public_url}), flush=True)
 
     return supervisor.run(started)
+
+
+def tables(settings: Settings) -> None:
+    """The tables of a fresh installation on PostgreSQL, by their owner. SQLite's are the gateway's own to make.
+
+    Raises Misconfigured when nobody is named who could make them.
+    """
+    if not settings.on_postgres:
+        return
+    if migrations.version(settings.store.url) is None:
+        if not settings.store.owner_url:
+            raise Misconfigured("[store] the database has no tables yet: name owner_url, or run: sealgate migrate")
+        migrations.create(settings.store.owner_url)
+    if settings.store.owner_url:
+        grants.apply(
+            settings.store.owner_url, *(role_of(url) for url in (settings.store.url, settings.store.portal_url))
+        )
+
+
+def role_of(url: str) -> str:
+    """The database role that a URL names."""
+    return engines.parse(url).username or ""
+
+
+def roles_of_tables(settings: Settings) -> None:
+    """Raises Misconfigured when a process would serve with a database role that may do more than it."""
+    if settings.on_postgres:
+        migrations.check(settings.store.url)
+        grants.check(settings.store.url, one_tenant=False)
+        grants.check(settings.store.portal_url, one_tenant=True)
 
 
 def _alone(settings: Settings) -> int:
@@ -130,18 +168,24 @@ def _bound(listen: Sequence[Endpoint]) -> list[socket.socket]:
     return sockets
 
 
-def _keyholder_ready(settings: Settings, who: Identities, setup: install.Setup | None) -> str:
+def keyholder_ready(settings: Settings, who: Identities, setup: install.Setup | None) -> str:
+    """Register what is fresh, check the node's keys, put the file's settings to the keyholder; the tenant's id.
+
+    Raises Misconfigured, and KeysError while the keyholder does not answer.
+    """
     operator = OperatorClient(settings.sockets_directory / "operator.sock")
     try:
         if setup is not None:
             operator.create_tenant(setup.tenant, setup.name, setup.origin)
-            install.node_keys(settings, who, operator)
-        install.check_node_keys(settings, operator)
+            nodes.node_keys(settings, who, operator)
+        nodes.check_node_keys(settings, operator)
         tenants = operator.status()["tenants"]
         tenant = next((id for id, one in tenants.items() if one["name"] == settings.tenant.name), None)
         if tenant is None:
             raise Misconfigured(f"[tenant] name '{settings.tenant.name}' is not a tenant of this installation: "
                                 + ", ".join(one["name"] for one in tenants.values()))  # fmt: skip
+        if settings.node.keyholder == "shared":
+            return str(tenant)  # what is signed comes from the node that starts the keyholder
         answer = operator.put_settings(tenant, install.settings_body(settings))
         if answer["waiting"]:
             print(

@@ -1,7 +1,7 @@
 """The roles as processes of their own: what `sealgate serve --role` runs.
 
-Promises: each hardens itself before it opens anything; the first line on standard output says that it is ready; SIGTERM
-ends it in order, and what was promised is on disk.
+Promises: each hardens itself before it opens anything; the first line on standard output says that it is ready; SIGHUP
+reads certificates again; SIGTERM ends it in order, and what was promised is on disk.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from gateway.smtp import process
 from gateway.smtp.config import Limits, SmtpConfig
 
 
-def run_gateway(settings: Settings, descriptors: Sequence[int] = ()) -> int:
-    """The gateway role in this process, until SIGTERM. `descriptors` are the portal's bound sockets, if handed over."""
-    from gateway.bootstrap import Gateway  # the smtp role runs this module too, and has no business with a database
+def run_part(role: str, settings: Settings, descriptors: Sequence[int] = ()) -> int:
+    """The role gateway, worker or portal in this process, until SIGTERM.
+
+    `descriptors` are the portal's bound sockets, if handed over.
+    """
+    from gateway.bootstrap import PARTS  # the smtp role runs this module too, and has no business with a database
 
     roles.harden_self()
     stopping = threading.Event()
@@ -32,11 +35,12 @@ def run_gateway(settings: Settings, descriptors: Sequence[int] = ()) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    gateway = Gateway(settings)
-    ports = gateway.start(descriptors)
+    part = PARTS[role](settings)
+    ports = part.start(descriptors)
     print(json.dumps({"ready": True, "portal": ports}), flush=True)
+    signal.signal(signal.SIGHUP, lambda number, frame: part.reload())
     stopping.wait()
-    gateway.stop()
+    part.stop()
     return 0
 
 

@@ -18,6 +18,10 @@ from pathlib import Path
 from gateway.errors import Misconfigured
 
 NAMES = {"smtp": "sealgate-smtp", "gateway": "sealgate-gateway", "keyholder": "sealgate-keys"}
+APART = {
+    "smtp": "sealgate-smtp", "worker": "sealgate-worker", "portal": "sealgate-portal", "keyholder": "sealgate-keys",
+}  # fmt: skip
+"""On PostgreSQL, where worker and portal are processes of their own. What belongs to "gateway" is then the worker's."""
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -28,6 +32,8 @@ class Identity:
 
     uid: int | None
     gid: int | None
+    more: tuple[int, ...] = ()
+    """Further groups: the keyholder's, to hand the portal's socket to the portal's group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,11 @@ class Identities:
 
     of: dict[str, Identity]
     enforced: bool
+
+    @property
+    def apart(self) -> bool:
+        """Whether the portal is another user than the worker."""
+        return self.enforced and self.of.get("portal", self.of["gateway"]) != self.of["gateway"]
 
     def uid(self, role: str) -> int:
         """Numeric user of the role."""
@@ -48,13 +59,17 @@ class Identities:
         return os.getegid() if gid is None else gid
 
 
-def identities(single_user: bool) -> Identities:
-    """Raises Misconfigured when root starts us, the users are missing and --single-user was not given."""
+def identities(single_user: bool, *, apart: bool = False) -> Identities:
+    """Raises Misconfigured when root starts us, the users are missing and --single-user was not given.
+
+    `apart`: worker and portal are users of their own.
+    """
+    names = APART if apart else NAMES
     if os.geteuid() != 0 or single_user:
-        return Identities({role: Identity(None, None) for role in NAMES}, enforced=False)
+        return Identities({role: Identity(None, None) for role in (*NAMES, *APART)}, enforced=False)
     found: dict[str, Identity] = {}
     missing: list[str] = []
-    for role, name in NAMES.items():
+    for role, name in names.items():
         try:
             entry = pwd.getpwnam(name)
             found[role] = Identity(entry.pw_uid, entry.pw_gid)
@@ -66,10 +81,14 @@ def identities(single_user: bool) -> Identities:
             f"started as root, but these users are missing: {', '.join(missing)}. Make them ({lines}), "
             "or add --single-user, which leaves the boundary between the roles unenforced"
         )
-    if len({one.uid for one in found.values()} | {0}) != len(NAMES) + 1:
-        raise Misconfigured(
-            f"the users {', '.join(NAMES.values())} must be three different ones, and none of them root"
-        )
+    if len({one.uid for one in found.values()} | {0}) != len(names) + 1:
+        raise Misconfigured(f"the users {', '.join(names.values())} must be different ones, and none of them root")
+    if apart:
+        keys = found["keyholder"]
+        found["gateway"] = found["worker"]
+        found["keyholder"] = Identity(keys.uid, keys.gid, tuple(filter(None, (found["portal"].gid,))))
+    else:
+        found["worker"] = found["portal"] = found["gateway"]
     return Identities(found, enforced=True)
 
 

@@ -165,9 +165,30 @@ class Store:
     """The database."""
 
     url: str = setting(
-        '"sqlite:////absolute/file.db"; "postgresql+psycopg://host/database" comes with a later release.',
+        '"sqlite:////absolute/file.db", or "postgresql+psycopg://role@host/database" with the role of the worker; '
+        "a password belongs into a file that ?passfile= names.",
         kinds.store_url,
         "sqlite:////var/lib/sealgate/db/sealgate.db",
+        secret=True,
+    )
+    reserve_bytes: int = setting(
+        "Room kept beside an SQLite file, so that recalls and their log entries work on a full disk; 0 keeps none.",
+        kinds.number(0, 10_000_000_000),
+        67_108_864,
+    )
+    portal_url: str = setting(
+        "PostgreSQL only: the same database with the role of the portal, which sees one tenant at a time.",
+        kinds.server_url,
+        "",
+        example="postgresql+psycopg://sealgate-portal@/sealgate",
+        secret=True,
+    )
+    owner_url: str = setting(
+        "PostgreSQL only: the same database with the role that owns the tables; needed by sealgate migrate and by the "
+        "first start, not by serving.",
+        kinds.server_url,
+        "",
+        example="postgresql+psycopg://sealgate-owner@/sealgate",
         secret=True,
     )
 
@@ -198,6 +219,11 @@ class Keys:
         kinds.path,
         Path("/etc/sealgate/kek"),
     )
+    reserve_bytes: int = setting(
+        "Room kept in that folder, so that recalls are recorded on a full disk; 0 keeps none.",
+        kinds.number(0, 10_000_000_000),
+        67_108_864,
+    )
     sockets_directory: Path | None = setting(
         "Where the keyholder's sockets are; empty means run/ in the node's folder.",
         kinds.path,
@@ -218,10 +244,32 @@ class Scan:
     """Scanners outside this program."""
 
     clamd: str = setting(
-        'ClamAV as "host:port" or "unix:/path"; comes with a later release, until then empty.',
+        'ClamAV\'s daemon as "host:port" or "unix:/path"; empty means that nothing is looked through for malware.',
         kinds.clamd,
         "",
         example="unix:/run/clamav/clamd.ctl",
+    )
+    max_bytes: int = setting(
+        "Largest part that is given to it; not above its own StreamMaxLength and MaxFileSize. What is larger counts as "
+        "not scanned.",
+        kinds.number(65_536, 2_000_000_000),
+        100_000_000,
+    )
+    timeout_seconds: int = setting(
+        "Longest wait for one message; what is not done by then counts as not scanned.", kinds.number(1, 600), 60
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Figures for a monitoring system (Prometheus); counts and times only."""
+
+    listen: tuple[Endpoint, ...] = setting(
+        "Where the worker shows them at /metrics, without TLS or sign-in: loopback or a network of your own. Empty: "
+        "nowhere.",
+        kinds.listed(kinds.endpoint),
+        (),
+        example=["127.0.0.1:9464"],
     )
 
 
@@ -242,6 +290,19 @@ class Notify:
     )
     sms_token_file: SecretFile | None = setting(
         "File with the bearer token for sms_url.", kinds.secret_file, None, example="/etc/sealgate/sms-token"
+    )
+    owner: str = setting(
+        "Whose inbox gets the notices for senders that nobody reads (scanners, applications, no-reply); one of the "
+        "tenant's own addresses. Empty: such notices are not sent, and returned mail goes to the sender all the same.",
+        kinds.address,
+        "",
+        example="office@clinic.example",
+    )
+    unattended: tuple[str, ...] = setting(
+        "Senders that nobody reads, besides those named no-reply or do-not-reply.",
+        kinds.listed(kinds.address),
+        (),
+        example=["scanner@clinic.example"],
     )
     pretend_file: Path | None = setting(
         'Where "pretend" writes its messages, one JSON object a line; empty means '
@@ -269,6 +330,12 @@ class Node:
     """This machine among its like."""
 
     name: str = setting("Its name, part of spool ids and certificates.", kinds.short_name, "node-1")
+    keyholder: str = setting(
+        'Who starts the keyholder of [keys] sockets_directory: "own" (this node) or "shared" (another node on this '
+        "machine; PostgreSQL only).",
+        kinds.choice("own", "shared"),
+        "own",
+    )
     directory: Path | None = setting(
         "Keys and sockets of this node; empty means node/ in the spool's folder.",
         kinds.path,

@@ -23,6 +23,7 @@ from gateway.registry import nearest
 from gateway.sections import (
     Courier,
     Keys,
+    Metrics,
     Node,
     Notify,
     Policy,
@@ -61,7 +62,7 @@ __all__ = [
     "render_value",
 ]
 
-DEFAULT_PATH = Path("/etc/sealgate/gateway.toml")
+DEFAULT_PATH = Path("/etc/sealgate/sealgate.toml")
 PREFIX = "SEALGATE_"
 _OUTSIDE_SECTIONS = ("SEALGATE_CONFIG",)  # variables that are ours and no setting; also SEALGATE_TEST_…
 SECTIONS: dict[str, type[Any]] = {
@@ -75,19 +76,16 @@ SECTIONS: dict[str, type[Any]] = {
     "keys": Keys,
     "spool": Spool,
     "scan": Scan,
+    "metrics": Metrics,
     "notify": Notify,
     "node": Node,
     "worker": Worker,
 }
 _LATER: tuple[tuple[str, str, Callable[[Settings], bool], str], ...] = (
-    ("store", "url", lambda s: not s.store.url.startswith("sqlite:"),
-     'serving on PostgreSQL comes with a later release; write "sqlite:////absolute/file.db"'),
     ("vault", "url", lambda s: not s.vault.url.startswith("file:"),
      'a vault outside this machine comes with a later release; write "file:///absolute/folder"'),
     ("keys", "provider", lambda s: s.keys.provider != "file",
      'other than "file" comes with a later release; write provider = "file"'),
-    ("scan", "clamd", lambda s: bool(s.scan.clamd),
-     "would scan nothing: looking for malware comes with a later release; leave it out"),
 )  # fmt: skip
 _SOCKET_PATH_BYTES = 107  # sun_path of Linux, less its end; see unix(7)
 
@@ -106,6 +104,7 @@ class Settings:
     keys: Keys
     spool: Spool
     scan: Scan
+    metrics: Metrics
     notify: Notify
     node: Node
     worker: Worker
@@ -121,6 +120,16 @@ class Settings:
     def node_directory(self) -> Path:
         """Folder of this node's keys and sockets; resolved at loading."""
         return cast(Path, self.node.directory)
+
+    @property
+    def on_postgres(self) -> bool:
+        """Whether worker and portal are processes of their own, on a database server."""
+        return self.store.url.startswith("postgresql")
+
+    @property
+    def portal_directory(self) -> Path:
+        """The portal's own folder where it is a process of its own: the keyholder's pinned public key."""
+        return self.node_directory / "portal"
 
     @property
     def smtp_directory(self) -> Path:
@@ -144,7 +153,7 @@ class Settings:
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
-    """The settings of `path`, else of SEALGATE_CONFIG, else of /etc/sealgate/gateway.toml if it is there.
+    """The settings of `path`, else of SEALGATE_CONFIG, else of /etc/sealgate/sealgate.toml if it is there.
 
     Raises Misconfigured, whose text is meant for the person who writes the file.
     """
@@ -287,6 +296,15 @@ def _settled(settings: Settings, reader: _Reader) -> Settings:
             raise wrong(name, key, f"is missing beside {cert}; write the path of its private key")
         if getattr(part, key) and not getattr(part, cert):
             raise wrong(name, cert, f"is missing beside {key}; write the path of its certificate")
+    if settings.on_postgres and not settings.store.portal_url:
+        raise wrong("store", "portal_url", "is missing; on PostgreSQL the portal has a database role of its own")
+    for key in ("portal_url", "owner_url"):
+        if getattr(settings.store, key) and not settings.on_postgres:
+            raise wrong("store", key, "has no meaning beside a SQLite database; leave it out")
+    if settings.node.keyholder == "shared" and not settings.on_postgres:
+        raise wrong("node", "keyholder", 'must be "own" on SQLite, which has one node')
+    if settings.node.keyholder == "shared" and settings.keys.sockets_directory is None:
+        raise wrong("keys", "sockets_directory", 'is missing; keyholder = "shared" needs the folder of its sockets')
     smtp, portal, courier, tenant = settings.smtp, settings.portal, settings.courier, settings.tenant
     for key in ("submission_listen", "submissions_listen"):
         if getattr(smtp, key) and not smtp.tls_cert_file:

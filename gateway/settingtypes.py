@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
 from gateway.errors import Misconfigured
@@ -93,6 +93,14 @@ def text(value: Any) -> str:
     if any(ord(letter) < 32 for letter in value):
         raise ValueError("must be a single line without control characters")
     return value.strip()
+
+
+def address(value: Any) -> str:
+    """A mail address."""
+    found = text(value)
+    if found and not re.fullmatch(r"[^@\s<>]+@[A-Za-z0-9.-]+", found):
+        raise ValueError('must be a mail address, such as "office@clinic.example"')
+    return found
 
 
 def number(least: int, most: int) -> Parse:
@@ -268,14 +276,32 @@ def service_url(value: Any) -> str:
 
 
 def store_url(value: Any) -> str:
-    """`sqlite:////absolute/file.db` or `postgresql+psycopg://…`."""
+    """`sqlite:////absolute/file.db` or `postgresql+psycopg://role@host/database`."""
     found = text(value)
-    if found.startswith("postgresql+psycopg://"):
-        return found
+    if found.startswith("postgresql"):
+        return server_url(found)
     if not found.startswith("sqlite:////") or found.endswith("/"):
         raise ValueError(
-            'must be "sqlite:////absolute/path/sealgate.db" (four slashes) or "postgresql+psycopg://host/database"'
+            'must be "sqlite:////absolute/path/sealgate.db" (four slashes) or "postgresql+psycopg://role@host/database"'
         )
+    return found
+
+
+def server_url(value: Any) -> str:
+    """`postgresql+psycopg://role@host/database`: a role, no password, and a server that proves who it is."""
+    found = text(value)
+    if not found:
+        return ""
+    parts = urlsplit(found)
+    if parts.scheme != "postgresql+psycopg" or not parts.username or len(parts.path) < 2:
+        raise ValueError('must be "postgresql+psycopg://role@host/database"')
+    if parts.password is not None:
+        raise ValueError("must hold no password; write it to a file and add ?passfile=/that/file")
+    options = parse_qs(parts.query)
+    hosts = [parts.hostname, *options.get("host", ())]
+    away = [host for host in hosts if host and not host.startswith("/") and not is_loopback(host)]
+    if away and options.get("sslmode") != ["verify-full"]:
+        raise ValueError("names another machine; add ?sslmode=verify-full, so that nobody can stand in for it")
     return found
 
 
@@ -288,8 +314,8 @@ def vault_url(value: Any) -> str:
 
 
 def clamd(value: Any) -> str:
-    """`host:port` or `unix:/path`, or nothing."""
+    """`unix:/path` or `host:port` on loopback, or nothing: whole mails go there, and clamd speaks no TLS."""
     found = text(value)
-    if found and not found.startswith("unix:/"):
-        endpoint(found)
+    if found and not found.startswith("unix:/") and not endpoint(found).loopback:
+        raise ValueError('must be "unix:/path" or on loopback, such as "127.0.0.1:3310": mail goes there unencrypted')
     return found

@@ -2,8 +2,10 @@
 
 Promises: without the variable a step costs one comparison and does nothing. With it, the n-th arrival at the named
 step ends the whole process group with SIGKILL, as a power cut would: no handler runs, nothing is flushed; with
-``gather`` the arrivals before it wait there, so that several messages are hit at one and the same step. A value of
-``@file`` names a file that is looked for at each step and says the same, so that a running process can be armed.
+``gather`` the arrivals before it wait there, so that several messages are hit at one and the same step; with ``stop``
+the process stops there instead (SIGSTOP) and goes on when it is told to, so that a test can change its world meanwhile.
+A value of ``@file`` names a file that is looked for at each step and says the same, so that a running process can be
+armed; one that stopped is gone then, and the next can be laid.
 Steps of a message (gateway/README.md): 1 accept, 2 spool and 250 (``2-written`` before the sync,
 ``2-durable`` between the sync and the 250), 3 lease … 10 erase (``7-sealed`` objects durable, ``7-deposited`` the
 keyholder has the shares, both before the copies are written). Steps of a download are ``d1`` … ``d7``.
@@ -21,8 +23,9 @@ VARIABLE = "SEALGATE_TEST_KILL_AT"
 class _Trap:
     """One armed step: `step:count`, counted over all threads of this process."""
 
-    def __init__(self, step: str, count: int, gather: bool) -> None:
+    def __init__(self, step: str, count: int, gather: bool, stop: bool) -> None:
         self.step = step
+        self.stop = stop
         self._left = count
         self._gather = gather
         self._lock = threading.Lock()
@@ -44,9 +47,9 @@ def _read(value: str | None) -> _Trap | None:
         return None
     step, _, rest = value.partition(":")
     count, _, word = rest.partition(":")
-    if not step or (count and not count.isdecimal()) or count == "0" or word not in ("", "gather"):
+    if not step or (count and not count.isdecimal()) or count == "0" or word not in ("", "gather", "stop"):
         raise ValueError(f"{VARIABLE} must look like 'step:count'")
-    return _Trap(step, int(count or "1"), word == "gather")
+    return _Trap(step, int(count or "1"), word == "gather", word == "stop")
 
 
 _value = os.environ.get(VARIABLE)
@@ -72,4 +75,17 @@ def reached(step: int | str) -> None:
         return
     trap = _armed()
     if trap is not None and str(step) == trap.step and trap.sprung():
-        os.killpg(0, signal.SIGKILL)
+        if trap.stop:
+            _stop()
+        else:
+            os.killpg(0, signal.SIGKILL)
+
+
+def _stop() -> None:
+    """Take the trap away, then wait for SIGCONT."""
+    global _trap
+    with _arming:
+        if _file is not None:
+            os.unlink(_file)
+        _trap = None
+    os.kill(os.getpid(), signal.SIGSTOP)

@@ -57,7 +57,7 @@ class Child:
             as_user = {
                 "user": self.identity.uid,
                 "group": self.identity.gid,
-                "extra_groups": [],  # none of the groups that root is in
+                "extra_groups": list(self.identity.more),  # none of the groups that root is in
             }
         self.started_at = time.monotonic()
         self.process = subprocess.Popen(

@@ -14,12 +14,12 @@ from gateway.policy import parse
 from gateway.settings import Courier
 from gateway.settingtypes import smarthost
 from gateway.share import answering
-from keys.client import WorkerClient, unb64
+from keys.client import PortalClient, WorkerClient, unb64
 from keys.encoding import canonical
 from keys.signing import verify_signature
 
 
-def vouched_view(keyholder: WorkerClient, pinned: bytes, tenant: str, origin: str) -> TenantView:
+def vouched_view(keyholder: WorkerClient | PortalClient, pinned: bytes, tenant: str, origin: str) -> TenantView:
     """The settings in force. Raises Tampered where a signature does not hold, TryLater while the keyholder is down."""
     with answering():
         vouched = keyholder.settings(tenant)

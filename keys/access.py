@@ -15,6 +15,8 @@ LINK_FLOOR = SECOND_FACTOR
 STAFF_ROLES = frozenset({"staff", "office", "officer"})
 META_ROLES = frozenset({"office", "officer", "auditor"})
 NARROW_ROLES = frozenset({"office", "officer"})
+EXPORT_ROLES = frozenset({"officer", "auditor"})
+PEOPLE_ROLES = frozenset({"office", "officer", "admin"})
 KINDS = frozenset({"link", "inbox", "recovery", "review", "staff"})
 
 
@@ -190,6 +192,26 @@ def may_make_code(session: SessionFacts, grant: GrantFacts, now_us: int) -> Perm
     return Permit()
 
 
+def may_print_card(session: SessionFacts, known: bool) -> Permit | Denial:
+    """A front-desk card: any signed-in staff member, for a person whom the keyholder knows in that tenant."""
+    if session.user is None:
+        return Denial("not-staff")
+    if session.role not in STAFF_ROLES:
+        return Denial("not-staff")
+    if not known:
+        return Denial("unknown")
+    return Permit()
+
+
+def may_register_people(session: SessionFacts) -> Permit | Denial:
+    """Phone numbers as factors, with a fresh proof that is asked for beside this."""
+    if session.user is None:
+        return Denial("not-staff")
+    if session.role not in PEOPLE_ROLES:
+        return Denial("role")
+    return Permit()
+
+
 def may_unfreeze(session: SessionFacts, grant: GrantFacts, now_us: int) -> Permit | Denial:
     """Thawing what a second redeemer froze: those who may make codes."""
     if session.tenant != grant.tenant:
@@ -214,6 +236,34 @@ def may_act(session: SessionFacts, tenant: str, held: bool) -> Permit | Denial:
         return Denial("not-an-officer")
     if not held:
         return Denial("not-held")
+    return Permit()
+
+
+def may_cancel(session: SessionFacts, tenant: str, sender_user: str | None, held: bool) -> Permit | Denial:
+    """Dropping one's own held mail: its sender, and nobody else who is not an officer."""
+    if session.tenant != tenant:
+        return Denial("another-tenant")
+    if session.user is None:
+        return Denial("not-staff")
+    if session.role not in STAFF_ROLES:
+        return Denial("not-staff")
+    if sender_user is None:
+        return Denial("not-your-message")
+    if session.user != sender_user:
+        return Denial("not-your-message")
+    if not held:
+        return Denial("not-held")
+    return Permit()
+
+
+def may_export(session: SessionFacts, tenant: str) -> Permit | Denial:
+    """Reading the release log for an export of the tenant's logs."""
+    if session.tenant != tenant:
+        return Denial("another-tenant")
+    if session.user is None:
+        return Denial("not-staff")
+    if session.role not in EXPORT_ROLES:
+        return Denial("role")
     return Permit()
 
 

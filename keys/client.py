@@ -9,12 +9,12 @@ Which role may call what is decided by the keyholder from socket and peer uid, n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from keys.keyholder.answers import Receipt, Released, Session
 from keys.keyholder.connection import Connection
+from keys.keyholder.offers import Deposit, DepositGrant, DepositObject
 from keys.keyholder.wire import b64, unb64
 
 __all__ = [
@@ -23,53 +23,6 @@ __all__ = [
 ]  # fmt: skip
 
 _BATCH_BYTES = 600_000
-
-
-@dataclass(frozen=True, slots=True)
-class DepositGrant:
-    """One way to open a message. `secret` is R, for the kinds review and staff only."""
-
-    id: str
-    kind: str
-    floor: int
-    person: str | None = None
-    secret: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DepositObject:
-    """One sealed object: its id, kind and the FLOE header tag that pins it."""
-
-    id: str
-    kind: str
-    header_tag: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Deposit:
-    """What the keyholder must know of a message before any copy of it leaves. `share` is S; times in microseconds."""
-
-    tenant: str
-    message: str
-    expires_us: int
-    share: bytes
-    grants: Sequence[DepositGrant]
-    objects: Sequence[DepositObject]
-    sender_user: str | None = None
-    hold_until_us: int | None = None
-
-    def params(self) -> dict[str, Any]:
-        """As it travels."""
-        return {
-            "tenant": self.tenant, "message": self.message, "expires_us": self.expires_us, "share": b64(self.share),
-            "sender_user": self.sender_user, "hold_until_us": self.hold_until_us,
-            "grants": [
-                {"id": g.id, "kind": g.kind, "floor": g.floor, "person": g.person}
-                | ({} if g.secret is None else {"secret": b64(g.secret)})
-                for g in self.grants
-            ],
-            "objects": [{"id": o.id, "kind": o.kind, "header_tag": b64(o.header_tag)} for o in self.objects],
-        }  # fmt: skip
 
 
 class _Client:
@@ -153,7 +106,37 @@ class OperatorClient(_LogReader):
         return cast("dict[str, int]", self._call("expire"))
 
 
-class WorkerClient(_LogReader):
+class _Serving(_Client):
+    """What worker and portal both may ask."""
+
+    def settings(self, tenant: str) -> dict[str, Any]:
+        """``serial``, ``body``, ``signature`` over ("sealgate/settings/v1", tenant, serial, canonical(body))."""
+        return cast("dict[str, Any]", self._call("settings", tenant=tenant))
+
+    def last_checkpoint(self, log: str) -> dict[str, Any] | None:
+        """``size``, ``root`` (base64), ``note`` of the last tree signed for that log; None before the first."""
+        return cast("dict[str, Any] | None", self._call("last_checkpoint", log=log))
+
+    def act_of(self, tenant: str, message: str, act: str) -> dict[str, Any]:
+        """``act``, ``user`` and ``second`` of a decision that may be carried out. Denied: no-act, done, expired,
+        needs-second.
+        """
+        return cast("dict[str, Any]", self._call("act_of", tenant=tenant, message=message, act=act))
+
+    def officer_decision(
+        self, tenant: str, user: str, password: str, code: str, network: str, act: str, message: str, reason: str
+    ) -> dict[str, Any]:
+        """As `officer_act`, for an officer who is not signed in: password and TOTP are spent on this one act."""
+        return cast(
+            "dict[str, Any]",
+            self._call(
+                "officer_decision", tenant=tenant, user=user, password=password, code=code, network=network, act=act,
+                message=message, reason=reason,
+            ),
+        )  # fmt: skip
+
+
+class WorkerClient(_LogReader, _Serving):
     """Deposits, epochs, snapshot, checkpoints, texts to send, and what an officer approved."""
 
     def keys(self, node: str) -> dict[str, Any]:
@@ -163,10 +146,6 @@ class WorkerClient(_LogReader):
     def node_keys(self, node: str) -> dict[str, Any]:
         """Role → ``public``, ``signature`` over ("sealgate/node-key/v1", node, role, public)."""
         return cast("dict[str, Any]", self._call("node_keys", node=node))
-
-    def settings(self, tenant: str) -> dict[str, Any]:
-        """``serial``, ``body``, ``signature`` over ("sealgate/settings/v1", tenant, serial, canonical(body))."""
-        return cast("dict[str, Any]", self._call("settings", tenant=tenant))
 
     def epochs(self, node: str) -> list[dict[str, Any]]:
         """All undestroyed epoch keys of that node, current and next included: epoch, public, private, signature.
@@ -229,6 +208,14 @@ class WorkerClient(_LogReader):
         """Forget a text that was sent; with ok False it is handed out again, three times at most."""
         self._call("text_done", id=id, ok=ok)
 
+    def take_changes(self, limit: int) -> list[dict[str, Any]]:
+        """Whom to tell of a changed phone number: id, tenant, person, at_us. Handed out until `change_done`."""
+        return cast("list[dict[str, Any]]", self._call("take_changes", limit=limit))
+
+    def change_done(self, id: str) -> None:
+        """That person was told. Idempotent."""
+        self._call("change_done", id=id)
+
     def sign_checkpoint(self, log: str, size: int, root: bytes, old_size: int, proof: Sequence[bytes]) -> str:
         """The signed note of a tree that provably extends the last one signed. Denied("inconsistent") otherwise."""
         return cast(
@@ -237,10 +224,6 @@ class WorkerClient(_LogReader):
                 "sign_checkpoint", log=log, size=size, root=b64(root), old_size=old_size, proof=[b64(h) for h in proof]
             ),
         )
-
-    def last_checkpoint(self, log: str) -> dict[str, Any] | None:
-        """``size``, ``root`` (base64), ``note`` of the last tree signed for that log; None before the first."""
-        return cast("dict[str, Any] | None", self._call("last_checkpoint", log=log))
 
     def release_held(self, tenant: str, message: str, act: str) -> dict[str, Any]:
         """``shares`` (object → S_o) and ``secret`` (R) for an officer's recorded act; repeatable until `held_done`.
@@ -254,16 +237,12 @@ class WorkerClient(_LogReader):
         self._call("held_done", tenant=tenant, message=message)
 
 
-class PortalClient(_Client):
+class PortalClient(_Serving):
     """What the portal may ask, nearly all of it with a person's session."""
 
     def keys(self) -> dict[str, Any]:
         """As WorkerClient.keys."""
         return cast("dict[str, Any]", self._call("keys"))
-
-    def settings(self, tenant: str) -> dict[str, Any]:
-        """As WorkerClient.settings."""
-        return cast("dict[str, Any]", self._call("settings", tenant=tenant))
 
     def grant_info(self, grant: str) -> dict[str, Any]:
         """``state`` (live revoked expired frozen destroyed unknown), tenant, message, person, floor, expires_us,
@@ -334,6 +313,18 @@ class PortalClient(_Client):
         """``code`` (eight digits) and ``expires_us``. `how_sure` is a fixed word such as ``called``."""
         return cast("dict[str, Any]", self._call("staff_code", session=session, grant=grant, how_sure=how_sure))
 
+    def print_card(self, session: str, person: str, how_sure: str) -> dict[str, Any]:
+        """``code`` (twelve letters) and ``expires_us``; an older card of that person is void. Shown once."""
+        return cast("dict[str, Any]", self._call("print_card", session=session, person=person, how_sure=how_sure))
+
+    def register_people(self, session: str, totp: str, people: Sequence[tuple[str, str | None]]) -> dict[str, Any]:
+        """Phone numbers as factors (None leaves one, "" removes it), proved by a fresh TOTP spent on this list.
+
+        ``digest``, ``changed``, ``receipt``. Denied: role, phone, bad-list, or what became of the code.
+        """
+        rows = [{"person": person, "phone": phone} for person, phone in people]
+        return cast("dict[str, Any]", self._call("register_people", session=session, totp=totp, people=rows))
+
     def unfreeze(self, session: str, grant: str) -> Receipt:
         """Thaw a frozen grant; its staff codes are void."""
         return cast("Receipt", self._call("unfreeze", session=session, grant=grant))
@@ -347,22 +338,11 @@ class PortalClient(_Client):
             ),
         )
 
-    def officer_decision(
-        self, tenant: str, user: str, password: str, code: str, network: str, act: str, message: str, reason: str
-    ) -> dict[str, Any]:
-        """As `officer_act`, for an officer who is not signed in: password and TOTP code are spent on this one act."""
-        return cast(
-            "dict[str, Any]",
-            self._call(
-                "officer_decision", tenant=tenant, user=user, password=password, code=code, network=network, act=act,
-                message=message, reason=reason,
-            ),
-        )  # fmt: skip
-
     def officer_act(self, session: str, totp: str, act: str, tenant: str, message: str, reason: str) -> dict[str, Any]:
-        """``act``: id of a recorded decision on one held message, proved by a fresh TOTP.
+        """``act``: id of a recorded decision on one held message, proved by a fresh TOTP; ``complete``; ``receipt``.
 
-        Decisions: release, release-as-is, drop.
+        Decisions: release, release-as-is, drop (which the message's sender may decide as well). ``complete`` is False
+        while the policy wants a second officer, whose own call for the same decision completes it.
         """
         return cast(
             "dict[str, Any]",
@@ -370,6 +350,14 @@ class PortalClient(_Client):
                 "officer_act", session=session, totp=totp, act=act, tenant=tenant, message=message, reason=reason
             ),
         )
+
+    def vkeys(self, tenant: str) -> dict[str, str]:
+        """As OperatorClient.vkeys: keys that anyone may have."""
+        return cast("dict[str, str]", self._call("vkeys", tenant=tenant))
+
+    def release_log(self, session: str, tenant: str, start: int = 0) -> dict[str, Any]:
+        """As OperatorClient.release_log, for an officer or auditor who exports. Denied: no-session, role."""
+        return cast("dict[str, Any]", self._call("release_log", session=session, tenant=tenant, start=start))
 
     def raise_budget(self, session: str, totp: str) -> dict[str, int]:
         """An officer lifts the tenant's hourly limit of releases for an hour: ``until_us``."""

@@ -6,6 +6,7 @@ or `nightly`, `full` leaves out `nightly`. Properties get 50, 500 or 20,000 exam
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import Counter, defaultdict
@@ -54,8 +55,10 @@ def main(arguments: list[str]) -> int:
         print(f"usage: python -m tests {'|'.join(TIERS)} [pytest arguments]", file=sys.stderr)
         return 64
     ledger, start = Ledger(), time.monotonic()
-    # Two processes, a file at a time: most tests wait for servers they started, so one core would idle.
-    side_by_side = [] if {"-n", "-x", "--pdb"} & set(arguments) else ["-n", "2", "--dist", "loadfile"]
+    # A file at a time in each process. Two even on one core: most tests wait for servers they started. At most four:
+    # those servers need cores too.
+    processes = max(2, min(4, len(os.sched_getaffinity(0))))
+    side_by_side = [] if {"-n", "-x", "--pdb"} & set(arguments) else ["-n", str(processes), "--dist", "loadfile"]
     options = [*side_by_side, f"--hypothesis-profile={tier}", *(["-m", TIERS[tier]] if TIERS[tier] else [])]
     code = int(pytest.main([*options, *arguments[1:]], plugins=[ledger]))
     sys.stdout.flush()

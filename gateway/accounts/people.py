@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from gateway.accounts.ports import Directory
 from gateway.clock import Clock
 from gateway.store import schema
 from gateway.store.database import Tx
-from gateway.store.rows import Rows
+from gateway.store.rows import Lookup, Rows
+
+_BY_ADDRESS = Lookup(
+    select(schema.people).where(
+        schema.people.c.tenant == bindparam("of"), schema.people.c.address_index == bindparam("index")
+    )
+)
 
 
 class People:
@@ -27,11 +33,7 @@ class People:
         The row's MAC is checked here: an index moved to another person's row would send a link under that person's
         factors.
         """
-        statement = select(schema.people).where(
-            schema.people.c.tenant == tenant,
-            schema.people.c.address_index == self._directory.index(tenant, address),
-        )
-        found = self._rows.find(conn, statement)
+        found = self._rows.find(conn, _BY_ADDRESS, of=tenant, index=self._directory.index(tenant, address))
         return str(found[0]["id"]) if found else None
 
     def add(
@@ -50,6 +52,7 @@ class People:
             tx, schema.people, id=person, tenant=tenant,
             address=self._directory.seal(tenant, "people", person, address),
             address_index=self._directory.index(tenant, address),
+            domain_index=self._directory.index(tenant, "@" + address.rpartition("@")[2]),
             name=self._directory.seal(tenant, "people.name", person, name) if name else None,
             language=language, created_at=self._clock.now_us(),
         )  # fmt: skip

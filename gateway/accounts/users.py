@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from gateway.accounts.ports import Directory
 from gateway.accounts.roles import ROLES
@@ -13,7 +13,13 @@ from gateway.errors import Misconfigured
 from gateway.registry import nearest
 from gateway.store import schema
 from gateway.store.database import Tx
-from gateway.store.rows import Row, Rows
+from gateway.store.rows import Lookup, Row, Rows
+
+_BY_ADDRESS = Lookup(
+    select(schema.users).where(
+        schema.users.c.tenant == bindparam("of"), schema.users.c.address_index == bindparam("index")
+    )
+)
 
 
 class Users:
@@ -26,12 +32,12 @@ class Users:
 
     def find(self, conn: Connection, tenant: str, address: str) -> Row | None:
         """The row of that address, its MAC checked, or None. Raises Tampered."""
-        statement = select(schema.users).where(
-            schema.users.c.tenant == tenant,
-            schema.users.c.address_index == self._directory.index(tenant, address),
-        )
-        found = self._rows.find(conn, statement)
+        found = self._rows.find(conn, _BY_ADDRESS, of=tenant, index=self._directory.index(tenant, address))
         return found[0] if found else None
+
+    def all(self, conn: Connection, tenant: str) -> list[Row]:
+        """Every workforce member of a tenant, disabled ones too: a search finds what they did."""
+        return self._rows.find(conn, select(schema.users).where(schema.users.c.tenant == tenant))
 
     def nobody(self, tenant: str, address: str) -> str:
         """The id to try at the keyholder when no account has that address: always the same for one address.

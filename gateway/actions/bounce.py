@@ -63,7 +63,8 @@ class Returner:
         data = self._copies.dsn(self._tenants(tenant), envelope, _parsed(head), message, failed)
         if data is None:
             return None
-        copy, recipient = self._clock.new_id("spl"), Recipient(mail_from)
+        copy = self._clock.new_id("spl")
+        recipient = Recipient(self._copies.reader(self._tenants(tenant), mail_from))
         self._copies.write(self._copies.envelope(envelope, copy, (recipient,), (), system=True), [data]).result(60)
         return Written(copy, recipient)
 

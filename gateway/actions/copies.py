@@ -43,13 +43,18 @@ class Copies:
         tenants: Callable[[str], TenantView],
         checkpoint: Callable[[str], str],
         node: str,
+        thread: Callable[[TenantView, str], str] | None = None,
+        reader: Callable[[TenantView, str], str] = lambda view, sender: sender,
     ) -> None:
+        """`thread` makes the Message-ID of a notice about a message, `reader` says who reads a sender's notices."""
         self._spool = spool
         self._clock = clock
         self._words = words
         self._tenants = tenants
         self._checkpoint = checkpoint
         self._node = node
+        self._thread = thread
+        self.reader = reader
 
     def write(self, envelope: Envelope, chunks: Iterable[bytes]) -> Future[str]:
         """Seal one copy into the outbound spool; the future answers when it is durable."""
@@ -171,11 +176,11 @@ class Copies:
             self._words,
             SenderFacts(
                 kind=kind,
-                to=envelope.mail_from,
+                to=self.reader(view, envelope.mail_from),
                 postmaster=f"postmaster@{view.host}",
                 clinic=view.display_name,
                 phone=view.phone,
-                message_id=self._message_id(view),
+                message_id=self._message_id(view, reference),
                 date=format_datetime(now.astimezone(ZoneInfo(view.timezone))),
                 sent_at=human_moment(self._local(view, envelope.arrived_us)),
                 reference=reference,
@@ -204,12 +209,12 @@ class Copies:
             self._words,
             DsnFacts(
                 action=action,
-                to=envelope.mail_from,
+                to=self.reader(view, envelope.mail_from),
                 postmaster=f"postmaster@{view.host}",
                 reporting_mta=view.host,
                 clinic=view.display_name,
                 phone=view.phone,
-                message_id=self._message_id(view),
+                message_id=self._message_id(view, reference),
                 date=format_datetime(self._clock.now().astimezone(ZoneInfo(view.timezone))),
                 arrived=format_datetime(self._local(view, envelope.arrived_us)),
                 reference=reference,
@@ -220,7 +225,9 @@ class Copies:
             message,
         )
 
-    def _message_id(self, view: TenantView) -> str:
+    def _message_id(self, view: TenantView, about: str) -> str:
+        if self._thread is not None:
+            return self._thread(view, about)
         return f"<{self._clock.new_id('ntc')}@{view.host}>"
 
     @staticmethod

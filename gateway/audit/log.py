@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from gateway.audit.event import GATEWAY, SYSTEM, Action, Event, check
 from gateway.clock import Clock
 from gateway.errors import Misconfigured, Tampered
+from gateway.store import scope
 from gateway.store.database import Store, Tx
 from gateway.store.schema import log_leaves, log_nodes, tenants
+from gateway.store.statement import Statement
 from keys.merkle import Frontier, Get, leaf_hash, root
 
 LOCK = 0x5EA1_6A7E
@@ -28,6 +30,20 @@ _LEAF = "INSERT INTO log_leaves (log, idx, ts, action, actor, object, outcome, e
 _NODE = "INSERT INTO log_nodes (log, level, idx, hash) "
 _LEAF_TYPES = ("text", "bigint", "bigint", "text", "text", "text", "text", "bytea", "bytea")
 _NODE_TYPES = ("text", "int", "bigint", "bytea")
+_LAST = Statement(select(func.max(log_leaves.c.idx)).where(log_leaves.c.log == bindparam("of")))
+_LEAF_HASH = Statement(
+    select(log_leaves.c.leaf_hash).where(log_leaves.c.log == bindparam("of"), log_leaves.c.idx == bindparam("at"))
+)
+_NODE_HASH = Statement(
+    select(log_nodes.c.hash).where(
+        log_nodes.c.log == bindparam("of"), log_nodes.c.level == bindparam("height"), log_nodes.c.idx == bindparam("at")
+    )
+)
+_SINCE = (
+    select(log_leaves.c.leaf_hash)
+    .where(log_leaves.c.log == bindparam("of"), log_leaves.c.idx >= bindparam("index"))
+    .order_by(log_leaves.c.idx)
+)
 _PAGE = 1000
 
 
@@ -47,6 +63,7 @@ class AuditLog:
         self.node = node
         self.clock = clock
         self._heads: dict[str, _Head] = {}
+        self._in_doubt = False
 
     def attach(self) -> None:
         """From now on every batch of the store writes its events before it commits, or fails."""
@@ -58,9 +75,11 @@ class AuditLog:
         Misconfigured for a log that was never opened.
         """
         check(event)
+        if tx.tenant and event.tenant not in (tx.tenant, SYSTEM):
+            raise ValueError("this work acts for another tenant")
         if event.tenant not in self._heads and event.action is not Action.LOG_OPENED:
             opened = any(e.tenant == event.tenant and e.action is Action.LOG_OPENED for e in tx.events)
-            if not opened and _size(tx.conn, event.tenant) == 0:
+            if not opened and self._size_in(tx, event.tenant) == 0:
                 raise Misconfigured(f"the log of '{event.tenant}' was never opened")
         tx.events.append(event)
 
@@ -113,6 +132,9 @@ class AuditLog:
         conn = tx.conn
         if self.store.dialect == "postgresql":
             conn.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+        if self._in_doubt:  # how the last batch ended is not known: the database says what there is
+            self._heads.clear()
+        self._in_doubt = True
         by_log: dict[str, list[Event]] = {}
         for event in tx.events:
             by_log.setdefault(event.tenant, []).append(event)
@@ -120,6 +142,8 @@ class AuditLog:
         leaves: list[tuple[Any, ...]] = []
         nodes: list[tuple[Any, ...]] = []
         for name, events in by_log.items():
+            if self.store.one_tenant:
+                conn.exec_driver_sql(scope.SET, (name,))
             head = self._head(conn, name)
             tree, nseq = head.tree.copy(), head.nseq
             if tree.size == 0 and events[0].action is not Action.LOG_OPENED:
@@ -133,10 +157,21 @@ class AuditLog:
                 leaves.append((name, index, tx.now_us, event.action, actor, event.object, event.outcome, entry, hashed))
                 nodes += [(name, *node) for node in made[1:]]
             after[name] = _Head(tree, nseq)
-        self._insert(conn, _LEAF, _LEAF_TYPES, leaves)
+            if self.store.one_tenant:
+                self._insert_all(conn, leaves, nodes)
+                leaves, nodes = [], []
+        self._insert_all(conn, leaves, nodes)
+        tx.after_commit.append(lambda: self._committed(after))
+
+    def _committed(self, after: dict[str, _Head]) -> None:
+        self._heads.update(after)
+        self._in_doubt = False
+
+    def _insert_all(self, conn: Connection, leaves: list[tuple[Any, ...]], nodes: list[tuple[Any, ...]]) -> None:
+        if leaves:
+            self._insert(conn, _LEAF, _LEAF_TYPES, leaves)
         if nodes:
             self._insert(conn, _NODE, _NODE_TYPES, nodes)
-        tx.after_commit.append(lambda: self._heads.update(after))
 
     def _insert(self, conn: Connection, into: str, types: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
         """All rows at once, in order: executemany on SQLite, one statement over arrays on PostgreSQL."""
@@ -148,12 +183,34 @@ class AuditLog:
             conn.exec_driver_sql(f"{into} SELECT * FROM unnest({arrays})", columns)  # noqa: S608 - constants of ours
 
     def _head(self, conn: Connection, name: str) -> _Head:
-        """What is remembered, unless another process has written since."""
+        """What is remembered, and what other processes have written since.
+
+        This node's own number is known as long as no batch of ours ended in doubt: a name is one process's at a time.
+        """
         size = _size(conn, name)
         head = self._heads.get(name)
-        if head is None or head.tree.size != size:
-            head = _Head(Frontier.load(size, hashes(conn, name)), self._last_nseq(conn, name, size))
+        if head is None or head.tree.size > size:
+            return _Head(Frontier.load(size, hashes(conn, name)), self._last_nseq(conn, name, size))
+        if size - head.tree.size > _PAGE:
+            return _Head(Frontier.load(size, hashes(conn, name)), head.nseq)
+        if head.tree.size < size:
+            tree = head.tree.copy()
+            for hashed in conn.execute(_SINCE, {"of": name, "index": tree.size}).scalars():
+                tree.append(octets(hashed))
+            if tree.size != size:
+                raise Tampered(f"log {name}: entries before {size} are not all there")
+            return _Head(tree, head.nseq)
         return head
+
+    def _size_in(self, tx: Tx, name: str) -> int:
+        """Size of a log, seen from a work: the system log is nobody's but everybody's last entry goes there."""
+        if tx.tenant and name != tx.tenant:
+            tx.conn.exec_driver_sql(scope.SET, (name,))
+            try:
+                return _size(tx.conn, name)
+            finally:
+                tx.conn.exec_driver_sql(scope.SET, (tx.tenant,))
+        return _size(tx.conn, name)
 
     def _last_nseq(self, conn: Connection, name: str, size: int) -> int:
         """The number of this node's latest entry, found from the end: nearly always within a page."""
@@ -172,6 +229,8 @@ class AuditLog:
 
     def _probe(self, conn: Connection) -> None:
         """An insert that the store rolls back: a log that cannot be written turns an idle store red."""
+        if self.store.one_tenant:
+            conn.exec_driver_sql(scope.SET, ("~probe",))
         row = ("~probe", 0, 0, "", "", "", "", b"", b"")
         self._insert(conn, _LEAF, _LEAF_TYPES, [row])
         conn.execute(insert(log_nodes).values(log="~probe", level=1, idx=0, hash=b""))
@@ -182,15 +241,12 @@ def hashes(conn: Connection, name: str) -> Get:
 
     def get(level: int, index: int) -> bytes:
         if level == 0:
-            statement = select(log_leaves.c.leaf_hash).where(log_leaves.c.log == name, log_leaves.c.idx == index)
+            found = _LEAF_HASH.first(conn, {"of": name, "at": index})
         else:
-            statement = select(log_nodes.c.hash).where(
-                log_nodes.c.log == name, log_nodes.c.level == level, log_nodes.c.idx == index
-            )
-        found = conn.execute(statement).scalar_one_or_none()
+            found = _NODE_HASH.first(conn, {"of": name, "height": level, "at": index})
         if found is None:
             raise Tampered(f"log {name}: hash {index} of level {level} is missing")
-        return octets(found)
+        return octets(found[0])
 
     return get
 
@@ -201,5 +257,5 @@ def octets(value: object) -> bytes:
 
 
 def _size(conn: Connection, name: str) -> int:
-    last = conn.execute(select(func.max(log_leaves.c.idx)).where(log_leaves.c.log == name)).scalar()
-    return 0 if last is None else int(last) + 1
+    last = _LAST.first(conn, {"of": name})
+    return 0 if last is None or last[0] is None else int(last[0]) + 1

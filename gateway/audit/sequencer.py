@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, desc, func, insert, select
+from sqlalchemy import Connection, bindparam, desc, func, insert, literal_column, select
 
 from gateway.audit.event import GATEWAY, SYSTEM, Action, Event, parse
 from gateway.audit.log import AuditLog, hashes, octets
@@ -25,11 +25,21 @@ from gateway.errors import Misconfigured, Tampered, TryLater
 from gateway.logs import Log
 from gateway.store.database import Tx
 from gateway.store.schema import log_checkpoints, log_leaves, outside_checkpoints
+from gateway.store.statement import Statement
 from keys.errors import Denied, Unavailable
 from keys.merkle import consistency_proof, root
 from keys.notes import parse_checkpoint
 
 HEADS_EVERY = timedelta(minutes=1)
+
+_SIGNED = Statement(select(func.max(log_checkpoints.c.size)).where(log_checkpoints.c.log == bindparam("of")))
+_LATEST = Statement(
+    select(log_checkpoints.c.note)
+    .where(log_checkpoints.c.log == bindparam("of"))
+    .order_by(desc(log_checkpoints.c.size))
+    .limit(literal_column("1"))
+)
+_DEPOSIT = Statement(insert(outside_checkpoints))
 
 log = Log("sealgate.audit")
 
@@ -45,7 +55,7 @@ class Witness(Protocol):
 
 
 class Sequencer:
-    """Signs what was appended. One per installation is at work at a time; the worker's loop calls `run_once`."""
+    """Signs what was appended. The worker of each node calls `run_once`; one at a time has the turn."""
 
     def __init__(self, audit: AuditLog, witness: Witness) -> None:
         self._audit = audit
@@ -59,7 +69,9 @@ class Sequencer:
 
         Raises TryLater when the keyholder or the database cannot be had, Tampered when the keyholder refuses a head.
         """
-        with self._turn:
+        with self._turn, self._audit.store.turn("checkpoints") as mine:
+            if not mine:  # another worker signs; when it dies, the next look is ours
+                return 0
             if time.monotonic() - self._heads_at >= HEADS_EVERY.total_seconds():
                 self._record_heads()
                 self._heads_at = time.monotonic()
@@ -83,11 +95,8 @@ class Sequencer:
             raise TryLater(f"log {name} has no checkpoint yet")
         salt = secrets.token_bytes(SALT_BYTES)
         header = header_value(note, salt, tx.now_us)
-        tx.conn.execute(
-            insert(outside_checkpoints).values(
-                id=self._audit.clock.new_id("chk"), log=name, at=tx.now_us, salt=salt, checkpoint=note, header=header
-            )
-        )
+        row = {"id": self._audit.clock.new_id("chk"), "log": name, "at": tx.now_us, "salt": salt}
+        _DEPOSIT.do(tx.conn, {**row, "checkpoint": note, "header": header})
         return header
 
     def _sign(self, name: str) -> None:
@@ -138,7 +147,8 @@ class Sequencer:
                 if note is None:
                     continue
                 checkpoint = parse_checkpoint(note.rpartition("\n\n")[0] + "\n")
-                if checkpoint.size > self._recorded.get(name, _recorded(conn, name)):
+                known = self._recorded.get(name) if self._audit.store.dialect == "sqlite" else None
+                if checkpoint.size > (_recorded(conn, name) if known is None else known):
                     heads.append((name, checkpoint.size, base64.b64encode(checkpoint.root).decode()))
         if heads:
             self._audit.store.run(lambda tx: self._append_heads(tx, heads))
@@ -174,14 +184,14 @@ def guard(audit: AuditLog, name: str, last: Mapping[str, Any] | None) -> None:
 
 def signed_size(conn: Connection, name: str) -> int:
     """Size of the latest signed checkpoint; 0 before the first."""
-    statement = select(func.max(log_checkpoints.c.size)).where(log_checkpoints.c.log == name)
-    return int(conn.execute(statement).scalar() or 0)
+    found = _SIGNED.first(conn, {"of": name})
+    return 0 if found is None else int(found[0] or 0)
 
 
 def latest_note(conn: Connection, name: str) -> str | None:
     """The latest signed checkpoint."""
-    statement = select(log_checkpoints.c.note).where(log_checkpoints.c.log == name)
-    return conn.execute(statement.order_by(desc(log_checkpoints.c.size)).limit(1)).scalar_one_or_none()
+    found = _LATEST.first(conn, {"of": name})
+    return None if found is None else str(found[0])
 
 
 def _recorded(conn: Connection, name: str) -> int:

@@ -6,6 +6,8 @@ with what the keyholder last signed before anything is served (restore guard, DE
 
 from __future__ import annotations
 
+import time
+
 from sqlalchemy import select
 
 from gateway import install
@@ -16,29 +18,48 @@ from gateway.audit.event import GATEWAY, SYSTEM, Action, Event
 from gateway.audit.log import AuditLog
 from gateway.audit.sequencer import guard
 from gateway.clock import SystemClock
-from gateway.errors import NotFound
+from gateway.errors import NotFound, TryLater
+from gateway.logs import Log
 from gateway.settings import Settings
 from gateway.share import Directory, KeyRing, answering
 from gateway.spool import nodekey
-from gateway.store import schema
+from gateway.store import grants, schema
 from gateway.store.database import Store, Tx
+from gateway.store.engines import NameTaken, parse, path_of
 from gateway.store.rows import Rows
+from gateway.store.scope import acting
 from gateway.vault import Vault
 from gateway.vouched import vouched_view
-from keys.client import WorkerClient
+from keys.client import PortalClient, WorkerClient
+from keys.reserve import Reserve
+
+log = Log("gateway.bootstrap")
+PORTAL = ".portal"  # behind the node's name in the log; no node's name has a dot
+
+
+NAME_SECONDS = 10.0
 
 
 class Ground:
-    """The shared parts of one process, plugged together. `keyholder` is the client of this process's role."""
+    """The shared parts of one process, plugged together. `keyholder` is the client of this process's role: the
+    worker's, or the portal's where that is a process of its own.
+    """
 
-    def __init__(self, settings: Settings, keyholder: WorkerClient) -> None:
+    def __init__(self, settings: Settings, keyholder: WorkerClient | PortalClient) -> None:
         self.settings = settings
         self.keyholder = keyholder
         self.clock = SystemClock()
-        self.node = settings.node.name
-        self.pinned = nodekey.pinned(settings.worker_directory / nodekey.PINNED_NAME)
-        self.ring = KeyRing(lambda: keyholder.keys(self.node))
+        name = settings.node.name
+        if isinstance(keyholder, PortalClient):
+            self.alone, self.node, home = True, name + PORTAL, settings.portal_directory
+            self.ring = KeyRing(keyholder.keys)
+        else:
+            worker = keyholder
+            self.alone, self.node, home = False, name, settings.worker_directory
+            self.ring = KeyRing(lambda: worker.keys(name))
+        self.pinned = nodekey.pinned(home / nodekey.PINNED_NAME)
         self.store = self._store()
+        self.room = self._room()
         self.rows = Rows(self.ring.row_mac)
         self.directory = Directory(self.ring)
         self.audit = AuditLog(self.store, self.node, self.clock)
@@ -47,6 +68,7 @@ class Ground:
         self.people = People(self.rows, self.directory, self.clock)
         self.users = Users(self.rows, self.directory, self.clock)
         self.views: dict[str, TenantView] = {}
+        self._take_name()
         self._set_up()
         self._guard()
 
@@ -58,25 +80,67 @@ class Ground:
             raise NotFound("no such tenant") from None
 
     def _store(self) -> Store:
-        fresh = install.setup_file(self.settings).exists() and Store.absent(self.settings.store.url)
-        return Store.open(self.settings.store.url, create=fresh, clock=self.clock)
+        settings = self.settings
+        if settings.on_postgres:  # its tables are the owner's, who is not here
+            url = settings.store.portal_url if self.alone else settings.store.url
+            grants.check(url, one_tenant=self.alone)
+            return Store.open(url, clock=self.clock, lease=self.node, one_tenant=self.alone)
+        fresh = install.setup_file(settings).exists() and Store.absent(settings.store.url)
+        return Store.open(settings.store.url, create=fresh, clock=self.clock)
+
+    def _take_name(self) -> None:
+        """Wait for an earlier process of this node, which may be ending; never serve beside it. Raises NameTaken."""
+        deadline = time.monotonic() + NAME_SECONDS
+        while True:
+            try:
+                return self.store.run(lambda tx: None)
+            except TryLater as error:
+                if not isinstance(error.__cause__, NameTaken):
+                    raise
+                if time.monotonic() > deadline:
+                    raise error.__cause__ from None
+                time.sleep(0.2)
+
+    def _room(self) -> Reserve | None:
+        """What is put by beside an SQLite file for a full disk; a database server's disk is its own affair."""
+        settings = self.settings.store
+        path = path_of(parse(settings.url))
+        if path is None or not settings.reserve_bytes:
+            return None
+        self.store.room = made = Reserve(path.parent, settings.reserve_bytes, told=_told)
+        return made
 
     def _set_up(self) -> None:
         """Tenant row and first log entries of a fresh installation; its note goes once all roles are ready."""
         path = install.setup_file(self.settings)
-        if path.exists():
-            self._first_entries(install.read_setup(path))
-        with self.store.reading() as conn:
-            columns = schema.tenants.c
-            found = conn.execute(select(columns.id, columns.origin)).all()
-        for id, origin in found:
-            self.views[str(id)] = vouched_view(self.keyholder, self.pinned, str(id), str(origin))
-        self.store.run(lambda tx: self.audit.append(tx, Event(Action.NODE_STARTED, SYSTEM, self.node, GATEWAY)))
+        if path.exists() and isinstance(self.keyholder, WorkerClient):
+            self._first_entries(install.read_setup(path), self.keyholder)
+        for id, origin in self._tenants():
+            self.views[id] = vouched_view(self.keyholder, self.pinned, id, origin)
+        self.note(Action.NODE_STARTED)
 
-    def _first_entries(self, setup: install.Setup) -> None:
+    def note(self, action: Action) -> None:
+        """Put what this process does itself into the system log. Raises TryLater."""
+        with acting(SYSTEM):
+            self.store.run(lambda tx: self.audit.append(tx, Event(action, SYSTEM, self.node, GATEWAY)))
+
+    def _tenants(self) -> list[tuple[str, str]]:
+        """Each tenant and the origin of its log: all of them at once, or one by one where we are held to one."""
+        statement = select(schema.tenants.c.id, schema.tenants.c.origin)
+        if not self.store.one_tenant:
+            with self.store.reading() as conn:
+                return [(str(id), str(origin)) for id, origin in conn.execute(statement)]
+        self.ring.refresh()
+        found = []
+        for tenant in self.ring.tenants():
+            with acting(tenant), self.store.reading() as conn:
+                found += [(str(id), str(origin)) for id, origin in conn.execute(statement)]
+        return found
+
+    def _first_entries(self, setup: install.Setup, keyholder: WorkerClient) -> None:
         with answering():
-            vkeys = self.keyholder.vkeys(setup.tenant)
-            system = self.keyholder.vkeys(SYSTEM)
+            vkeys = keyholder.vkeys(setup.tenant)
+            system = keyholder.vkeys(SYSTEM)
 
         def work(tx: Tx) -> None:
             table = schema.tenants
@@ -97,4 +161,12 @@ class Ground:
         for name in (*self.views, SYSTEM):
             with answering():
                 last = self.keyholder.last_checkpoint(name)
-            guard(self.audit, name, last)
+            with acting(name):
+                guard(self.audit, name, last)
+
+
+def _told(whole: bool) -> None:
+    if whole:
+        log.info("disk:room")
+    else:
+        log.error("disk:full")

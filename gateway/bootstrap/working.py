@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 from sqlalchemy import select
 
-from gateway import install, words
+from gateway import words
 from gateway.actions.bounce import Returner
 from gateway.actions.copies import Copies
 from gateway.audit.sequencer import Sequencer
 from gateway.bootstrap.ground import Ground
+from gateway.bootstrap.telling import Telling, reader, thread
 from gateway.control import ControlServer
 from gateway.courier.port import Courier
 from gateway.courier.smtp import SmtpCourier
@@ -24,6 +27,7 @@ from gateway.flow.evidence import Evidence
 from gateway.flow.held import Held
 from gateway.flow.isolate import Isolated
 from gateway.flow.office import Office
+from gateway.flow.officer_acts import HeldActs
 from gateway.flow.orphans import destroy_orphans
 from gateway.flow.outbound import Outbound
 from gateway.flow.records import Records
@@ -31,36 +35,43 @@ from gateway.flow.settle import confirm_openings, finish_narrowings
 from gateway.flow.treat import Treatment
 from gateway.flow.upkeep import Duty, SignOfLife, Texts, Upkeep
 from gateway.flow.worker import Worker
+from gateway.metrics import Figures, MetricsServer, Parts
+from gateway.nodes import NODE_KEY
 from gateway.notify import sender as text_sender
+from gateway.scan import scanner
 from gateway.share import answering
 from gateway.spool import nodekey, snapshot
 from gateway.spool.reader import SpoolReader
 from gateway.spool.writer import SpoolWriter
 from gateway.store import schema
+from gateway.store.engines import parse, path_of
 from gateway.vouched import vouched_courier
 from keys.client import Connection, PortalClient, WorkerClient, unb64
 from keys.signing import SigningKey, verify_signature
 
 PULSE_SECONDS = 1.5
-LEAST_SPOOL_BYTES = 32 * 1024 * 1024
+OPENINGS_SECONDS = 600.0
+UNDER_WAY_US = 120_000_000
+"""Between a release at the keyholder and its opening in the log lies one commit, which gives up after seconds."""
+LEAST_FREE_BYTES = 32 * 1024 * 1024
 
 
 class WorkerSide:
     """Everything that a worker process adds to the ground."""
 
-    def __init__(self, ground: Ground, portal_keys: PortalClient) -> None:
+    def __init__(self, ground: Ground, keyholder: WorkerClient, officers: PortalClient | WorkerClient) -> None:
         self.ground = ground
         self.settings = settings = ground.settings
-        self.keyholder = ground.keyholder
+        self.keyholder = keyholder
         self._snapshot_turn = threading.Lock()
         # A keyholder that hangs must turn the sign of life red well before smtp would find that silent.
         self.keyholder_pulse = WorkerClient(
             Connection(settings.sockets_directory / "worker.sock", timeout_seconds=PULSE_SECONDS, size=1)
         )
         self.sequencer = Sequencer(ground.audit, self.keyholder)
-        self._spools(nodekey.load(settings.worker_directory / install.NODE_KEY))
+        self._spools(nodekey.load(settings.worker_directory / NODE_KEY))
         self._mail()
-        self._office(portal_keys)
+        self._office(officers)
         self._upkeep()
 
     # the parts
@@ -92,7 +103,9 @@ class WorkerSide:
     def _mail(self) -> None:
         ground, settings, clock, view = self.ground, self.settings, self.ground.clock, self.ground.view
         english = words.language("en")
-        copies = Copies(self.copies_spool, clock, english, view, self._checkpoint, ground.node)
+        copies = Copies(
+            self.copies_spool, clock, english, view, self._checkpoint, ground.node, thread(ground), reader(ground)
+        )  # fmt: skip
         self.records = Records(ground.rows, ground.directory, ground.audit, ground.node)
         home = next(one for one in ground.views.values() if one.name == settings.tenant.name)
         self.courier: Courier = SmtpCourier(vouched_courier(settings.courier, home), settings.smtp.hostname)
@@ -114,6 +127,7 @@ class WorkerSide:
             worker.delivery_threads,
             copies.top,
         )
+        self.telling = Telling(ground, self.keyholder, self.records, copies, self.deliverer, self._checkpoint)
         self.isolated = Isolated(children=worker.parsers)
         self.outbound = Outbound(
             store=ground.store,
@@ -127,6 +141,11 @@ class WorkerSide:
             tenants=view,
             clock=clock,
             words=english,
+            scanner=scanner(
+                settings.scan.clamd, max_bytes=settings.scan.max_bytes, timeout_seconds=settings.scan.timeout_seconds
+            ),
+            scan_seconds=float(settings.scan.timeout_seconds),
+            answers=self.telling.answers,
         )
         self.worker = Worker(self.incoming, self.outbound, self.deliverer, ground.store, worker.threads)
         self.held = Held(
@@ -148,7 +167,7 @@ class WorkerSide:
         except TryLater:
             return ""
 
-    def _office(self, portal_keys: PortalClient) -> None:
+    def _office(self, officers: PortalClient | WorkerClient) -> None:
         ground = self.ground
         self.office = Office(
             store=ground.store,
@@ -156,7 +175,7 @@ class WorkerSide:
             people=ground.people,
             users=ground.users,
             held=self.held,
-            portal_keys=portal_keys,
+            officers=officers,
             audit=ground.audit,
             sequencer=self.sequencer,
             deliverer=self.deliverer,
@@ -170,35 +189,77 @@ class WorkerSide:
         ground, settings = self.ground, self.settings
         spools = {"in": self.incoming, "out": self.outgoing}
         checks: dict[str, Callable[[], bool]] = {
+            "disk": lambda: ground.room is None or ground.room.whole,
             "store": lambda: ground.store.health,
             "worker": self.worker.alive,
-            "vault": ground.vault.healthy,
+            "vault": lambda: ground.vault.healthy() and self._vault_has_room(),
             "keyholder": self._keyholder_answers,
             "spool": self._spool_writable,
         }
         self.life = SignOfLife(settings.snapshot_directory / "health.json", checks, ground.clock)
+        self._metrics(spools)
         texts = Texts(self.keyholder, text_sender(settings.notify), self._text_words)
+        acts = HeldActs(ground.store, ground.rows, ground.audit, self.keyholder, self.held, ground.clock)
+        confirm = self._once("openings", self._confirm)
         self.upkeep = Upkeep(
             [
                 [Duty("life", 0.8, self.life)],
                 [Duty("snapshot", 60.0, self._snapshot), Duty("epochs", 30.0, self._epochs)],
                 [Duty("checkpoints", 1.0, self.sequencer.run_once)],
                 [Duty("texts", 0.5, texts)],
+                [Duty("held-acts", 1.0, self._once("held-acts", acts))],
+                *self.telling.duties(self._once),
                 [Duty("evidence", 1.0, Evidence(ground.store, ground.audit, spools))],
-                [Duty("holds", 60.0, self.held.return_expired), Duty("sweep", 3600.0, self._sweep)],
+                [
+                    Duty("holds", 60.0, self._once("holds", self.held.return_expired)),
+                    Duty("sweep", 3600.0, self._sweep),
+                    *([Duty("openings", OPENINGS_SECONDS, confirm)] if settings.on_postgres else []),
+                ],
             ]
         )
 
+    def _metrics(self, spools: dict[str, SpoolReader]) -> None:
+        ground, settings = self.ground, self.settings
+        folders = {"spool": settings.spool.directory, "node": settings.node_directory}
+        if settings.vault.url.startswith("file://"):
+            folders["vault"] = Path(settings.vault.url.removeprefix("file://"))
+        database = path_of(parse(settings.store.url))
+        if database is not None:
+            folders["store"] = database.parent
+        self.figures = Figures(Parts(ground.store, spools, folders, lambda: self.life.last, ground.clock, ground.node))
+        self.metrics = MetricsServer(settings.metrics.listen, self.figures)
+
     # duties
 
+    def _once(self, name: str, duty: Callable[[], object]) -> Callable[[], object]:
+        """The installation's duty, done by one of its workers at a time."""
+
+        def run() -> object:
+            with self.ground.store.turn(name) as mine:
+                return duty() if mine else None
+
+        return run
+
+    def _confirm(self) -> None:
+        """What a crash left between two logs. Of other processes that live, only what is too old to be under way."""
+        ground, tenants = self.ground, list(self.ground.views)
+        before_us = ground.clock.now_us() - UNDER_WAY_US if self.settings.on_postgres else None
+        confirm_openings(ground.store, ground.audit, self.keyholder, tenants, before_us)
+        finish_narrowings(ground.store, ground.rows, ground.audit, self.keyholder, tenants, ground.clock, before_us)
+
     def _keyholder_answers(self) -> bool:
+        began = time.monotonic()
         with answering():
             self.keyholder_pulse.take_texts(0)
+        self.figures.observe_keyholder(time.monotonic() - began)
         return True
 
     def _spool_writable(self) -> bool:
-        stat = os.statvfs(self.settings.spool.directory)
-        return stat.f_bavail * stat.f_frsize > LEAST_SPOOL_BYTES
+        return _free_bytes(self.settings.spool.directory) > LEAST_FREE_BYTES
+
+    def _vault_has_room(self) -> bool:
+        url = self.settings.vault.url
+        return not url.startswith("file://") or _free_bytes(Path(url.removeprefix("file://"))) > LEAST_FREE_BYTES
 
     def _text_words(self, tenant: str, code: str) -> str:
         return words.say("text.code", clinic=self.ground.view(tenant).display_name, code=code)
@@ -233,12 +294,11 @@ class WorkerSide:
 
     def start(self) -> None:
         """Finish what a crash left half done, then take work."""
-        ground, tenants = self.ground, list(self.ground.views)
-        confirm_openings(ground.store, ground.audit, self.keyholder, tenants)
-        finish_narrowings(ground.store, ground.rows, ground.audit, self.keyholder, tenants, ground.clock)
+        self._once("openings", self._confirm)()
         self._snapshot()
         self.worker.start()
         self.upkeep.start()
+        self.metrics.start()
 
     def listen(self) -> None:
         """Take commands."""
@@ -247,6 +307,7 @@ class WorkerSide:
 
     def stop(self) -> None:
         """What is under way ends; nothing new begins."""
+        self.metrics.stop()
         self.worker.stop()
         self.upkeep.stop()
         self.life.stop()
@@ -258,3 +319,8 @@ class WorkerSide:
         self.incoming.close()
         self.outgoing.close()
         self.courier.close()
+
+
+def _free_bytes(folder: Path) -> int:
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from gateway.audit.log import AuditLog
 from gateway.cli._options import settings_of
@@ -16,9 +17,26 @@ from gateway.cli._running import control
 from gateway.cli.audit import Installation
 from gateway.clock import SystemClock
 from gateway.errors import TryLater
+from gateway.settings import Settings
 from gateway.store.database import Store
 from keys.client import OperatorClient
 from keys.errors import Unavailable
+
+
+class _Lookup:
+    """Addresses of a search, looked up by the running gateway, which alone has the index key."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def index(self, tenant: str, address: str) -> bytes:
+        return bytes.fromhex(self._ask(tenant, address)["index"])
+
+    def users(self, tenant: str, name: str) -> list[str]:
+        return [str(user) for user in self._ask(tenant, name)["users"]]
+
+    def _ask(self, tenant: str, value: str) -> dict[str, Any]:
+        return dict(control(self._settings, "log.lookup", {"tenant": tenant, "value": value}))
 
 
 @contextmanager
@@ -35,6 +53,7 @@ def audit_installation(args: argparse.Namespace) -> Iterator[Installation]:
             keyholder=keyholder,
             default_tenant=default,
             before_export=lambda tenant: control(settings, "log.note", {"tenant": tenant, "what": "exported"}),
+            lookup=_Lookup(settings),
             after_search=lambda tenant, query: control(settings, "log.note", {"tenant": tenant, "what": "searched"}),
         )
     except Unavailable as error:

@@ -10,12 +10,12 @@ from gateway.settings import Settings, load
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
-    """`--config FILE`, else SEALGATE_CONFIG, else /etc/sealgate/gateway.toml."""
+    """`--config FILE`, else SEALGATE_CONFIG, else /etc/sealgate/sealgate.toml."""
     parser.add_argument(
         "--config",
         metavar="FILE",
         type=Path,
-        help="configuration file (default: $SEALGATE_CONFIG, else /etc/sealgate/gateway.toml)",
+        help="configuration file (default: $SEALGATE_CONFIG, else /etc/sealgate/sealgate.toml)",
     )
 
 

@@ -21,7 +21,7 @@ from gateway.registry import nearest
 if TYPE_CHECKING:
     from gateway.audit.export import ReleaseLogs
     from gateway.audit.log import AuditLog
-    from gateway.audit.search import Found
+    from gateway.audit.search import Found, Lookup
     from gateway.audit.verify import Report
 
 NAME = "audit"
@@ -40,6 +40,7 @@ class Installation:
     default_tenant: str | None
     before_export: Callable[[str], None]
     after_search: Callable[[str, str], None]
+    lookup: Lookup | None = None
 
 
 Connect = Callable[[argparse.Namespace], AbstractContextManager[Installation]]
@@ -61,8 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     one = commands.add_parser(
         "search",
         help="find entries",
-        description="Words: action:object:opened actor:usr_… object:msg_… outcome:refused proof:2 "
-        "created:2026-11-01..2026-11-07",
+        description="Words: action:object:opened actor:amy object:msg_… message:402917 recipient:@insurer.example "
+        "result:refused proof:2 reason:wrong request:req_… created:2026-11-01..2026-11-07",
     )
     one.add_argument("query", nargs="*", metavar="WORD")
     one.add_argument("--limit", type=int, default=1000, help="the latest so many (1000)")
@@ -152,7 +153,7 @@ def search_command(live: Installation, tenant: str, query: str, limit: int, *, a
     from gateway.audit.search import search
 
     with live.audit.store.reading() as conn:
-        found = search(conn, tenant, query, limit)
+        found = search(conn, tenant, query, limit, live.lookup)
     live.after_search(tenant, query)
     for one in found:
         print(json.dumps({"entry": one.index, **one.fields}) if as_json else line(one))

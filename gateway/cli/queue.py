@@ -56,5 +56,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "release":
         given["as_is"] = args.as_is
     answer = control(settings, f"queue.{args.action}", given)
-    show(answer, as_json=args.json, words=f"{args.id}: {'released' if args.action == 'release' else 'dropped'}")
+    done = "released" if args.action == "release" else "dropped"
+    said = "recorded; the policy wants a second officer to confirm it" if answer.get("waiting") else done
+    show(answer, as_json=args.json, words=f"{args.id}: {said}")
     return 0

@@ -18,7 +18,11 @@ ROLES = ("smtp", "gateway", "worker", "portal", "keyholder")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
-    parser.add_argument("--role", metavar="ROLE", help="run one role alone: smtp, gateway or keyholder")
+    parser.add_argument(
+        "--role",
+        metavar="ROLE",
+        help="run one role alone: smtp, gateway (on PostgreSQL worker or portal), or keyholder",
+    )
     parser.add_argument(
         "--single-user", action="store_true",
         help="run all roles as the present user; the boundary between the roles is then not enforced",
@@ -37,20 +41,24 @@ def run(args: argparse.Namespace) -> int:
         raise Misconfigured(f"unknown role '{args.role}': {nearest(args.role, list(ROLES))}")
     settings = settings_of(args)
     refuse_later(settings)
-    if args.role in ("worker", "portal"):
+    if args.role in ("worker", "portal") and not settings.on_postgres:
         raise Misconfigured(
             f"--role {args.role} alone needs PostgreSQL, because several processes writing one SQLite file wait on "
-            "each other for seconds; on SQLite run --role gateway, which is both. Separate worker and portal "
-            "processes are not in this release"
+            "each other for seconds; on SQLite run --role gateway, which is both"
+        )
+    if args.role == "gateway" and settings.on_postgres:
+        raise Misconfigured(
+            "--role gateway is worker and portal in one process, for SQLite; on PostgreSQL they are held apart: run "
+            "--role worker and --role portal"
         )
     if args.role == "smtp":
         from gateway.processes import run_smtp
 
         return run_smtp(settings, _numbers(args.descriptors))
-    if args.role == "gateway":
-        from gateway.processes import run_gateway
+    if args.role in ("gateway", "worker", "portal"):
+        from gateway.processes import run_part
 
-        return run_gateway(settings, _numbers(args.descriptors))
+        return run_part(args.role, settings, _numbers(args.descriptors))
     if args.role == "keyholder":
         from gateway.install import keyholder_file
 

@@ -59,7 +59,7 @@ def _password(args: argparse.Namespace) -> str:
     raise Misconfigured("no password: add --password-stdin and write it to standard input")
 
 
-def _new_password(settings: Settings, args: argparse.Namespace, name: str = "") -> str:
+def new_password(settings: Settings, args: argparse.Namespace, name: str = "") -> str:
     """A password that is not easy to guess, also for who knows the person. Raises Misconfigured."""
     from zxcvbn import zxcvbn
 
@@ -73,7 +73,7 @@ def _new_password(settings: Settings, args: argparse.Namespace, name: str = "") 
 
 
 def _add(settings: Settings, args: argparse.Namespace) -> dict[str, Any]:
-    password = _new_password(settings, args, args.name)
+    password = new_password(settings, args, args.name)
     user = SystemClock().new_id("usr")
     tenant = _tenant(settings)
     made = keyholder(settings, lambda keys: keys.add_user(tenant, user, args.role, password, name=args.address))
@@ -94,7 +94,7 @@ def _app_password(settings: Settings, args: argparse.Namespace) -> dict[str, Any
 
 def _set_password(settings: Settings, args: argparse.Namespace) -> dict[str, Any]:
     found = control(settings, "user.find", {"address": args.address})
-    password = _new_password(settings, args)
+    password = new_password(settings, args)
     keyholder(settings, lambda keys: keys.set_password(found["tenant"], found["id"], password))
     control(settings, "user.changed", {"id": found["id"], "what": "password"})
     return {"id": found["id"]}

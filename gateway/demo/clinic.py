@@ -246,11 +246,13 @@ tls = "none"
 file = "{self._policy}"
 [store]
 url = "sqlite:///{here}/db/sealgate.db"
+reserve_bytes = 1000000
 [vault]
 url = "file://{here}/vault"
 [keys]
 directory = "{here}/keys"
 kek_file = "{here}/kek"
+reserve_bytes = 1000000
 [spool]
 directory = "{here}/spool"
 [notify]

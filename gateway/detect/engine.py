@@ -3,13 +3,21 @@
 Promises: linear time over hostile text; offsets of the folded text; nothing is decided here.
 Known limits: Hyperscan's wheel is for x86-64; start-of-match costs some speed, so anchors are short. Health words are
 looked up by a set of tokens (`words.py`), because 1,500 more literals took 11 s to compile and saved nothing.
+
+Compiling takes most of a second, so `python -m gateway.detect.engine` leaves the compiled database beside this file
+when the environment is made, under a name that says for which patterns and which Hyperscan it is. It is code: whoever
+may write there may change the program. Absent, or for another processor, the patterns are compiled at first use.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import os
 import threading
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 import hyperscan
 
@@ -19,6 +27,7 @@ from gateway.detect.patterns import EMAIL_TAIL, IDENTIFIERS
 _FLAGS = hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_MULTILINE
 _EMAIL = len(IDENTIFIERS)
 _FIRST_CUE = _EMAIL + 1
+_HERE = Path(__file__).parent
 
 
 @dataclass(slots=True)
@@ -32,9 +41,9 @@ class Hits:
 
 
 class Engine:
-    """The compiled database. One per process; scratch space is per thread."""
+    """The compiled database. One per process; scratch space is per thread. `kept` is where one may lie compiled."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: Path = _HERE) -> None:
         expressions: list[bytes] = []
         flags: list[int] = []
         for pattern in IDENTIFIERS:
@@ -49,9 +58,24 @@ class Engine:
                 expressions.append(cue.encode())
                 flags.append(_FLAGS if name in COUNTED else _FLAGS | hyperscan.HS_FLAG_SINGLEMATCH)
                 self._cue_of.append(name)
-        self._database = hyperscan.Database()
-        self._database.compile(expressions=expressions, ids=list(range(len(expressions))), flags=flags)
+        what = repr((expressions, flags, getattr(hyperscan, "__version__", ""))).encode()
+        self._kept = kept / f"patterns-{hashlib.sha256(what).hexdigest()[:32]}.hsdb"
+        database = _loaded(self._kept)
+        if database is None:
+            database = hyperscan.Database()
+            database.compile(expressions=expressions, ids=list(range(len(expressions))), flags=flags)
+        self._database = database
         self._local = threading.local()
+
+    def keep(self) -> Path:
+        """Leave the compiled database for later processes, in place of older ones. Raises OSError."""
+        new = self._kept.with_suffix(".new")
+        new.write_bytes(hyperscan.dumpb(self._database))
+        os.replace(new, self._kept)
+        for other in self._kept.parent.glob("patterns-*.hsdb"):
+            if other != self._kept:
+                other.unlink()
+        return self._kept
 
     def scan(self, text: str) -> Hits:
         """All candidates of a folded text."""
@@ -81,6 +105,13 @@ class Engine:
         return Hits(sorted(anchors), sorted(emails), cues, places)
 
 
+def _loaded(kept: Path) -> hyperscan.Database | None:
+    """What `keep` left; None where it is absent, damaged, or made on a processor that can do what this one cannot."""
+    with contextlib.suppress(OSError, hyperscan.HyperscanError):
+        return hyperscan.loadb(kept.read_bytes(), hyperscan.HS_MODE_BLOCK)
+    return None
+
+
 _engine: Engine | None = None
 _lock = threading.Lock()
 
@@ -93,3 +124,7 @@ def engine() -> Engine:
             if _engine is None:
                 _engine = Engine()
     return _engine
+
+
+if __name__ == "__main__":
+    Engine().keep()

@@ -86,6 +86,21 @@ class Deliverer:
         """Whether every thread still serves."""
         return all(thread.is_alive() for thread in self._threads)
 
+    def reserve(self, jobs: Iterable[Job]) -> None:
+        """Before the transaction that writes their rows: nobody who finds the rows makes a second job of them."""
+        with self._lock:
+            self._busy.update(one.delivery for job in jobs for one in job.targets)
+
+    def release(self, jobs: Iterable[Job]) -> None:
+        """Their transaction failed, or was said to have."""
+        with self._lock:
+            self._busy.difference_update(one.delivery for job in jobs for one in job.targets)
+
+    def begin(self, jobs: Iterable[Job]) -> None:
+        """Queue jobs that were reserved, now that their rows are committed."""
+        for job in jobs:
+            self._jobs.put(replace(job, fresh=True))
+
     def submit(self, jobs: Iterable[Job]) -> None:
         """Queue jobs, leaving out deliveries that are queued or under way already."""
         for job in jobs:
@@ -183,16 +198,15 @@ class Deliverer:
     def _deliver(self, job: Job) -> None:
         if not self._store.health:
             return  # its outcome could not be written, and then it would have to be delivered again
-        job = replace(job, targets=self._waiting(job))
-        if not job.targets:
-            return
-        recalled = self._recalled(job)
+        # A fresh original cannot be taken back, for it has no link; a fresh copy can.
+        waiting, recalled = (job.targets, ()) if job.fresh and job.direction == "in" else self._waiting(job)
         if recalled:
             self._drop(job, recalled)
-            job = replace(job, targets=tuple(one for one in job.targets if one not in recalled))
-            if not job.targets:
+        job = replace(job, targets=waiting)
+        if not waiting:
+            if recalled:
                 self._erase(job)
-                return
+            return
         outcomes, head, alarm = self._attempt(job)
         reached(9)
         settled = self._outcomes.settle(job, outcomes, head, alarm)
@@ -201,34 +215,25 @@ class Deliverer:
         if settled.done:
             self._erase(job)
 
-    def _waiting(self, job: Job) -> tuple[Target, ...]:
-        """The targets that nobody settled or tried since the job was made. Asked while they are marked as busy."""
-        found: list[Target] = []
+    def _waiting(self, job: Job) -> tuple[tuple[Target, ...], tuple[Target, ...]]:
+        """The targets that nobody settled or tried since the job was made; and, apart, those of them whose link was
+        taken back before it was delivered: it would open nothing any more. Asked while they are marked as busy.
+        """
+        waiting: list[Target] = []
+        recalled: list[Target] = []
         with self._store.reading() as conn:
             for target in job.targets:
                 try:
                     row = self._records.rows.get(conn, schema.deliveries, target.delivery)
+                    if row is None or row["state"] not in WAITING or row["attempts"] != target.attempts:
+                        continue
+                    grant = self._records.rows.get(conn, schema.grants, row["grant"]) if row["grant"] else None
                 except Tampered:
                     self._alarm([target.delivery])
                     continue
-                if row is not None and row["state"] in WAITING and row["attempts"] == target.attempts:
-                    found.append(target)
-        return tuple(found)
-
-    def _recalled(self, job: Job) -> tuple[Target, ...]:
-        """The targets whose link was taken back before it was delivered: it would open nothing any more."""
-        found: list[Target] = []
-        with self._store.reading() as conn:
-            for target in job.targets:
-                try:
-                    row = self._records.rows.get(conn, schema.deliveries, target.delivery)
-                    grant = self._records.rows.get(conn, schema.grants, row["grant"]) if row and row["grant"] else None
-                except Tampered:
-                    self._alarm([target.delivery])
-                    continue
-                if grant is not None and grant["revoked_at"] is not None:
-                    found.append(target)
-        return tuple(found)
+                taken_back = grant is not None and grant["revoked_at"] is not None
+                (recalled if taken_back else waiting).append(target)
+        return tuple(waiting), tuple(recalled)
 
     def _drop(self, job: Job, targets: Iterable[Target]) -> None:
         """Settle them in one transaction. Raises TryLater; the copy is erased after it."""
@@ -302,7 +307,7 @@ class Deliverer:
 
     def _erase(self, job: Job) -> None:
         """Step 10. An original is shared by all its as-is deliveries; the last one settled erases it."""
-        if job.direction == "in":
+        if job.direction == "in" and not job.fresh:
             with self._store.reading() as conn:
                 rows = self._records.deliveries(conn, job.message)
             if any(row["copy"] is None and row["state"] in WAITING for row in rows):

@@ -184,6 +184,27 @@ class StaffDesk:
         )
         return str(made["code"]), from_us(int(made["expires_us"]))
 
+    def print_card(self, origin: Origin, session: Session, person: str, how_sure: str) -> tuple[str, datetime] | Denial:
+        """A card's twelve letters for a person, shown once to be printed, and until when they work."""
+        try:
+            with answering():
+                made = self._keys.print_card(session["handle"], person, how_sure)
+        except Denied as denied:
+            self._trail.record(origin, refusal(session, Action.CARD_PRINTED, person, denied))
+            return Denial(denied.reason)
+        self._trail.record(
+            origin, Happened(Action.CARD_PRINTED, person, user_of(session), reason=how_sure, proof=session["proof"])
+        )
+        return str(made["code"]), from_us(int(made["expires_us"]))
+
+    def person_of(self, origin: Origin, grant: str) -> str:
+        """Whose link that is, for any signed-in staff member. Raises NotFound."""
+        with self._store.reading() as conn:
+            row = self._rows.get(conn, schema.grants, grant)
+        if row is None or row["tenant"] != origin.tenant or row["kind"] != "link" or not row["person"]:
+            raise NotFound("no such grant")
+        return str(row["person"])
+
     def unfreeze(self, origin: Origin, session: Session, grant: str, how_sure: str) -> Denial | None:
         """Free a message that a second redeemer froze."""
         self.person(origin, grant)

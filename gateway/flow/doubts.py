@@ -6,6 +6,7 @@ else is wrong, the item, which was answered 250, is tried again, and after `TRIE
 
 from __future__ import annotations
 
+import errno
 import threading
 
 from gateway.audit.event import GATEWAY, Action, Event
@@ -19,6 +20,7 @@ from gateway.store.database import Store
 
 log = Log("gateway.outbound")
 TRIES_BEFORE_HOLD = 3
+_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 class Doubts:
@@ -77,3 +79,8 @@ def sound(source: Source) -> bool:
     except Tampered:
         return False
     return True
+
+
+def blameless(error: Exception) -> bool:
+    """Whether it is a trouble of the machine: a message that met it is tried until it is over, never held."""
+    return isinstance(error, OSError) and error.errno in _MACHINE

@@ -19,9 +19,10 @@ TAG = re.compile(r"\[(secure|plain|urgent)\]", re.IGNORECASE)
 
 
 def mail_facts(
-    message: Message, source: Source, envelope: Envelope, reading: Reading, assessment: Assessment
-) -> MailFacts:
-    """Facts of the message itself."""
+    message: Message, source: Source, envelope: Envelope, reading: Reading, assessment: Assessment,
+    unscanned: frozenset[str] = frozenset(),
+) -> MailFacts:  # fmt: skip
+    """Facts of the message itself. `unscanned` are the parts in which nobody looked for malware and should have."""
     return MailFacts(
         assessment=assessment,
         null_sender=not envelope.mail_from,
@@ -33,6 +34,7 @@ def mail_facts(
         malformed=message.malformed,
         attachments=tuple(attachment.id for attachment in reading.attachments),
         decorations=reading.decorations,
+        unscanned=unscanned,
     )
 
 
@@ -44,7 +46,11 @@ def recipient_facts(view: TenantView, address: str) -> RecipientFacts:
 
 def urgent(message: Message) -> bool:
     """Whether the sender's word asks for the shorter waits."""
-    return "[urgent]" in message.subject.lower()
+    if "[urgent]" in message.subject.lower():
+        return True
+    if (message.header("importance") or "").strip().lower() == "high":  # RFC 4021 2.1.53
+        return True
+    return (message.header("priority") or "").strip().lower() == "urgent"  # RFC 4021 2.1.54
 
 
 def summary(assessment: Assessment | None) -> str:

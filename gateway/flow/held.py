@@ -21,8 +21,10 @@ from gateway.clock import Clock
 from gateway.errors import GatewayError, NotFound, Refused, TryLater
 from gateway.flow.delivery import Deliverer
 from gateway.flow.jobs import Job, Target
+from gateway.flow.looking import Harmful
 from gateway.flow.outbound import Outbound
 from gateway.flow.records import Records
+from gateway.flow.scanning import RULE as MALWARE
 from gateway.logs import Log
 from gateway.policy import Decision
 from gateway.share import answering
@@ -114,10 +116,21 @@ class Held:
             raise NotHeld("not held")
         return row
 
+    def possible(self, tenant: str, message: str, act: str) -> Row:
+        """The held message, if this act on it can be asked for at all. Raises NotFound, NotHeld, Harmful.
+
+        Mail that is held for malware never goes out as it came; protected it goes out only when the scanner no longer
+        finds anything, which is seen at the release itself.
+        """
+        row = self.need(tenant, message)
+        if act == "release-as-is" and row["rule"] == MALWARE:
+            raise Harmful("held for malware")
+        return row
+
     def release(self, tenant: str, message: str, act: str, officer: str) -> str:
         """Send it: protected (a secure message) or as it came, whichever the officer's act at the keyholder says.
 
-        Returns the new message's id. Raises NotApproved, TryLater.
+        Returns the new message's id. Raises NotApproved, TryLater, Harmful.
         """
         row = self.need(tenant, message)
         view = self._tenants(tenant)
@@ -127,6 +140,8 @@ class Held:
         except Denied as denied:
             raise NotApproved(denied.reason) from denied
         as_is = given["act"] == "release-as-is"  # nobody's word but the keyholder's: the officer's proof is bound to it
+        if as_is and row["rule"] == MALWARE:
+            raise Harmful("held for malware")
         reader = self._open(row, given)
         try:
             source = VaultSource(reader)
@@ -143,6 +158,7 @@ class Held:
                 spooled=False,
                 adjust=lambda decision: _released(decision, as_is),
                 release=_released(None, as_is),
+                suspect=row["rule"] == MALWARE,
             )
 
             def more(tx: Tx) -> None:

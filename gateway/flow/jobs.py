@@ -23,7 +23,9 @@ class Job:
 
     `direction` says which spool holds `item`: ``in`` for an original that goes as it is, ``out`` for a copy of ours.
     `accepted_us` is when the message was accepted; `since_us` is when we began to deliver it, which for held mail is
-    when it was released, and its age decides when to give up.
+    when it was released, and its age decides when to give up. `fresh` says that nobody else can have settled any of
+    it: its rows were just written, it was reserved before that (`Deliverer.reserve`), and it has every delivery of its
+    item.
     """
 
     tenant: str
@@ -35,3 +37,4 @@ class Job:
     targets: tuple[Target, ...]
     accepted_us: int
     since_us: int
+    fresh: bool = False

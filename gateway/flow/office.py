@@ -14,7 +14,7 @@ from sqlalchemy import select
 from gateway.accounts.people import People
 from gateway.accounts.users import Users
 from gateway.actions.tenants import TenantView
-from gateway.audit.event import Action, Actor, Event
+from gateway.audit.event import Action, Actor, Event, receipt_text
 from gateway.audit.log import AuditLog
 from gateway.audit.sequencer import Sequencer
 from gateway.clock import Clock, from_us
@@ -22,12 +22,14 @@ from gateway.control import Command
 from gateway.errors import Misconfigured, NotFound, Refused
 from gateway.flow.delivery import Deliverer
 from gateway.flow.held import Held
+from gateway.flow.officer_held import keep
 from gateway.flow.records import Records
 from gateway.share import answering
 from gateway.share.portal import Denied, PortalClient
 from gateway.spool.reader import SpoolReader
 from gateway.store import schema
 from gateway.store.database import Store, Tx
+from keys.client import WorkerClient
 from keys.encoding import parse_canonical
 
 OPERATOR = Actor("operator", "")
@@ -49,7 +51,7 @@ class Office:
         people: People,
         users: Users,
         held: Held,
-        portal_keys: PortalClient,
+        officers: PortalClient | WorkerClient,
         audit: AuditLog,
         sequencer: Sequencer,
         deliverer: Deliverer,
@@ -63,7 +65,7 @@ class Office:
         self._people = people
         self._users = users
         self._held = held
-        self._portal_keys = portal_keys
+        self._officers = officers
         self._audit = audit
         self._sequencer = sequencer
         self._deliverer = deliverer
@@ -85,6 +87,7 @@ class Office:
             "user.find": self.user_find,
             "person.record": self.person_record,
             "log.note": self.log_note,
+            "log.lookup": self.log_lookup,
         }
 
     # the queue
@@ -172,12 +175,12 @@ class Office:
         """
         view = self._tenant(given)
         message = str(given["id"])
-        self._held.need(view.id, message)
+        self._held.possible(view.id, message, act)
         with self._store.reading() as conn:
             user = self._users.find(conn, view.id, str(given["as"]))
         try:
             with answering():
-                answer = self._portal_keys.officer_decision(
+                answer = self._officers.officer_decision(
                     view.id,
                     str(user["id"]) if user is not None else "usr_0000000000000000",
                     str(given["password"]),
@@ -194,10 +197,37 @@ class Office:
             self._store.run(lambda tx: self._audit.append(tx, event))
             raise (Refused if reason in NOT_A_PROOF else ProofRefused)(reason) from denied
         assert user is not None
+        self._store.run(lambda tx: self._keep(tx, view.id, message, answer, act, str(user["id"]), given))
+        if not answer["complete"]:
+            return {"id": message, "waiting": "second person"}
+        done: dict[str, Any] = {"id": message}
         if act == "drop":
             self._held.drop(view.id, message, answer["act"], user["id"])
-            return {"id": message, "dropped": True}
-        return {"id": message, "released_as": self._held.release(view.id, message, answer["act"], user["id"])}
+            done["dropped"] = True
+        else:
+            done["released_as"] = self._held.release(view.id, message, answer["act"], user["id"])
+        self._store.run(lambda tx: self._records.rows.update(tx, schema.held_acts, answer["act"], state="done"))
+        return done
+
+    def _keep(
+        self,
+        tx: Tx,
+        tenant: str,
+        message: str,
+        answer: Mapping[str, Any],
+        act: str,
+        user: str,
+        given: Mapping[str, Any],
+    ) -> None:
+        """The row that the pages show. It is carried out here at once; after a crash the worker's duty goes on."""
+        confirmed = keep(
+            tx, self._records.rows, self._records.directory, tenant=tenant, message=message, answer=answer, kind=act,
+            user=user, reason=str(given.get("reason") or ""), now_us=self._clock.now_us(), state="working",
+        )  # fmt: skip
+        action = Action.ACT_CONFIRMED if confirmed else Action.ACT_RECORDED
+        quoted = receipt_text(answer["receipt"])
+        event = Event(action, tenant, message, Actor("user", user), reason=act, proof=2, receipt=quoted)
+        self._audit.append(tx, event)
 
     # people and users: the rows; their factors are the keyholder's, put there by the operator
 
@@ -276,6 +306,19 @@ class Office:
             raise Misconfigured("unknown use of the log")
         self._store.run(lambda tx: self._audit.append(tx, Event(action, view.id, view.id, OPERATOR)))
         return {"signed": self._sequencer.run_once()}
+
+    def log_lookup(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The keyed index of an address (or of "@" and a domain), and the users whose address begins with a name.
+
+        For a search at the command line; the index key stays here.
+        """
+        view = self._tenant(given)
+        value = str(given["value"])
+        directory = self._records.directory
+        with self._store.reading() as conn:
+            rows = self._users.all(conn, view.id) if "@" not in value else []
+        named = [row["id"] for row in rows if self._users.address(row).partition("@")[0].lower() == value.lower()]
+        return {"index": directory.index(view.id, value).hex(), "users": named}
 
     def _tenant(self, given: Mapping[str, Any]) -> TenantView:
         wanted = given.get("tenant")

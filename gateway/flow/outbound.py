@@ -10,7 +10,7 @@ makes no second set of links, unless nobody got the first. DESIGN §1, §3, §3a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection
@@ -18,15 +18,17 @@ from sqlalchemy import Connection
 from gateway.accounts.users import Users
 from gateway.actions.copies import NotEditable
 from gateway.actions.tenants import TenantView
-from gateway.audit.event import Action, Actor, Event
+from gateway.audit.event import GATEWAY, Action, Actor, Event
 from gateway.clock import Clock
 from gateway.detect.model import Assessment
 from gateway.errors import NotFound, Tampered, TryLater
 from gateway.flow import facts as factual
+from gateway.flow.answers import Answers
+from gateway.flow.decided import UNPROCESSABLE, held_together, state_of
 from gateway.flow.delivery import Deliverer
-from gateway.flow.doubts import Doubts, sound
+from gateway.flow.doubts import Doubts, blameless, sound
 from gateway.flow.isolate import Isolated
-from gateway.flow.reading import Reading, read
+from gateway.flow.looking import Looked, Looker
 from gateway.flow.records import WAITING, Prepared, Records
 from gateway.flow.treat import Piece, Treatment
 from gateway.logs import Log
@@ -34,6 +36,7 @@ from gateway.mail.model import Message
 from gateway.mail.scan import Scanner
 from gateway.mail.source import Source
 from gateway.policy import Decision, decide
+from gateway.scan import Scanner as MalwareScanner
 from gateway.share import Directory
 from gateway.spool.envelope import Envelope
 from gateway.spool.item import Entry
@@ -44,14 +47,6 @@ from gateway.words import Words
 
 log = Log("gateway.outbound")
 RETRY_WINDOW_US = 5 * 86_400 * 1_000_000  # as long as a sending MTA keeps trying (RFC 5321 4.5.4.1)
-UNPROCESSABLE = Decision(
-    treatment="hold",
-    sealed_parts=frozenset(),
-    neutral_subject=True,
-    rule="cannot-be-processed",
-    policy="built-in",
-    reasons=("it could not be processed",),
-)
 
 
 class Repeated(Exception):
@@ -79,18 +74,21 @@ class Outbound:
         tenants: Callable[[str], TenantView],
         clock: Clock,
         words: Words,
+        scanner: MalwareScanner | None = None,
+        scan_seconds: float = 60.0,
+        answers: Answers | None = None,
     ) -> None:
         self._store = store
+        self._answers = answers
         self._records = records
         self._users = users
         self._directory = directory
         self._spool = spool
-        self._isolated = isolated
         self._treatment = treatment
         self._deliverer = deliverer
         self._tenants = tenants
         self._clock = clock
-        self._words = words
+        self._looker = Looker(isolated, words, scanner, scan_seconds)
         self._doubts = Doubts(store, records, spool)
 
     def process(self, entry: Entry, *, again: bool = False) -> None:
@@ -142,6 +140,8 @@ class Outbound:
         forced = UNPROCESSABLE if self._doubts.hopeless(entry) else None
         try:
             message = self._parsed(source, forced)
+            if forced is None and self._recalls(view, entry, envelope, message, source):
+                return
             retry = self._retry_key(envelope, message, source)
             with self._store.reading() as conn:
                 earlier = self._earlier(conn, envelope.tenant, retry, entry.id)
@@ -153,12 +153,25 @@ class Outbound:
         except (TryLater, Tampered):
             raise
         except Exception as error:
+            if blameless(error):
+                raise TryLater("a disk or memory") from error
             log.exception("outbound:failed", queue=entry.id, attempt=self._doubts.failed(entry))
             raise TryLater("processing failed") from error
         if earlier == entry.id:  # this very item: its commit was reported as failed and was not
             self._committed(entry)
         else:
             self._duplicate(entry, envelope)
+
+    def _recalls(
+        self, view: TenantView, entry: Entry, envelope: Envelope, message: Message, source: Source
+    ) -> bool:  # fmt: skip
+        """Whether it was RECALL in answer to a notice: then it was obeyed, and nothing of it is sent or kept."""
+        order = self._answers.order(view, envelope, message, source) if self._answers is not None else None
+        if order is None or self._answers is None:
+            return False
+        self._answers.obey(view, envelope, order)
+        self._spool.erase(entry.id)
+        return True
 
     def _made(
         self,
@@ -207,34 +220,28 @@ class Outbound:
         spooled: bool = True,
         adjust: Callable[[Decision], Decision] = lambda decision: decision,
         release: Decision | None = None,
+        suspect: bool = False,
     ) -> Piece:
         """Steps 4 to 7 of one message: everything durable that its transaction will name.
 
         `forced` decides for every recipient without reading, and then the message is sealed whole; `adjust` is what an
-        officer's release changes, and `release` decides when held mail cannot be read now either.
+        officer's release changes, and `release` decides when held mail cannot be read now either. `suspect`: it is
+        held for malware and goes out only when a scanner says today that there is none. Raises Harmful for held mail
+        with malware; mail that comes in with it is held.
         """
-        reading = Reading((), (), (), (), frozenset())
-        assessment: Assessment | None = None
+        looked = Looked(forced=forced)
         if forced is None:
-            try:
-                reading = read(message, source, self._words)
-                reached(4)
-                assessment = self._isolated.assess(reading.inputs, reading.unread)
-            except (TryLater, Tampered):
-                raise
-            except Exception:
-                if release is None:
-                    raise
-                forced = release
+            looked = self._looker.look(message, source, release=release, suspect=suspect)
+        reading, assessment, forced = looked.reading, looked.assessment, looked.forced
         reached(5)
         decisions: dict[int, Decision] = {}
         if forced is not None or assessment is None:
             decisions = dict.fromkeys(range(len(envelope.recipients)), forced or UNPROCESSABLE)
         else:
-            mail = factual.mail_facts(message, source, envelope, reading, assessment)
+            mail = factual.mail_facts(message, source, envelope, reading, assessment, looked.scanned.parts)
             for number, recipient in enumerate(envelope.recipients):
                 decisions[number] = adjust(decide(view.policy, mail, factual.recipient_facts(view, recipient.address)))
-        decisions = _held_together(decisions)
+        decisions = held_together(decisions)
         reached(6)
         for whole in dict.fromkeys((forced is not None, True)):
             # A new row for each: what the first try deposited under its ids is left behind and swept up.
@@ -261,6 +268,8 @@ class Outbound:
                 reason=envelope.identity.kind,
                 bytes=source.size,
             )
+            for name in looked.scanned.names:
+                piece.prepared.event(Action.MALWARE_FOUND, row["id"], GATEWAY, outcome="refused", reason=name)
             try:
                 self._treatment.treat(piece)
             except NotEditable:
@@ -286,9 +295,14 @@ class Outbound:
             self._records.write(tx, piece.prepared)
             more(tx)
 
-        self._store.run(work)
-        reached(8)
-        self._deliverer.submit(piece.jobs)
+        self._deliverer.reserve(piece.jobs)
+        try:
+            self._store.run(work)
+            reached(8)
+        except BaseException:
+            self._deliverer.release(piece.jobs)
+            raise
+        self._deliverer.begin(piece.jobs)
 
     def _row(
         self,
@@ -316,8 +330,9 @@ class Outbound:
             "sender_index": self._directory.index(view.id, envelope.mail_from),
             "identity": envelope.identity.kind,
             "retry_key": retry,
+            "message_id": self._message_id(view.id, id, message),
             "message_id_index": self._directory.keyed(view.id, "message-id", message.message_id or ""),
-            "state": _state(decisions.values()),
+            "state": state_of(decisions.values()),
             "reference": None,
             "rule": first.rule,
             "policy": first.policy,
@@ -330,6 +345,11 @@ class Outbound:
             "expires_at": None,
             "hold_until": None,
         }
+
+    def _message_id(self, tenant: str, id: str, message: Message) -> bytes | None:
+        """What a reminder to the recipient will answer, so that it stands in the thread (RFC 5322 3.6.4)."""
+        found = (message.message_id or "").strip()
+        return self._directory.seal(tenant, "messages.message_id", id, found) if 0 < len(found) < 900 else None
 
     def _user(self, conn: Connection, envelope: Envelope, *, forced: bool) -> str | None:
         if envelope.identity.user:
@@ -369,21 +389,3 @@ class Outbound:
         )
         self._store.run(lambda tx: self._records.log.append(tx, event))
         self._spool.erase(entry.id)
-
-
-def _held_together(decisions: dict[int, Decision]) -> dict[int, Decision]:
-    """When one outsider's copy is held, the other sealed copies wait with it: one message is one question to the
-    officer, and a held original never lies among the objects that a link opens.
-    """
-    held = next((decision for decision in decisions.values() if decision.treatment == "hold"), None)
-    if held is None:
-        return decisions
-    return {n: held if one.treatment in ("attachments", "secure") else one for n, one in decisions.items()}
-
-
-def _state(decisions: Iterable[Decision]) -> str:
-    treatments = {decision.treatment for decision in decisions}
-    for treatment, state in (("hold", "held"), ("secure", "secured"), ("attachments", "secured"), ("as-is", "passed")):
-        if treatment in treatments:
-            return state
-    return "returned"

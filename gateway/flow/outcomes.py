@@ -26,6 +26,7 @@ from gateway.flow.records import Records
 from gateway.logs import Log
 from gateway.store import schema
 from gateway.store.database import Store, Tx
+from gateway.store.rows import Row
 
 log = Log("gateway.delivery")
 FINAL = ("delivered", "bounced", "returned", "dropped")
@@ -194,18 +195,23 @@ class Outcomes:
             case Deferred(status=status):
                 pause = self._pauses.after(target.attempts) // timedelta(microseconds=1)
                 action, state, next_at, settled_at = Action.MESSAGE_DEFERRED, "deferred", now + pause, None
-        try:
-            row = self._records.rows.get(tx.conn, schema.deliveries, target.delivery)
-        except Tampered:
-            self._event(tx, job, Action.TAMPER_FOUND, target.delivery, "refused", "row")
-            row = None
-        if row is not None:
+        seen = [target.attempts]
+
+        def decide(row: Row) -> dict[str, Any] | None:
+            seen[0] = row["attempts"]
             if row["attempts"] != target.attempts:
-                return False
+                return None
             changed: dict[str, Any] = {"attempts": target.attempts + 1}
             if row["state"] not in FINAL:  # dropped meanwhile: then the outcome is an event and no state
                 changed |= {"state": state, "status": status, "next_at": next_at, "settled_at": settled_at}
-            self._records.rows.update(tx, schema.deliveries, target.delivery, **changed)
+            return changed
+
+        try:
+            self._records.rows.change(tx, schema.deliveries, target.delivery, decide)
+        except Tampered:
+            self._event(tx, job, Action.TAMPER_FOUND, target.delivery, "refused", "row")
+        if seen[0] != target.attempts:
+            return False
         evidence = outcome.evidence if isinstance(outcome, Delivered) else None
         proof = f"{evidence.tls_version or 'no TLS'}" if evidence is not None else ""
         reason = " ".join(word for word in (status, proof) if word)

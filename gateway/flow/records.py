@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, Select, and_, bindparam, or_, select
 
 from gateway.accounts.ports import Directory
 from gateway.audit.event import Action, Actor, Event
@@ -17,11 +17,47 @@ from gateway.flow.jobs import Target
 from gateway.spool.envelope import Params, Recipient
 from gateway.store import schema
 from gateway.store.database import Tx
-from gateway.store.rows import Row, Rows
+from gateway.store.rows import Lookup, Row, Rows
+from gateway.store.statement import Statement
 from keys.encoding import canonical, parse_canonical
 
 WAITING = ("ready", "deferred")
 """States of a delivery that is still to be made."""
+
+
+def _of_message() -> Select[Any]:
+    table = schema.deliveries
+    return select(table).where(table.c.message == bindparam("of")).order_by(table.c.created_at, table.c.id)
+
+
+def _of_retry() -> Select[Any]:
+    table, deliveries = schema.messages, schema.deliveries
+    alive = (
+        select(deliveries.c.id)
+        .where(
+            deliveries.c.message == table.c.id,
+            deliveries.c.treatment != "notice",
+            or_(*(deliveries.c.state == state for state in ("delivered", "held", "released", *WAITING))),
+        )
+        .exists()
+    )
+    return (
+        select(table.c.queue)
+        .where(
+            table.c.tenant == bindparam("of"),
+            table.c.retry_key == bindparam("retry"),
+            table.c.received_at > bindparam("since"),
+            or_(
+                table.c.queue == bindparam("item"), and_(table.c.state != "returned", table.c.state != "dropped", alive)
+            ),
+        )
+        .order_by(table.c.created_at)
+    )
+
+
+_OF_QUEUE = Lookup(select(schema.messages).where(schema.messages.c.queue == bindparam("of")))
+_OF_MESSAGE = Lookup(_of_message())
+_OF_RETRY = Statement(_of_retry())
 
 
 @dataclass(slots=True)
@@ -97,12 +133,11 @@ class Records:
 
     def of_queue(self, conn: Connection, queue: str) -> list[Row]:
         """The messages that came from one spool item."""
-        return self.rows.find(conn, select(schema.messages).where(schema.messages.c.queue == queue))
+        return self.rows.find(conn, _OF_QUEUE, of=queue)
 
     def deliveries(self, conn: Connection, message: str) -> list[Row]:
         """All deliveries of a message, oldest first."""
-        statement = select(schema.deliveries).where(schema.deliveries.c.message == message)
-        return self.rows.find(conn, statement.order_by(schema.deliveries.c.created_at, schema.deliveries.c.id))
+        return self.rows.find(conn, _OF_MESSAGE, of=message)
 
     def unsettled(self, conn: Connection, before_us: int) -> tuple[list[Row], list[str]]:
         """Deliveries of this node that are due, and the ids of those whose row was changed by somebody else."""
@@ -129,21 +164,5 @@ class Records:
         A message that nobody got and nobody will get is no reason to swallow the next: who sends it again after it was
         returned, dropped or refused by everyone means it. The spool item `queue` itself counts in any case.
         """
-        table, deliveries = schema.messages, schema.deliveries
-        alive = (
-            select(deliveries.c.id)
-            .where(
-                deliveries.c.message == table.c.id,
-                deliveries.c.treatment != "notice",
-                deliveries.c.state.in_(("delivered", "held", "released", *WAITING)),
-            )
-            .exists()
-        )
-        statement = select(table.c.queue).where(
-            table.c.tenant == tenant,
-            table.c.retry_key == retry,
-            table.c.received_at > since_us,
-            or_(table.c.queue == queue, table.c.state.not_in(("returned", "dropped")) & alive),
-        )
-        found = conn.execute(statement.order_by(table.c.created_at)).first()
+        found = _OF_RETRY.first(conn, {"of": tenant, "retry": retry, "since": since_us, "item": queue})
         return None if found is None else str(found[0])

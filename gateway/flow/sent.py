@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select
 
 from gateway.audit.event import Action, Actor, parse, receipt_text
-from gateway.clock import from_us
+from gateway.clock import Clock, from_us
 from gateway.errors import NotFound
+from gateway.flow.openings import Opening, openings
 from gateway.flow.trail import Happened, Origin, Trail
 from gateway.share import Directory, answering
 from gateway.share.opening import details_of, subject_of
@@ -29,7 +30,14 @@ PAGE = 20
 ALL_MAIL = frozenset({"office", "officer", "auditor"})
 """Roles that see the sent mail of the whole tenant; everybody else sees their own."""
 PROTECTED = ("attachments", "secure")
+SHOWS = ("unopened", "recalled")
+"""What the list can be narrowed to."""
+UNOPENED_US = 3 * 86_400_000_000
+LOOKED_AT = 200
+"""Messages looked through for one page of a narrowed list."""
 FILES = ("file", "original")
+METHODS = ("text", "staff", "card", "totp", "device")
+"""Proofs that have words of their own under `staff.proof`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +51,18 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """One person of a message. `grant` is empty for somebody whose copy went as it was."""
+    """One person of a message. `grant` is empty for somebody whose copy went as it was.
+
+    `files_got` of `files` went out to them whole.
+    """
 
     grant: str
     address: str
     state: State
     live: bool
     opened_at: datetime | None
+    files_got: int = 0
+    files: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,26 +107,59 @@ class Details:
 class SentMail:
     """Reads messages for staff. Thread-safe; everything is handed in."""
 
-    def __init__(self, store: Store, rows: Rows, keys: PortalClient, trail: Trail, directory: Directory) -> None:
+    def __init__(
+        self, store: Store, rows: Rows, keys: PortalClient, trail: Trail, directory: Directory, clock: Clock
+    ) -> None:
+        self._clock = clock
         self._store = store
         self._rows = rows
         self._keys = keys
         self._trail = trail
         self._directory = directory
 
-    def sent(self, origin: Origin, session: Session, before_us: int | None) -> tuple[list[Sent], int | None]:
-        """A page of protected messages, newest first, and where the next page begins (microseconds)."""
+    def sent(
+        self, origin: Origin, session: Session, before_us: int | None, show: str = ""
+    ) -> tuple[list[Sent], int | None]:
+        """A page of protected messages, newest first, and where the next page begins (microseconds).
+
+        `show` narrows it to one of `SHOWS`: with a person who has not opened for three days, or taken back.
+        """
         columns = schema.messages.c
         statement = select(schema.messages).where(columns.tenant == origin.tenant, columns.reference.is_not(None))
         if session["role"] not in ALL_MAIL:
             statement = statement.where(columns.user == session["user"])
         if before_us is not None:
             statement = statement.where(columns.received_at < before_us)
+        statement = self._narrowed(statement, show).order_by(columns.received_at.desc())
+        most = LOOKED_AT if show == "unopened" else PAGE
+        kept: list[Row] = []
+        shown: list[Sent] = []
+        last: int | None = None
         with self._store.reading() as conn:
-            rows = self._rows.find(conn, statement.order_by(columns.received_at.desc()).limit(PAGE + 1))
-            shown = [self.read(conn, row, people=5) for row in rows[:PAGE]]
-        older = rows[PAGE - 1]["received_at"] if len(rows) > PAGE else None
-        return self._subjects(origin, session, rows[:PAGE], shown), older
+            rows = self._rows.find(conn, statement.limit(most + 1))
+            for row in rows[:most]:
+                if len(shown) == PAGE:
+                    break
+                last = row["received_at"]
+                found = self.read(conn, row, people=5 if show != "unopened" else None)
+                if show == "unopened" and not any(one.live and not one.opened_at for one in found.people):
+                    continue
+                kept.append(row)
+                shown.append(replace(found, people=found.people[:5], more=found.more + len(found.people[5:])))
+        more = len(rows) > most or (bool(rows) and last is not None and rows[-1]["received_at"] < last)
+        return self._subjects(origin, session, kept, shown), last if more else None
+
+    def _narrowed(self, statement: Select[Any], show: str) -> Select[Any]:
+        """The messages among which a narrowed list looks; who opened what is asked of the log for each."""
+        messages, grants = schema.messages.c, schema.grants
+        links = select(grants.c.id).where(grants.c.message == messages.id, grants.c.kind == "link")
+        if show == "recalled":
+            return statement.where(links.where(grants.c.revoked_at.is_not(None)).exists())
+        if show == "unopened":
+            now = self._clock.now_us()
+            live = links.where(grants.c.revoked_at.is_(None), grants.c.expires_at > now).exists()
+            return statement.where(messages.received_at < now - UNOPENED_US, live)
+        return statement
 
     def message(self, origin: Origin, session: Session, message_id: str) -> Details:
         """One message with its timeline. Raises NotFound for one this person may not see."""
@@ -188,8 +234,10 @@ class SentMail:
                 conn, select(schema.grants).where(schema.grants.c.message == row["id"], schema.grants.c.kind == "link")
             )
         }
-        proofs = self._openings(conn, row)
-        recipients = [self._recipient(conn, one, grants.get(one["grant"] or ""), proofs) for one in deliveries]
+        found = openings(conn, row["tenant"], row["id"])
+        kinds = conn.execute(select(schema.objects.c.kind).where(schema.objects.c.message == row["id"])).scalars().all()
+        files = kinds.count("file") or kinds.count("original")
+        recipients = [self._recipient(conn, one, grants.get(one["grant"] or ""), found, files) for one in deliveries]
         shown = recipients if people is None else recipients[:people]
         return Sent(
             id=row["id"], reference=row["reference"] or "",
@@ -201,7 +249,7 @@ class SentMail:
         )  # fmt: skip
 
     def _recipient(
-        self, conn: Connection, delivery: Row, grant: Row | None, proofs: Mapping[str, tuple[datetime, str]]
+        self, conn: Connection, delivery: Row, grant: Row | None, found: Sequence[Opening], files: int
     ) -> Recipient:
         person = self._rows.get(conn, schema.people, delivery["person"]) if delivery["person"] else None
         address = self._directory.open(person["tenant"], "people", person["id"], person["address"]) if person else ""
@@ -209,9 +257,13 @@ class SentMail:
             return Recipient("", address, State(delivery["state"]), False, None)
         with answering():
             info = self._keys.grant_info(grant["id"])
-        opened = proofs.get(delivery["person"] or "")
+        theirs = [one for one in found if one.person and one.person == delivery["person"]]
+        opened = (theirs[0].at, theirs[0].proof) if theirs else None
+        got = sum(one.kind in FILES and one.end == "whole" for one in theirs)
         state = self._state(conn, delivery, grant, info, opened)
-        return Recipient(grant["id"], address, state, info["state"] == "live", opened[0] if opened else None)
+        return Recipient(
+            grant["id"], address, state, info["state"] == "live", opened[0] if opened else None, got, files
+        )
 
     def _state(
         self, conn: Connection, delivery: Row, grant: Row, info: Mapping[str, Any], opened: tuple[datetime, str] | None
@@ -235,15 +287,6 @@ class SentMail:
         if any(one["reason"] != "scanner-likely" for one in visits):
             return State("visited")
         return State("scanned") if visits else State("delivered")
-
-    def _openings(self, conn: Connection, row: Row) -> dict[str, tuple[datetime, str]]:
-        """When each person first opened anything of this message, and after which proof."""
-        ids = conn.execute(select(schema.objects.c.id).where(schema.objects.c.message == row["id"])).scalars().all()
-        found: dict[str, tuple[datetime, str]] = {}
-        for entry in self._leaves(conn, row["tenant"], ids, (Action.OBJECT_OPENED,)):
-            if entry["actor"]["kind"] == "person":
-                found.setdefault(entry["actor"]["id"], (from_us(entry["ts"]), _proof_word(entry)))
-        return found
 
     def _timeline(self, conn: Connection, row: Row, objects: Sequence[Row]) -> tuple[Step, ...]:
         grants = conn.execute(select(schema.grants.c.id).where(schema.grants.c.message == row["id"])).scalars().all()
@@ -273,11 +316,6 @@ class SentMail:
         if actions is not None:
             statement = statement.where(columns.action.in_([str(action) for action in actions]))
         return [parse(entry) for entry in conn.execute(statement.order_by(columns.idx).limit(2000)).scalars()]
-
-
-def _proof_word(entry: Mapping[str, Any]) -> str:
-    """The key under `staff.proof`: the method where it is known, else the level."""
-    return entry["reason"] if entry["reason"] in ("text", "staff", "totp", "device") else str(entry["proof"] or 0)
 
 
 def user_of(session: Session) -> Actor:

@@ -30,9 +30,12 @@ PAGE = 5_000
 _MARK = 8
 
 
-def confirm_openings(store: Store, audit: AuditLog, keyholder: WorkerClient, tenants: list[str]) -> int:
+def confirm_openings(
+    store: Store, audit: AuditLog, keyholder: WorkerClient, tenants: list[str], before_us: int | None = None
+) -> int:
     """Write an `opening:unconfirmed` for each release without an entry of ours; how many.
 
+    Releases after `before_us` are left for later: where other processes live, their openings may be under way.
     Memory: eight bytes for each entry of the release log, and one page of either log.
     """
     count = 0
@@ -51,6 +54,7 @@ def confirm_openings(store: Store, audit: AuditLog, keyholder: WorkerClient, ten
                 for index, origin, leaf, entry in page
                 if entry.get("action") == RELEASED
                 and str(entry.get("outcome", "ok")) == "ok"
+                and (before_us is None or int(entry["ts"]) < before_us)
                 and quoted[_MARK * index : _MARK * (index + 1)] != _mark(origin, leaf)
             ]
 
@@ -65,9 +69,18 @@ def confirm_openings(store: Store, audit: AuditLog, keyholder: WorkerClient, ten
 
 
 def finish_narrowings(
-    store: Store, rows: Rows, audit: AuditLog, keyholder: WorkerClient, tenants: list[str], clock: Clock
+    store: Store,
+    rows: Rows,
+    audit: AuditLog,
+    keyholder: WorkerClient,
+    tenants: list[str],
+    clock: Clock,
+    before_us: int | None = None,
 ) -> int:
-    """Write `link:revoked` and the row of every grant that the keyholder revoked and we did not note; how many."""
+    """Write `link:revoked` and the row of every grant that the keyholder revoked and we did not note; how many.
+
+    `before_us` as for `confirm_openings`.
+    """
     count = 0
     for tenant in tenants:
         with store.reading() as conn:
@@ -78,7 +91,11 @@ def finish_narrowings(
         for start in range(0, len(open_), 500):
             with answering():
                 states = keyholder.grant_state(tenant, open_[start : start + 500])
-            revoked = {grant: state for grant, state in states.items() if state["state"] == "revoked"}
+            revoked = {
+                grant: state
+                for grant, state in states.items()
+                if state["state"] == "revoked" and (before_us is None or int(state["revoked_us"]) < before_us)
+            }
 
             def work(tx: Tx, revoked: dict[str, Any] = revoked, tenant: str = tenant) -> None:
                 for grant, state in revoked.items():

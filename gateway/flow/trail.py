@@ -21,6 +21,7 @@ from gateway.share.keyring import KeyRing
 from gateway.share.values import seal_value
 from gateway.store import schema
 from gateway.store.database import Store, Tx
+from gateway.store.scope import acting
 
 AGENT_CHARACTERS = 400
 
@@ -67,7 +68,8 @@ class Trail:
 
     def record(self, origin: Origin, *happened: Happened) -> None:
         """Durable when it returns. Raises TryLater when the log cannot be written."""
-        self._store.run(lambda tx: self.append(tx, origin, happened))
+        with acting(origin.tenant):  # a download ends in a thread that knows of no request
+            self._store.run(lambda tx: self.append(tx, origin, happened))
 
     def append(self, tx: Tx, origin: Origin, happened: Sequence[Happened]) -> None:
         """The same inside a transaction of the caller's."""
@@ -79,6 +81,10 @@ class Trail:
                 reason=one.reason, proof=one.proof, request=origin.request, bytes=one.bytes, receipt=one.receipt,
             )  # fmt: skip
             self._audit.append(tx, replace(event, ip_ref=ip_ref, agent_ref=agent_ref))
+
+    def note(self, tx: Tx, tenant: str, text: str) -> str:
+        """Something that was typed, sealed and erasable; its id, for an entry's `object`."""
+        return self._value(tx, tenant, "note", Sensitive(text))
 
     def _value(self, tx: Tx, tenant: str, kind: str, value: Sensitive[str]) -> str:
         text = value.reveal()

@@ -24,6 +24,7 @@ from gateway.detect.model import Assessment
 from gateway.flow.jobs import Job, Target
 from gateway.flow.reading import PART_LIMIT_BYTES, Attachment, Reading
 from gateway.flow.records import Prepared, Records
+from gateway.flow.scanning import RULE as MALWARE
 from gateway.mail import charset
 from gateway.mail.decode import decoded
 from gateway.mail.dsn import FailedRecipient
@@ -190,7 +191,7 @@ class Treatment:
                 view,
                 piece.envelope,
                 piece.message,
-                "held",
+                "malware" if held[0][1].rule == MALWARE else "held",
                 seal.message,
                 [one for one, _ in held],
                 found(piece.assessment),
@@ -275,7 +276,8 @@ class Treatment:
         """Our own words to the sender, delivered like any copy; None where nobody may be answered."""
         if mail is None:
             return
-        copy, recipient = self._clock.new_id("spl"), Recipient(piece.envelope.mail_from)
+        copy = self._clock.new_id("spl")
+        recipient = Recipient(self._copies.reader(piece.tenant, piece.envelope.mail_from))
         written.append(
             self._copies.write(self._copies.envelope(piece.envelope, copy, (recipient,), (), system=True), [mail])
         )

@@ -19,12 +19,13 @@ from sqlalchemy import select
 from gateway.audit.event import GATEWAY, Action, Actor
 from gateway.clock import Clock, from_us
 from gateway.errors import Tampered
+from gateway.flow.tellings import TRIES, note_refusal
 from gateway.flow.trail import Happened, Origin, Trail, visitor_kind
 from gateway.share import Directory, answering
 from gateway.share.opening import Shown, link_holds, read_link, read_printed
 from gateway.share.portal import Denied, PortalClient, Session
 from gateway.store import schema
-from gateway.store.database import Store
+from gateway.store.database import Store, Tx
 from gateway.store.rows import Row, Rows
 
 
@@ -269,13 +270,24 @@ class Visits:
             # A staff code's second redeemer: told so, and nobody gets in until staff decide.
             reason = "redeemed"
             happened.append(Happened(Action.LINK_FROZEN, door.grant, Actor("keyholder", ""), reason=reason))
-        self._trail.record(origin, *happened)
+        self._store.run(lambda tx: self._refuse(tx, origin, door, happened, reason))
         left = denied.data.get("tries_left")
         return Denial(reason, left if isinstance(left, int) else None)
+
+    def _refuse(self, tx: Tx, origin: Origin, door: Door, happened: list[Happened], reason: str) -> None:
+        """The refusal's events, and what the sender is to be told of it, together."""
+        if reason == "redeemed" or denied_try(happened, reason):
+            note_refusal(tx, self._rows, self._clock, origin.tenant, door.grant, reason)
+        self._trail.append(tx, origin, happened)
 
     def _frozen(self, grant: str) -> bool:
         with answering():
             return bool(self._keys.grant_info(grant)["state"] == "frozen")
+
+
+def denied_try(happened: list[Happened], reason: str) -> bool:
+    """Whether somebody tried to prove themself and could not: codes that are late or out of turn are no such try."""
+    return happened[0].action is Action.CODE_REFUSED and reason in TRIES
 
 
 def _visitor() -> Actor:

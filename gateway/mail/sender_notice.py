@@ -1,4 +1,5 @@
-"""What the sender hears, in plain words: held, returned, harmful, refused, unopened, destroyed.
+"""What the sender hears, in plain words: held, returned, harmful, refused, unopened, destroyed, taken back;
+and once a working day what may need a look.
 
 Promises: it names the recipient, and the kind and place of what was found ("a medical record number in attachment 2
 (PDF), page 2"), never a value, a file name or a subject. It goes with the null reverse-path and is Auto-Submitted.
@@ -16,7 +17,12 @@ from gateway.mail.notices import page, paragraphs
 from gateway.mail.trace import CHECKPOINT
 from gateway.words import Words
 
-KINDS = ("held", "malware", "returned", "refused", "unopened", "destroyed")
+KINDS = (
+    *("held", "malware", "returned", "refused", "unopened", "destroyed"),
+    *("digest", "knocked", "redeemed", "recalled", "recall_refused"),
+)
+_FOUND = ("held", "malware", "returned")
+_RECALLABLE = ("unopened", "knocked", "redeemed")
 _FOUND_MAX = 12
 _RECIPIENTS_MAX = 20
 _TYPES = {
@@ -51,7 +57,8 @@ class SenderFacts:
     """What a sender's notice is made of.
 
     `url` is the signed-in page of the message, empty where there is none; `date` and `sent_at` are RFC 5322
-    date-times; `in_reply_to` is the original's Message-ID or empty.
+    date-times; `in_reply_to` is the original's Message-ID or empty; `lines` are sentences of ours that say more.
+    A digest has neither recipients nor a time of sending of its own.
     """
 
     kind: str
@@ -69,6 +76,7 @@ class SenderFacts:
     days: int = 7
     in_reply_to: str = ""
     checkpoint: str = ""
+    lines: tuple[str, ...] = ()
 
 
 def sender_notice(words: Words, facts: SenderFacts) -> bytes:
@@ -77,11 +85,15 @@ def sender_notice(words: Words, facts: SenderFacts) -> bytes:
         raise ValueError("no sender to tell, or an unknown kind of notice")
     key = f"mail.sender.{facts.kind}"
     clinic = compose.one_line(facts.clinic, 80)
-    rows = [words.say(f"{key}.lead", clinic=clinic), *_findings(words, facts)]
-    rows.append(words.say("mail.sender.recipients", recipients=_recipients(words, facts.recipients)))
-    rows.append(words.say("mail.sender.sent_at", sent_at=compose.one_line(facts.sent_at, 60)))
+    rows = [words.say(f"{key}.lead", clinic=clinic), *_findings(words, facts), *facts.lines]
+    if facts.recipients:
+        rows.append(words.say("mail.sender.recipients", recipients=_recipients(words, facts.recipients)))
+    if facts.sent_at:
+        rows.append(words.say("mail.sender.sent_at", sent_at=compose.one_line(facts.sent_at, 60)))
     rows.append(words.say(f"{key}.next", clinic=clinic, days=facts.days))
-    after = [words.say("mail.sender.reference", reference=facts.reference)]
+    if facts.kind in _RECALLABLE:
+        rows.append(words.say("mail.sender.recall"))
+    after = [words.say("mail.sender.reference", reference=facts.reference)] if facts.reference else []
     if facts.phone:
         after.append(words.say("mail.sender.phone", phone=compose.one_line(facts.phone, 40)))
     after += [words.say("mail.password"), words.say("mail.sender.footer", clinic=clinic)]
@@ -134,7 +146,7 @@ def _part_place(words: Words, message: Message, path: tuple[int, ...]) -> str:
 
 def _findings(words: Words, facts: SenderFacts) -> list[str]:
     if not facts.found:
-        return [] if facts.kind in ("refused", "unopened", "destroyed") else [words.say("mail.sender.found_none")]
+        return [words.say("mail.sender.found_none")] if facts.kind in _FOUND else []
     rows: list[str] = []
     for one in facts.found:
         key = f"mail.kind.{one.kind}"

@@ -16,7 +16,7 @@ from gateway.policy.model import MailFacts, Policy, RecipientFacts
 
 _MAIL = frozenset(
     "subject body attachments decorations null_sender auto_submitted tags sensitivity signed "
-    "encrypted malformed may_be_plain".split()
+    "encrypted malformed may_be_plain unscanned".split()
 )
 _STATES = ("clean", "phi", "unread")
 
@@ -42,6 +42,10 @@ def mail_of(table: dict[str, Any]) -> MailFacts:
         names.append(str(number + 1))
         parts.append(_verdict(names[-1], f"attachment {number}", state))
     unread = tuple(Unread(part.part, part.place, "an example") for part in parts if part.status == "unread")
+    unscanned = frozenset(table.get("unscanned", []))
+    if strange := unscanned - {part.part for part in parts}:
+        raise Misconfigured(f"case: unscanned names '{sorted(strange)[0]}', which is no part")
+    unread += tuple(Unread(part.part, part.place, "not scanned") for part in parts if part.part in unscanned)
     phi = any(part.status == "phi" for part in parts)
     return MailFacts(
         Assessment(tuple(parts), 0.99 if phi else 0.01, phi, unread, "case", "new"),
@@ -55,6 +59,7 @@ def mail_of(table: dict[str, Any]) -> MailFacts:
         attachments=tuple(names),
         decorations=frozenset(table.get("decorations", [])),
         may_be_plain=table.get("may_be_plain", False),
+        unscanned=unscanned,
     )
 
 

@@ -21,6 +21,7 @@ WORDS = {
     "IP": "a network address",
     "HEALTH": "health details",
     "FORMAT": "a medical record format",
+    "MALWARE": "malware",
 }
 REASONS = 12
 
@@ -73,7 +74,7 @@ def _reasons(rule: Rule, mail: MailFacts) -> tuple[str, ...]:
     said += [
         f"{one.place} could not be read: {one.reason}"
         for one in mail.assessment.unread
-        if one.owner not in mail.decorations
+        if one.owner not in mail.decorations or one.owner in mail.unscanned
     ]
     if rule.say:
         said = [*said[: REASONS - 1], rule.say]

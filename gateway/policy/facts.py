@@ -24,6 +24,7 @@ FACTS = {
     "unread": "something could not be read",
     "unread_body": "the body or the subject could not be read",
     "unread_attachments": "an attachment could not be read",
+    "unscanned": "something was not looked through for malware, although a scanner is set; it counts as unread too",
     "has_attachments": "there are attachments other than decorations",
     "clean": "all was read, none of it is PHI",
 }
@@ -52,6 +53,7 @@ def of(mail: MailFacts, recipient: RecipientFacts) -> dict[str, bool]:
         "unread": bool(unread),
         "unread_body": bool(unread - listed),
         "unread_attachments": bool(unread & listed),
+        "unscanned": bool(mail.unscanned),
         "has_attachments": bool(listed - mail.decorations),
         "clean": False,
     }
@@ -65,8 +67,8 @@ def phi_parts(mail: MailFacts) -> frozenset[str]:
 
 
 def unread_parts(mail: MailFacts) -> frozenset[str]:
-    """Parts of which something was not read, decorations apart."""
+    """Parts of which something was not read, decorations apart, and parts that were not scanned, decorations too."""
     named = {one.owner for one in mail.assessment.unread} | {
         part.part for part in mail.assessment.parts if part.status == "unread"
     }
-    return frozenset(named) - mail.decorations
+    return (frozenset(named) - mail.decorations) | mail.unscanned

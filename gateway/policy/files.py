@@ -18,6 +18,7 @@ from gateway.policy.model import SEALS, TREATMENTS, Policy, Rule
 from gateway.registry import nearest
 
 _KEYS = ("name", "when", "then", "seal", "say", "domains")
+_TABLES = ("about", "rules", "release")
 
 
 def shipped() -> list[str]:
@@ -58,8 +59,8 @@ def parse(name: str, data: bytes, where: str = "policy") -> Policy:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Misconfigured(f"{where}: not TOML: {error}") from error
     for key in table:
-        if key not in ("about", "rules"):
-            raise Misconfigured(f"{where}: unknown key '{key}': {nearest(key, ['about', 'rules'])}")
+        if key not in _TABLES:
+            raise Misconfigured(f"{where}: unknown key '{key}': {nearest(key, list(_TABLES))}")
     rows = table.get("rules")
     if not isinstance(rows, list) or not rows:
         raise Misconfigured(f"{where}: a policy needs at least one [[rules]]")
@@ -68,7 +69,21 @@ def parse(name: str, data: bytes, where: str = "policy") -> Policy:
     for rule_name in names:
         if names.count(rule_name) > 1:
             raise Misconfigured(f"{where}: two rules are named '{rule_name}'")
-    return Policy(name, hashlib.sha256(data).hexdigest()[:8], rules)
+    second = _second_person(table.get("release", {}), where)
+    return Policy(name, hashlib.sha256(data).hexdigest()[:8], rules, second)
+
+
+def _second_person(release: Any, where: str) -> bool:
+    """`[release] second_person`: whether held mail goes out only when two officers say so; the keyholder sees to it."""
+    if not isinstance(release, dict):
+        raise Misconfigured(f"{where}: release is not a table")
+    for key in release:
+        if key != "second_person":
+            raise Misconfigured(f"{where}: [release]: unknown key '{key}': {nearest(key, ['second_person'])}")
+    second = release.get("second_person", False)
+    if not isinstance(second, bool):
+        raise Misconfigured(f"{where}: [release] second_person = {second!r}: write true or false")
+    return second
 
 
 def _rule(row: Any, number: int, where: str) -> Rule:

@@ -19,7 +19,8 @@ class MailFacts:
     """What policy knows of a mail. `attachments` are part ids in order; `decorations` those that are unread but stay.
 
     `subject_tags` are the sender's words in the subject ("secure", "plain", "urgent"); `may_be_plain` says that the
-    sender's role allows "[plain]".
+    sender's role allows "[plain]". `unscanned` are the parts in which nobody looked for malware although a scanner is
+    set: they count as unread, decorations too.
     """
 
     assessment: Assessment
@@ -33,6 +34,7 @@ class MailFacts:
     attachments: tuple[str, ...] = ()
     decorations: frozenset[str] = frozenset()
     may_be_plain: bool = False
+    unscanned: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,12 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Rules in order. `version` is the beginning of the file's SHA-256."""
+    """Rules in order. `version` is the beginning of the file's SHA-256; `second_person`: two officers release."""
 
     name: str
     version: str
     rules: tuple[Rule, ...] = field(repr=False)
+    second_person: bool = False
 
     @property
     def label(self) -> str:

@@ -20,10 +20,13 @@ from gateway.clock import Clock
 from gateway.errors import Misconfigured
 from gateway.flow.desk import StaffDesk
 from gateway.flow.download import Downloads
+from gateway.flow.people import PeopleDesk
+from gateway.flow.recall_report import RecallReports
 from gateway.flow.sent import SentMail
 from gateway.flow.trail import Origin
 from gateway.flow.visit import Visits
 from gateway.portal import pages as pages_package
+from gateway.portal.audit_side import AuditSide
 from gateway.portal.call import Call
 from gateway.portal.cookies import Jar
 from gateway.portal.door import endpoint
@@ -41,15 +44,21 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class PortalDeps:
-    """What the portal is made of. `ready` says whether store, vault, log and keyholder answer."""
+    """What the portal is made of. `ready` says whether store, vault, log and keyholder answer, `room` whether the disk
+    has room for what readers leave in the log.
+    """
 
     faces: Sequence[Face]
     visits: Visits
     downloads: Downloads
     mail: SentMail
+    recalls: RecallReports
+    people: PeopleDesk
     desk: StaffDesk
+    audit: AuditSide
     clock: Clock
     ready: Callable[[], bool]
+    room: Callable[[], bool] = lambda: True
     trusted_proxies: Sequence[Network] = ()
     demo: bool = False
     limits: Limits = field(default_factory=Limits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,7 @@ class Call:
     fields: Mapping[str, str]
     jar: cookies.Jar
     area: str = "portal"
+    files: Mapping[str, bytes] = field(default_factory=dict)
     handle: str = ""
     link: Door | None = None
     proved: Session | None = None

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,23 +23,18 @@ from gateway.logs import Log
 from gateway.portal import cookies
 from gateway.portal.answers import Away
 from gateway.portal.call import Call
+from gateway.portal.forms import TooLarge, read_form
 from gateway.portal.guards import Guard, Page, Permission
 from gateway.portal.headers import REQUEST, ROUTE
 from gateway.share.opening import shows_secret
 from gateway.share.portal import Session
+from gateway.store.scope import acting
 
 log = Log("sealgate.portal")
 FORM_BYTES = 16_384
-FORM_FIELDS = 20
 LINK_PER_MINUTE = 120
 """Requests a minute with one link, and as many more with a session: enough for people, too few to fill the log."""
 ENDED = {"revoked": "recalled", "frozen": "frozen"}
-
-
-class TooLarge(Refused):
-    """The text you sent is too long for this page."""
-
-    http_status = 413
 
 
 class Endpoint:
@@ -56,17 +50,24 @@ class Endpoint:
         request.scope[ROUTE] = self.page.path
         too_large = False
         form: dict[str, str] = {}
+        files: dict[str, bytes] = {}
         try:
-            form = await _form(request) if request.method == "POST" else {}
+            if request.method == "POST":
+                form, files = await read_form(request, FORM_BYTES, self.page.upload_bytes)
         except TooLarge:
             too_large = True
         call = self._make(request, form)
-        call.area = "staff" if self.page.path.startswith("/staff") else "portal"
+        call.files = files
+        call.area = "staff" if self.page.path.startswith(("/staff", "/audit")) else "portal"
         request.scope[REQUEST] = call.origin.request
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, self._answer, call, too_large)
 
     def _answer(self, call: Call, too_large: bool) -> Response:
+        with acting(call.origin.tenant):  # on PostgreSQL the database shows this thread no other tenant's rows
+            return self._answered(call, too_large)
+
+    def _answered(self, call: Call, too_large: bool) -> Response:
         try:
             response = _problem(call, TooLarge()) if too_large else self._guarded(call)
         except GatewayError as error:
@@ -113,6 +114,8 @@ def _anyone(call: Call, guard: Guard, route: str) -> Response | None:
 
 
 def _link(call: Call, guard: Guard, route: str) -> Response | None:
+    if not call.deps.room():
+        return call.problem("later", 503)  # what room is left is for those who take messages back
     found = call.deps.visits.knock(call.origin, call.path.get("token", ""), call.jar.links())
     if isinstance(found, Stranger):
         if not _within(call, guard, route):
@@ -243,25 +246,6 @@ def _problem(call: Call, error: GatewayError) -> Response:
         key = {"large": "missing"}.get(kind, kind)
         return call.staff_problem(words.say(f"staff.problem.{key}"), status)
     return call.problem(kind, status)
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """The fields of a small form; the first of each name. Anything else than a urlencoded form has no fields."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > FORM_BYTES:
-            raise TooLarge("form too large")
-    if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/x-www-form-urlencoded":
-        return {}
-    fields: dict[str, str] = {}
-    try:
-        pairs = parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=FORM_FIELDS)
-    except ValueError:
-        return {}
-    for name, value in pairs:
-        fields.setdefault(name, value)
-    return fields
 
 
 __all__ = ["TooLarge", "ended", "endpoint", "slow"]

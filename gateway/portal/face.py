@@ -25,7 +25,8 @@ _ZONES = {
 class Face:
     """One tenant as its pages show it, and the one address they have.
 
-    `public_url` is the origin without a path (RFC 6454), https, or http on loopback.
+    `public_url` is the origin without a path (RFC 6454), https, or http on loopback. `server` is the mail server that
+    takes our mail, as staff read it.
     """
 
     tenant: str
@@ -34,6 +35,7 @@ class Face:
     public_url: str
     timezone: str = "UTC"
     language: str = "en"
+    server: str = ""
 
     @property
     def host(self) -> str:

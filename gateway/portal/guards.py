@@ -63,22 +63,26 @@ Handler = Callable[["Call"], "Response"]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One route: methods, path, guard and the ordinary function that answers."""
+    """One route: methods, path, guard and the ordinary function that answers.
+
+    `upload_bytes` is how long a form with files may be (RFC 7578); 0 where files are not taken.
+    """
 
     methods: tuple[str, ...]
     path: str
     guard: Guard | None
     handler: Handler
+    upload_bytes: int = 0
 
 
 PAGES: list[Page] = []
 
 
-def page(path: str, *methods: str, guard: Guard | None) -> Callable[[Handler], Handler]:
+def page(path: str, *methods: str, guard: Guard | None, upload_bytes: int = 0) -> Callable[[Handler], Handler]:
     """Declare a route. GET answers HEAD as well; the handler sees which it is."""
 
     def take(handler: Handler) -> Handler:
-        PAGES.append(Page(tuple(methods), path, guard, handler))
+        PAGES.append(Page(tuple(methods), path, guard, handler, upload_bytes))
         return handler
 
     return take

@@ -47,6 +47,10 @@ class Renderer:
             "note": "",
             "who": None,
             "may_help": False,
+            "may_people": False,
+            "may_hold": False,
+            "audit_page": "",
+            "sees_names": False,
             "place": "",
             "words_of_time": face.words_of_time,
         }
@@ -66,4 +70,5 @@ def words_of_state(state: Any, face: Face) -> str:
     """A person's state for staff, in one line; `state` is `gateway.flow.sent.State`."""
     when = face.words_of_time(state.at) if state.at else ""
     proof = words.say(f"staff.proof.{state.proof}") if state.proof else ""
-    return str(words.say(f"staff.state.{state.kind}", when=when, proof=proof))
+    server = face.server or words.say("staff.common.mail_server")
+    return str(words.say(f"staff.state.{state.kind}", when=when, proof=proof, server=server))

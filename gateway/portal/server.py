@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
+from gateway.certificates import Certificate
 from gateway.errors import Misconfigured
 from gateway.logs import Log
 
@@ -49,11 +49,12 @@ class PortalServer:
             app, log_config=None, access_log=False, server_header=False, date_header=True, proxy_headers=False,
             loop="uvloop", http="httptools", ws="none", lifespan="off", timeout_keep_alive=15,
             timeout_graceful_shutdown=GRACE_SECONDS, limit_concurrency=2000, h11_max_incomplete_event_size=HEADER_BYTES,
-            ssl_certfile=cert_file, ssl_keyfile=key_file,
         )  # fmt: skip
         config.load()
-        if config.ssl is not None:
-            config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._certificate: Certificate | None = None
+        if cert_file is not None and key_file is not None:
+            self._certificate = Certificate("portal", cert_file, key_file)
+            config.ssl = self._certificate.context
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="portal", daemon=True)
         self._failed: BaseException | None = None
@@ -66,6 +67,8 @@ class PortalServer:
     def begin(self) -> None:
         """Start serving; returns when connections are accepted. Raises Misconfigured when it cannot."""
         self._thread.start()
+        if self._certificate is not None:
+            self._certificate.watch()
         while not self._server.started and self._thread.is_alive():
             self._thread.join(0.01)
         if not self._server.started:
@@ -75,9 +78,16 @@ class PortalServer:
         """Whether it is serving."""
         return self._thread.is_alive()
 
+    def reload_certificate(self) -> None:
+        """Read certificate and key again; new handshakes use them, a pair that does not fit is logged and left."""
+        if self._certificate is not None:
+            self._certificate.reload()
+
     def stop(self) -> None:
         """Take no new connections, finish what is under way, end. Safe twice."""
         self._server.should_exit = True
+        if self._certificate is not None:
+            self._certificate.close()
         if self._thread.ident is not None:
             self._thread.join(GRACE_SECONDS + 5)
         for pool in self._app.state.pools:
@@ -110,7 +120,7 @@ def start(
     try:
         sockets = [socket.socket(fileno=number) for number in descriptors] or [_bound(one) for one in listen]
         server = PortalServer(app, sockets, cert_file, key_file)
-    except (OSError, ssl.SSLError) as error:
+    except OSError as error:
         raise Misconfigured(f"[portal] cannot listen: {error.strerror or type(error).__name__}") from error
     server.begin()
     return server

@@ -9,15 +9,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-import ssl
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import uvloop
 
 from gateway import logs
+from gateway.certificates import Certificate
 from gateway.clock import Clock, SystemClock
 from gateway.errors import Misconfigured
 from gateway.logs import Log
@@ -71,26 +70,15 @@ def bind(config: SmtpConfig) -> list[Listener]:
     return listeners
 
 
-def tls_context(config: SmtpConfig) -> ssl.SSLContext | None:
-    """TLS 1.2 and later with the configured certificate; None without one. Raises Misconfigured."""
-    certificate, key = config.tls_cert_file, config.tls_key_file
-    if certificate is None or key is None:
+def certificate(config: SmtpConfig) -> Certificate | None:
+    """The configured certificate for TLS 1.2 and later; None without one. Raises Misconfigured."""
+    if config.tls_cert_file is None or config.tls_key_file is None:
         if config.submission_listen or config.submissions_listen:
             raise Misconfigured(
                 "[smtp] submission needs tls_cert_file and tls_key_file: passwords travel over TLS only"
             )
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    _load(context, certificate, key)
-    return context
-
-
-def _load(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
-    try:
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        raise Misconfigured(f"[smtp] tls_cert_file {certificate} and tls_key_file {key} cannot be used") from error
+    return Certificate("smtp", config.tls_cert_file, config.tls_key_file)
 
 
 class Server:
@@ -101,12 +89,14 @@ class Server:
         self.clock = clock or SystemClock()
         self._servers: list[asyncio.Server] = []
         self._services: Services | None = None
+        self._certificate: Certificate | None = None
         self.stopping = asyncio.Event()
 
     async def start(self, listeners: Sequence[Listener]) -> dict[str, list[int]]:
         """Begin to accept; the ports by kind. Raises Misconfigured."""
         config, loop = self.config, asyncio.get_running_loop()
-        context = tls_context(config)
+        self._certificate = certificate(config)
+        context = self._certificate.context if self._certificate is not None else None
         key = nodekey.load(config.directory / "node.key")
         pinned = nodekey.pinned(config.directory / nodekey.PINNED_NAME)
         snapshots = SnapshotReader(config.snapshot_file, pinned, config.node, config.directory / "serial")
@@ -148,18 +138,15 @@ class Server:
             )
             self._servers.append(server)
             ports.setdefault(kind, []).append(opened.getsockname()[1])
+        if self._certificate is not None:
+            self._certificate.watch()
         _log.info("smtp:ready", node=config.node, count=len(listeners))
         return ports
 
     def reload_certificate(self) -> None:
         """Read certificate and key again; new handshakes use them. A bad pair is logged and the old one stays."""
-        services, config = self._services, self.config
-        if services is None or services.tls_context is None or not (config.tls_cert_file and config.tls_key_file):
-            return
-        try:
-            _load(services.tls_context, config.tls_cert_file, config.tls_key_file)
-        except Misconfigured:
-            _log.error("smtp:certificate-refused")
+        if self._certificate is not None:
+            self._certificate.reload()
 
     async def stop(self) -> None:
         """Drain: let messages under way end, tell the others, then close the spool."""
@@ -167,6 +154,8 @@ class Server:
         if services is None:
             return
         services.draining = True
+        if self._certificate is not None:
+            self._certificate.close()
         for server in self._servers:
             server.close()
         for connection in list(services.connections):

@@ -23,7 +23,8 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from gateway.clock import Clock, SystemClock
 from gateway.errors import GatewayError, TryLater
 from gateway.logs import Log
-from gateway.store import engines, migrations
+from gateway.store import engines, migrations, scope
+from gateway.store.room import NoRoom, Room
 from gateway.store.schema import store_probe
 from gateway.store.stalls import Stalls
 
@@ -44,12 +45,13 @@ class Tx:
     the batch is durable, in the writer thread, and must not raise. `now_us` is the time of the work.
     """
 
-    __slots__ = ("_conn", "_raw", "_saved", "after_commit", "events", "now_us")
+    __slots__ = ("_conn", "_raw", "_saved", "_tenant", "after_commit", "events", "now_us")
 
-    def __init__(self, conn: Connection, raw: Any, now_us: int, *, whole: bool = False) -> None:
+    def __init__(self, conn: Connection, raw: Any, now_us: int, *, whole: bool = False, tenant: str = "") -> None:
         self._conn = conn
         self._raw = raw
         self._saved = whole
+        self._tenant = tenant
         self.events: list[Any] = []
         self.after_commit: list[Callable[[], None]] = []
         self.now_us = now_us
@@ -60,12 +62,21 @@ class Tx:
         if not self._saved:
             self._raw.execute("SAVEPOINT work")
             self._saved = True
+            if self._tenant:
+                self._raw.execute(scope.SET, (self._tenant,))
         return self._conn
+
+    @property
+    def tenant(self) -> str:
+        """For whom this work acts; empty where the database does not hold us to one tenant."""
+        return self._tenant
 
     def keep(self) -> None:
         """The writer's: end the savepoint and keep what was written."""
         if self._saved:
             self._raw.execute("RELEASE SAVEPOINT work")
+            if self._tenant:  # the next work of this transaction names its own
+                self._raw.execute(scope.SET, ("",))
 
     def drop(self) -> None:
         """The writer's: undo what this work wrote. Raises when the transaction itself is gone."""
@@ -104,23 +115,29 @@ class _Answer:
 
 
 _Reply = Union["Future[Any]", _Answer]
-_Job = tuple[Callable[[Tx], Any], _Reply]
+_Job = tuple[Callable[[Tx], Any], _Reply, str]
 
 
 class Store:
     """A database that is open. Made by `Store.open`; `close` waits for what is queued."""
 
-    def __init__(self, url: str, clock: Clock, *, writing: bool = True) -> None:
+    def __init__(
+        self, url: str, clock: Clock, *, writing: bool = True, lease: str = "", one_tenant: bool = False
+    ) -> None:
         parsed = engines.parse(url)
         path = engines.path_of(parsed)
         self.dialect = "sqlite" if path else "postgresql"
+        self.one_tenant = one_tenant and path is None
+        """Whether each read and write is held by the database to the tenant that `scope.acting` names."""
         self.before_commit: list[Callable[[Tx], None]] = []
         self.probes: list[Callable[[Connection], None]] = []
         """Run about once a second inside a savepoint that is rolled back; raising turns `health` red."""
+        self.room: Room = NoRoom()
+        """Put by for a full disk: given up by a commit that finds none, which is tried again; then `health` is red."""
         self._clock = clock
         self._watch = engines.FileWatch(path) if path else None
         self._readers: Engine = engines.reader_engine(parsed)
-        self._writers: Engine = engines.writer_engine(parsed)
+        self._writers: Engine = engines.writer_engine(parsed, lease=lease)
         self._stalls = Stalls(self._readers, self._writers, engines.STATEMENT_FOR) if path is None else None
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._conn: Connection | None = None
@@ -134,21 +151,35 @@ class Store:
             self._thread.start()
 
     @classmethod
-    def open(cls, url: str, *, create: bool = False, clock: Clock | None = None, writing: bool = True) -> Store:
+    def open(
+        cls,
+        url: str,
+        *,
+        create: bool = False,
+        clock: Clock | None = None,
+        writing: bool = True,
+        lease: str = "",
+        one_tenant: bool = False,
+    ) -> Store:
         """Open the database at `url`; with `create`, make its tables first; without `writing`, beside its writer.
 
+        `lease` is this process's name among the writers of a PostgreSQL database: its writer works only while no other
+        process holds that name. `one_tenant` is for a database role that sees one tenant at a time.
         Raises Misconfigured when it is missing, not ours, of another version, or (`create`) there already;
         TryLater when a database server does not answer.
         """
         if create:
             migrations.create(url)
         migrations.check(url)
-        return cls(url, clock or SystemClock(), writing=writing)
+        return cls(url, clock or SystemClock(), writing=writing, lease=lease, one_tenant=one_tenant)
 
     @staticmethod
     def absent(url: str) -> bool:
-        """True when there is no file, or no table of ours. Raises TryLater when a server does not answer."""
-        return migrations.version(url) is None
+        """True when there is no file, no table of ours on a server, or only tables that never held anything.
+
+        Raises TryLater when a server does not answer.
+        """
+        return migrations.untouched(url)
 
     @property
     def health(self) -> bool:
@@ -161,6 +192,8 @@ class Store:
         since = self._busy_since
         if since is not None and time.monotonic() - since > STALLED_AFTER.total_seconds():
             return "the database does not answer"
+        if not self.room.whole:
+            return "the disk is full"
         return "the database writer has ended" if self._closed else self._trouble
 
     @contextmanager
@@ -169,12 +202,30 @@ class Store:
         try:
             self._check_file(writing=False)
             with self._readers.connect() as conn, conn.begin() as snapshot:
+                if self.one_tenant and scope.tenant():
+                    conn.exec_driver_sql(scope.SET, (scope.tenant(),))
                 yield conn
                 snapshot.rollback()
         except IntegrityError:
             raise
         except SQLAlchemyError as error:
             raise TryLater(f"database read: {type(error).__name__}") from error
+
+    @contextmanager
+    def turn(self, duty: str) -> Iterator[bool]:
+        """Whether this process has the installation's one turn at `duty` for as long as the block runs.
+
+        On PostgreSQL an advisory lock, which the server lets go when its holder dies; on SQLite, whose writer is one
+        process, always True. Nobody waits: whoever has no turn looks again at the next one. Raises TryLater.
+        """
+        if self.dialect == "sqlite":
+            yield True
+            return
+        with self.reading() as conn:
+            conn.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {engines.TURN_MS}")
+            yield bool(conn.exec_driver_sql(
+                "SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))", (engines.TURNS, duty)
+            ).scalar())  # fmt: skip
 
     def submit(self, work: Callable[[Tx], T]) -> Future[T]:
         """Queue a work for the writer. The future resolves after COMMIT, or fails with the work's error or TryLater."""
@@ -212,7 +263,7 @@ class Store:
         with self._gate:
             if self._closed:
                 raise TryLater("the database is closed")
-            self._jobs.put((work, reply))
+            self._jobs.put((work, reply, scope.tenant() if self.one_tenant else ""))
 
     # the writer thread
 
@@ -240,18 +291,22 @@ class Store:
         self._writers.dispose()
 
     def _commit(self, jobs: list[_Job]) -> None:
+        self._attempt([job for job in jobs if job[1].set_running_or_notify_cancel()])
+
+    def _attempt(self, running: list[_Job]) -> None:
         kept: list[tuple[_Reply, Any]] = []
         lost: list[tuple[_Reply, Exception]] = []
-        running = [(work, future) for work, future in jobs if future.set_running_or_notify_cancel()]
         try:
             with self._transaction() as (conn, raw):
                 whole = Tx(conn, raw, self._clock.now_us(), whole=True)
-                for work, future in running:
-                    tx = Tx(conn, raw, self._clock.now_us())
+                for work, future, tenant in running:
+                    tx = Tx(conn, raw, self._clock.now_us(), tenant=tenant)
                     try:
                         kept.append((future, work(tx)))
                         tx.keep()
                     except Exception as error:
+                        if self.room.needed(error):
+                            raise
                         if kept and kept[-1][0] is future:
                             kept.pop()
                         lost.append((future, _told(error)))
@@ -261,9 +316,12 @@ class Store:
                 for hook in self.before_commit:
                     hook(whole)
         except BaseException as error:
+            if self.room.needed(error) and self.room.spend():
+                self._attempt(running)
+                return
             self._failed(error)
             heard = {future for future, _ in lost}
-            for _, future in running:
+            for _, future, _ in running:
                 if future not in heard:
                     failure = TryLater(f"commit: {type(error).__name__}")
                     failure.__cause__ = error
@@ -281,6 +339,7 @@ class Store:
     def _probe(self) -> None:
         """One small commit, and each room's probe rolled back: a full disk and a refused insert are both seen."""
         self._probed = time.monotonic()
+        self.room.look()
         try:
             with self._transaction() as (conn, raw):
                 if self.probes:

@@ -28,8 +28,22 @@ WAIT_FOR = timedelta(milliseconds=800)
 STATEMENT_FOR = timedelta(seconds=4)
 """Longest run of one statement on PostgreSQL."""
 
+IDLE_FOR = timedelta(seconds=6)
+"""Longest pause inside a transaction on PostgreSQL: a process that hangs there holds up the log of all."""
+
 READERS = 16
 """Read connections kept and shared by threads."""
+
+
+TURN_MS = 120_000
+"""Longest duty under a turn, in milliseconds: its transaction does nothing but hold the lock."""
+
+LEASES, TURNS = 0x5EA1, 0x5EA2
+"""First halves of PostgreSQL's advisory locks: names of writers, duties that one process at a time may do."""
+
+
+class NameTaken(TryLater):
+    """Another process serves under this node's name, or has not ended yet. Give each node a name of its own."""
 
 
 def parse(url: str) -> URL:
@@ -80,13 +94,26 @@ class FileWatch:
                 raise TryLater("the database file was replaced while it was open")
 
 
-def writer_engine(url: URL) -> Engine:
-    """One connection, for the writer thread alone."""
+def writer_engine(url: URL, *, lease: str = "") -> Engine:
+    """One connection, for the writer thread alone; on PostgreSQL it holds the name `lease` as long as it lives.
+
+    Whoever hangs keeps its name until the server has ended its connection, so a successor never writes beside it.
+    """
     if url.drivername == "sqlite":
         engine = _sqlite(url, poolclass=NullPool)
         _on_begin(engine, "BEGIN IMMEDIATE")
         return engine
-    return _postgres(url, poolclass=NullPool)
+    engine = _postgres(url, poolclass=NullPool)
+    if lease:
+
+        @event.listens_for(engine, "connect")
+        def take_name(connection: Any, _record: Any) -> None:
+            taken = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", (LEASES, lease)).fetchone()[0]
+            connection.commit()
+            if not taken:
+                raise NameTaken("the node's name is held by another process")
+
+    return engine
 
 
 def reader_engine(url: URL) -> Engine:
@@ -148,7 +175,7 @@ def _postgres(url: URL, **pool: Any) -> Engine:
     milliseconds: Callable[[timedelta], int] = lambda span: int(span.total_seconds() * 1000)  # noqa: E731
     options = (
         f"-c lock_timeout={milliseconds(WAIT_FOR)} -c statement_timeout={milliseconds(STATEMENT_FOR)} "
-        f"-c idle_in_transaction_session_timeout=30000 -c synchronous_commit=on -c timezone=UTC"
+        f"-c idle_in_transaction_session_timeout={milliseconds(IDLE_FOR)} -c synchronous_commit=on -c timezone=UTC"
     )
     return create_engine(
         url,

@@ -7,20 +7,25 @@ may end (revoked, expiry, floor) is asked of the keyholder. Clauses: DESIGN §4a
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, Table, insert, select, update
+from sqlalchemy import Connection, Select, Table, bindparam, insert, select, update
 
 from gateway.errors import NotFound, Tampered
 from gateway.logs import Log
 from gateway.store.database import Tx
 from gateway.store.schema import MACED_TABLES
+from gateway.store.statement import Statement
 from keys.datakey import ValueKey
 from keys.encoding import lp
 
 _FIXED = ("id", "tenant")
 _MACED = frozenset(MACED_TABLES)
+_U32 = struct.Struct(">I")
+_WHICH = "which_id"  # a parameter's name that no column has
 
 log = Log("sealgate.store")
 
@@ -47,6 +52,16 @@ class Row(Mapping[str, Any]):
         return f"Row({self.table}, {self._values.get('id')})"
 
 
+class Lookup:
+    """A statement for whole rows of one table, made once; its bindparams get their values at each call."""
+
+    __slots__ = ("prepared", "table")
+
+    def __init__(self, statement: Select[Any]) -> None:
+        self.table = _table(statement)
+        self.prepared = Statement(statement)
+
+
 class Rows:
     """Reads and writes rows with `row_mac`. `mac_key` gives a tenant's row-MAC key; it may raise Tampered."""
 
@@ -55,42 +70,40 @@ class Rows:
 
     def insert(self, tx: Tx, table: Table, **values: Any) -> Row:
         """Write a new row; columns not named are NULL. Raises IntegrityError for a taken id."""
-        full = {column.name: values.pop(column.name, None) for column in _columns(table)}
+        shape = _shape(table)
+        full = {name: values.pop(name, None) for name in shape.names}
         if values:
             raise ValueError(f"{table.name} has no column {', '.join(sorted(values))}")
-        tx.conn.execute(insert(table).values(**full, row_mac=self._mac(table, full)))
+        shape.insert.do(tx.conn, {**full, "row_mac": self._mac(table, full)})
         return Row(table.name, full)
 
     def get(self, conn: Connection, table: Table, id: str) -> Row | None:
         """The row of that id, or None. Raises Tampered when its MAC does not hold."""
-        found = conn.execute(select(table).where(table.c.id == id)).mappings().one_or_none()
+        found = _shape(table).get.first(conn, {_WHICH: id})
         return None if found is None else self._verified(table, found)
 
-    def find(self, conn: Connection, statement: Select[Any]) -> list[Row]:
+    def find(self, conn: Connection, statement: Select[Any] | Lookup, **parameters: Any) -> list[Row]:
         """The rows of a statement that selects every column of one table. Raises Tampered when one MAC does not hold.
 
+        What is asked for every message is a `Lookup`, with its `parameters`: much cheaper than a statement made anew.
         A MAC proves each row given, not that none is missing: an empty answer is no proof of absence.
         """
-        tables = {column.table for column in statement.selected_columns}
-        table = tables.pop()
-        if tables or not isinstance(table, Table) or len(statement.selected_columns) != len(table.c):
-            raise ValueError("a statement for rows selects the whole of one table")
-        _columns(table)
-        return [self._verified(table, found) for found in conn.execute(statement).mappings()]
+        if isinstance(statement, Lookup):
+            table = statement.table
+            return [self._verified(table, found) for found in statement.prepared.all(conn, parameters)]
+        table = _table(statement)
+        return [self._verified(table, tuple(found)) for found in conn.execute(statement, parameters)]
 
     def sift(self, conn: Connection, statement: Select[Any]) -> tuple[list[Row], list[str]]:
         """As `find`, but one changed row keeps nobody else waiting: the sound rows, and the ids of the others."""
-        table = next(iter(statement.selected_columns)).table
-        if not isinstance(table, Table):
-            raise ValueError("a statement for rows selects the whole of one table")
-        _columns(table)
+        table = _table(statement)
         sound: list[Row] = []
         changed: list[str] = []
-        for found in conn.execute(statement).mappings():
+        for found in conn.execute(statement):
             try:
-                sound.append(self._verified(table, found))
+                sound.append(self._verified(table, tuple(found)))
             except Tampered:
-                changed.append(str(found["id"]))
+                changed.append(str(found.id))
         return sound, changed
 
     def update(self, tx: Tx, table: Table, id: str, **values: Any) -> Row:
@@ -98,21 +111,36 @@ class Rows:
 
         Raises NotFound for no such row, Tampered when the old MAC does not hold.
         """
-        if any(name in values for name in _FIXED):
-            raise ValueError("id and tenant of a row never change")
-        statement = select(table).where(table.c.id == id).with_for_update()
-        found = tx.conn.execute(statement).mappings().one_or_none()
+        found = _shape(table).lock.first(tx.conn, {_WHICH: id})
         if found is None:
             raise NotFound(f"no row in {table.name}")
-        full = {**self._verified(table, found), **values}
-        if len(full) != len(table.c) - 1:
+        return self._rewrite(tx, table, self._verified(table, found), values)
+
+    def change(self, tx: Tx, table: Table, id: str, decide: Callable[[Row], Mapping[str, Any] | None]) -> Row | None:
+        """As `update`, with the columns that `decide` names once it has seen the row; None from it changes nothing.
+
+        Returns the row as it is then, or None when there is none. Raises Tampered.
+        """
+        found = _shape(table).lock.first(tx.conn, {_WHICH: id})
+        if found is None:
+            return None
+        row = self._verified(table, found)
+        values = decide(row)
+        return row if values is None else self._rewrite(tx, table, row, values)
+
+    def _rewrite(self, tx: Tx, table: Table, row: Row, values: Mapping[str, Any]) -> Row:
+        if any(name in values for name in _FIXED):
+            raise ValueError("id and tenant of a row never change")
+        full = {**row, **values}
+        if len(full) != len(row):
             raise ValueError(f"{table.name} has no such column")
-        tx.conn.execute(update(table).where(table.c.id == id).values(**values, row_mac=self._mac(table, full)))
+        changed = {**values, "row_mac": self._mac(table, full)}
+        _update(table, tuple(changed)).do(tx.conn, {**changed, _WHICH: row["id"]})
         return Row(table.name, full)
 
-    def _verified(self, table: Table, found: RowMapping) -> Row:
-        values = {column.name: found[column.name] for column in _columns(table)}
-        mac = found["row_mac"]
+    def _verified(self, table: Table, found: tuple[Any, ...]) -> Row:
+        values = dict(zip(_shape(table).columns, found, strict=True))
+        mac = values.pop("row_mac")
         try:
             key = self._mac_key(values["tenant"])
         except KeyError as error:
@@ -151,15 +179,49 @@ def encode(values: Mapping[str, Any]) -> bytes:
             kind, raw = b"b", bytes(value)
         else:
             raise ValueError(f"a row holds no {type(value).__name__}")
-        parts += [name.encode("ascii"), kind, raw]
-    return lp(*parts)
+        label = name.encode("ascii")
+        # lp(name, type, value), written out: this runs for every column of every row read or written
+        parts += [_U32.pack(len(label)), label, _U32.pack(1), kind, _U32.pack(len(raw)), raw]
+    return b"".join(parts)
 
 
-def _context(table: Table) -> bytes:
-    return lp("sealgate/row/v1", table.name)
+class _Shape:
+    """A table's columns and the statements on one row of it, made once: making one costs more than running it."""
+
+    __slots__ = ("columns", "get", "insert", "lock", "names")
+
+    def __init__(self, table: Table) -> None:
+        self.columns = tuple(column.name for column in table.c)
+        self.names = tuple(name for name in self.columns if name != "row_mac")
+        one = select(table).where(table.c.id == bindparam(_WHICH))
+        self.insert = Statement(insert(table))
+        self.get = Statement(one)
+        self.lock = Statement(one.with_for_update())
 
 
-def _columns(table: Table) -> list[Any]:
+@lru_cache(maxsize=256)
+def _shape(table: Table) -> _Shape:
     if table not in _MACED:
         raise ValueError(f"{table.name} carries no row MAC")
-    return [column for column in table.c if column.name != "row_mac"]
+    return _Shape(table)
+
+
+@lru_cache(maxsize=1024)
+def _update(table: Table, names: tuple[str, ...]) -> Statement:
+    statement = update(table).where(table.c.id == bindparam(_WHICH))
+    return Statement(statement.values({name: bindparam(name) for name in names}))
+
+
+def _table(statement: Select[Any]) -> Table:
+    """The one table that a statement selects the whole of. Raises ValueError."""
+    tables = {column.table for column in statement.selected_columns}
+    table = tables.pop()
+    if tables or not isinstance(table, Table) or len(statement.selected_columns) != len(table.c):
+        raise ValueError("a statement for rows selects the whole of one table")
+    _shape(table)
+    return table
+
+
+@lru_cache(maxsize=256)
+def _context(table: Table) -> bytes:
+    return lp("sealgate/row/v1", table.name)

@@ -77,11 +77,13 @@ people = Table(  # recipients; phone numbers live in the keyholder
     _id("tenant", nullable=False),
     _bytes("address"),
     _bytes("address_index", "keyed"),
+    _bytes("domain_index", "keyed", nullable=True),  # of "@" and the address's domain
     _bytes("name", nullable=True),
     _text("language"),  # BCP 47, "en" by default
     _num("created_at"),
     _mac(),
     Index("people_address", "tenant", "address_index", unique=True),
+    Index("people_domain", "tenant", "domain_index"),
 )
 
 messages = Table(
@@ -98,6 +100,7 @@ messages = Table(
     _text("identity"),  # how the sender proved itself: app-password network device system
     _bytes("retry_key", "keyed"),  # HMAC(index key; envelope, Message-ID, content hash)
     _bytes("message_id_index", "keyed", nullable=True),
+    _bytes("message_id", nullable=True),  # Message-ID, sealed under the directory key: what a reminder answers
     _text("state"),  # passed secured held released dropped returned system
     _text("reference", nullable=True),  # six digits, no secret; secured messages only
     _text("rule"),
@@ -174,6 +177,50 @@ deliveries = Table(  # one row per recipient and per notice
     _mac(),
     Index("deliveries_message", "message"),
     Index("deliveries_due", "node", "state", "next_at"),
+    Index("deliveries_recipient", "tenant", "recipient_index"),
+)
+
+held_acts = Table(  # decisions on held mail that the portal took and the worker carries out
+    "held_acts",
+    metadata,
+    _id(primary_key=True),  # act_…, the keyholder's id of the decision
+    _id("tenant", nullable=False),
+    _id("message", ForeignKey("messages.id"), nullable=False),
+    _text("kind"),  # release release-as-is drop; the keyholder's word counts
+    _id("user", nullable=False),  # who decided
+    _id("second", nullable=True),  # who confirmed, where the policy asks for two
+    _text("state"),  # waiting ready working done failed
+    _bytes("reason"),  # sealed under the directory key
+    _bytes("second_reason", nullable=True),
+    _text("failure", nullable=True),  # a machine word
+    _num("created_at"),
+    _num("changed_at"),
+    _mac(),
+    Index("held_acts_message", "message"),
+    Index("held_acts_state", "state", "changed_at"),
+)
+
+tellings = Table(  # what somebody still has to be told by mail: written by the portal, carried out by the worker
+    "tellings",
+    metadata,
+    _id(primary_key=True),  # says what it is about, so that the same thing is told once
+    _id("tenant", nullable=False),
+    _text("kind"),  # refused phone recalled
+    _id("about", nullable=False),  # a grant, a person or a message
+    _text("state"),  # ready done dropped
+    _num("created_at"),
+    _num("done_at", nullable=True),
+    _mac(),
+    Index("tellings_state", "state", "created_at"),
+)
+
+notice_marks = Table(  # how far the notices that go by the clock have come, per tenant and kind
+    "notice_marks",
+    metadata,
+    _id(primary_key=True),  # <kind>:<tenant>
+    _id("tenant", nullable=False),
+    _num("at"),
+    _mac(),
 )
 
 sealed_values = Table(  # what a log entry names by id and may one day be erased
@@ -244,4 +291,4 @@ store_probe = Table(  # one row, written about once a second: shows that commits
 )
 
 LOG_TABLES = (log_leaves, log_nodes, log_checkpoints, outside_checkpoints)
-MACED_TABLES = (users, people, messages, objects, grants, deliveries)
+MACED_TABLES = (users, people, messages, objects, grants, deliveries, held_acts, tellings, notice_marks)

@@ -30,6 +30,8 @@ class Limits:
     text_attempts: int = 3
     staff_code_seconds: int = 86_400
     staff_code_tries: int = 5
+    card_seconds: int = 2_592_000
+    card_tries: int = 10
     tries: int = 5
     tries_window_seconds: int = 900
     tenant_tries: int = 1_000
@@ -56,7 +58,8 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class KeyholderConfig:
     """`socket_groups`: role → gid that may reach its socket (empty: only our own user). `uids`: role → peer uids that
-    may call as that role; empty means single user, where the boundary between roles is not enforced."""
+    may call as that role; empty means single user, where the boundary between roles is not enforced.
+    `reserve_bytes`: room kept in `directory` for a full disk (`keys.reserve`), 0 for none."""
 
     directory: Path
     kek_file: Path
@@ -66,6 +69,7 @@ class KeyholderConfig:
     uids: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     die_with_parent: bool = False
+    reserve_bytes: int = 0
 
     @property
     def database(self) -> Path:
@@ -124,4 +128,5 @@ def parse(raw: dict[str, Any], where: str) -> KeyholderConfig:
         uids={role: tuple(int(uid) for uid in uids) for role, uids in raw.get("uids", {}).items()},
         limits=Limits(**numbers),
         die_with_parent=bool(raw.get("die_with_parent", False)),
+        reserve_bytes=int(raw.get("reserve_bytes", 0)),
     )

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from keys.errors import Denied, KeysError, Unavailable
 from keys.keyholder import schema
+from keys.reserve import Reserve, is_full
 
 if TYPE_CHECKING:
     from keys.keyholder.config import Limits
@@ -118,8 +119,16 @@ class _Outcome:
 class Database:
     """The writing thread. `run` may be called from any thread."""
 
-    def __init__(self, conn: sqlite3.Connection, custody: Custody, limits: Limits, now_us: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        conn: sqlite3.Connection,
+        custody: Custody,
+        limits: Limits,
+        now_us: Callable[[], int],
+        reserve: Reserve | None = None,
+    ) -> None:
         self._conn = conn
+        self.reserve = reserve
         self._custody = custody
         self._limits = limits
         self._now_us = now_us
@@ -178,6 +187,9 @@ class Database:
             with contextlib.suppress(sqlite3.Error):
                 if self._conn.in_transaction:
                     self._conn.execute("ROLLBACK")
+            if is_full(error) and self.reserve is not None and self.reserve.spend():
+                self._batch(works)  # once more, now that there is room
+                return
             trouble = Unavailable(f"the keyholder's store cannot be written ({type(error).__name__})")
             for _, future in works:
                 future.set_exception(trouble)

@@ -200,6 +200,7 @@ def _purge(tx: Tx) -> int:
     tx.run("DELETE FROM releases WHERE session NOT IN (SELECT mac FROM sessions)")
     tx.run("DELETE FROM requests WHERE at_us < ?", now - DAY_US)
     tx.run("DELETE FROM codes WHERE expires_us < ?", now - DAY_US)
+    tx.run("DELETE FROM cards WHERE expires_us < ?", now - DAY_US)
     tx.run("DELETE FROM texts WHERE expires_us <= ?", now)
     tx.run("DELETE FROM marks WHERE at_us < ?", now - DAY_US)
     tx.run("DELETE FROM devices WHERE expires_us <= ?", now)

@@ -197,7 +197,7 @@ def freeze(tx: Tx, grant: access.GrantFacts, name: str, person: str) -> None:
 
 
 def unfreeze(tx: Tx, *, session: str, grant: str) -> dict[str, Any]:
-    """Thaw what a second redeemer froze; staff codes of these grants are void."""
+    """Thaw what a second redeemer froze; staff codes of these grants and the person's cards are void."""
     live = sessions.need(tx, session, "grant:refused", object=grant)
     found = facts(tx, grant)
     verdict = access.Denial("unknown") if found is None else access.may_unfreeze(live.facts, found, tx.now_us)
@@ -208,6 +208,10 @@ def unfreeze(tx: Tx, *, session: str, grant: str) -> dict[str, Any]:
     for row in tx.all(same, found.message, found.person):
         tx.run("UPDATE codes SET dead_us = ? WHERE grant_id = ? AND kind = 'staff'", tx.now_us, row["id"])
         tx.run("UPDATE grants SET frozen_us = NULL WHERE id = ?", row["id"])
+    tx.run(
+        "UPDATE cards SET dead_us = ? WHERE tenant = ? AND person = ? AND dead_us IS NULL",
+        tx.now_us, found.tenant, found.person,
+    )  # fmt: skip
     seal_rows(tx, found.message)
     index = record(
         tx, found.tenant, "grant:unfrozen", object=grant, actor=live.actor, reason="staff", proof=live.facts.proof

@@ -1,12 +1,15 @@
 """Held mail and other acts of officers: recorded here with a fresh proof, carried out by the worker.
 
-Promises: an act names one message and one decision and is proved by a TOTP code spent on it; the worker gets a held
-message's shares for a recorded act only, until it says the delivery is settled; then R is destroyed. DESIGN §4.
+Promises: an act names one message and one decision and is proved by a TOTP code spent on it; where the signed policy
+asks for a second person, a release counts only when another officer proved the same decision; the worker gets a held
+message's shares for a recorded act only, until it says the delivery is settled; then R is destroyed. The sender may
+drop what they sent themself, and nothing else. DESIGN §4.
 """
 
 from __future__ import annotations
 
 import secrets
+import tomllib
 from typing import Any
 
 from keys import access
@@ -15,6 +18,7 @@ from keys.keyholder import custody, factors, grants, sessions, staff, tries
 from keys.keyholder.database import Tx
 from keys.keyholder.releaselog import Actor, receipt, record, refused
 from keys.keyholder.sessions import SECOND_US, Live
+from keys.keyholder.tenants import body_of
 from keys.keyholder.wire import b64
 
 RELEASES = frozenset({"release", "release-as-is"})
@@ -24,12 +28,15 @@ _WORKER: Actor = ("worker", "worker")
 
 
 def officer_act(tx: Tx, *, session: str, totp: str, act: str, tenant: str, message: str, reason: str) -> dict[str, Any]:
-    """Record one decision. Denied with what `access` said, bad-act, or what became of the TOTP code."""
+    """Record one decision, or confirm another officer's. ``complete`` is False while a second person is wanted.
+
+    Denied with what `access` said, bad-act, same-person, or what became of the TOTP code.
+    """
     live = sessions.need(tx, session, "act:refused", object=message)
     _may(tx, live, act, tenant, message)
-    failure = _prove(tx, live, totp)
+    failure = prove(tx, live, totp)
     if failure is not None:
-        left = tries.left(tx, live.facts.tenant, _subject(live))
+        left = tries.left(tx, live.facts.tenant, subject(live))
         raise refused(
             tx, live.facts.tenant, "act:refused", failure, data={"tries_left": left}, object=message, actor=live.actor
         )
@@ -61,24 +68,87 @@ def _may(tx: Tx, live: Live, act: str, tenant: str, message: str) -> None:
     """Raises what refuses this person this act on this message, recorded."""
     row = grants.message_row(tx, message)
     same = row is not None and row["tenant"] == tenant
-    verdict = access.may_act(live.facts, tenant, same and _review(tx, message) is not None)
+    held = same and _review(tx, message) is not None
+    verdict = access.may_act(live.facts, tenant, held)
+    if isinstance(verdict, access.Denial) and act == "drop" and row is not None:
+        own = access.may_cancel(live.facts, tenant, row["sender_user"], held)
+        verdict = own if isinstance(own, access.Permit) else verdict
     why = verdict.reason if isinstance(verdict, access.Denial) else "" if act in ACTS else "bad-act"
+    if not why:
+        waiting = _waiting(tx, tenant, message, act)
+        why = "same-person" if waiting is not None and waiting["user"] == live.facts.user else ""
     if why:
         raise refused(tx, live.facts.tenant, "act:refused", why, object=message, actor=live.actor)
 
 
 def _recorded(tx: Tx, live: Live, act: str, tenant: str, message: str, reason: str) -> dict[str, Any]:
-    name = "act_" + secrets.token_hex(12)
-    sealed = custody.values(tx, tenant).seal(name.encode("ascii"), reason.encode("utf-8"))
-    tx.run(
-        "INSERT INTO acts VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
-        name, tenant, message, act, live.facts.user, sealed, tx.now_us,
-        tx.now_us + tx.limits.act_seconds * SECOND_US,
-    )  # fmt: skip
+    waiting = _waiting(tx, tenant, message, act)
+    name = "act_" + secrets.token_hex(12) if waiting is None else str(waiting["id"])
+    expires_us = tx.now_us + tx.limits.act_seconds * SECOND_US
+    values = custody.values(tx, tenant)
+    if waiting is None:
+        sealed = values.seal(name.encode("ascii"), reason.encode("utf-8"))
+        tx.run(
+            "INSERT INTO acts VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL)",
+            name, tenant, message, act, live.facts.user, sealed, tx.now_us, expires_us,
+        )  # fmt: skip
+    else:
+        sealed = values.seal(name.encode("ascii") + b":second", reason.encode("utf-8"))
+        tx.run(
+            "UPDATE acts SET second = ?, second_reason = ?, expires_us = ? WHERE id = ?",
+            live.facts.user, sealed, expires_us, name,
+        )  # fmt: skip
     index = record(
-        tx, tenant, "act:recorded", object=message, actor=live.actor, reason=act, proof=live.facts.proof, request=name
-    )
-    return {"act": name, "receipt": receipt(tx, tenant, index)}
+        tx, tenant, "act:recorded" if waiting is None else "act:confirmed", object=message, actor=live.actor,
+        reason=act, proof=live.facts.proof, request=name,
+    )  # fmt: skip
+    complete = waiting is not None or act not in RELEASES or not second_wanted(tx, tenant)
+    return {"act": name, "complete": complete, "receipt": receipt(tx, tenant, index)}
+
+
+def second_wanted(tx: Tx, tenant: str) -> bool:
+    """Whether the policy that was signed asks for two officers. What cannot be read asks for them."""
+    try:
+        release = tomllib.loads(str(body_of(tx, tenant).get("policy_toml") or "")).get("release", {})
+    except tomllib.TOMLDecodeError:
+        return True
+    return not isinstance(release, dict) or release.get("second_person", False) is not False
+
+
+def _waiting(tx: Tx, tenant: str, message: str, act: str) -> Any:
+    """The release of that kind which waits for another officer; None where no second person is wanted."""
+    if act not in RELEASES or not second_wanted(tx, tenant):
+        return None
+    return tx.one(
+        "SELECT * FROM acts WHERE tenant = ? AND message = ? AND act = ? AND second IS NULL AND done_us IS NULL"
+        " AND expires_us > ? ORDER BY made_us DESC LIMIT 1",
+        tenant, message, act, tx.now_us,
+    )  # fmt: skip
+
+
+def act_of(tx: Tx, *, tenant: str, message: str, act: str) -> dict[str, Any]:
+    """What was decided and by whom: ``act``, ``user`` and ``second`` (None where one was enough), for the worker.
+
+    Denied: no-act, done, expired, needs-second.
+    """
+    row = tx.one("SELECT * FROM acts WHERE id = ?", act)
+    why = _unusable(tx, row, tenant, message)
+    if why or row is None:
+        raise refused(tx, tenant, "act:refused", why or "no-act", object=message, actor=_WORKER, request=act)
+    return {"act": row["act"], "user": row["user"], "second": row["second"]}
+
+
+def _unusable(tx: Tx, row: Any, tenant: str, message: str) -> str:
+    """Why nothing may be done for this act now, or nothing at all."""
+    if row is None or row["tenant"] != tenant or row["message"] != message:
+        return "no-act"
+    if row["done_us"] is not None:
+        return "done"
+    if tx.now_us >= row["expires_us"]:
+        return "expired"
+    if row["act"] in RELEASES and row["second"] is None and second_wanted(tx, tenant):
+        return "needs-second"
+    return ""
 
 
 def release_held(tx: Tx, *, tenant: str, message: str, act: str) -> dict[str, Any]:
@@ -89,18 +159,12 @@ def release_held(tx: Tx, *, tenant: str, message: str, act: str) -> dict[str, An
     row = tx.one("SELECT * FROM acts WHERE id = ?", act)
     held = grants.message_row(tx, message)
     review = _review(tx, message)
-    reason = None
-    if row is None or row["tenant"] != tenant or row["message"] != message:
-        reason = "no-act"
-    elif row["act"] not in RELEASES:
+    reason = _unusable(tx, row, tenant, message)
+    if reason != "no-act" and row is not None and row["act"] not in RELEASES:
         reason = "another-act"
-    elif row["done_us"] is not None:
-        reason = "done"
-    elif tx.now_us >= row["expires_us"]:
-        reason = "expired"
-    elif held is None or held["tenant"] != tenant or review is None:
+    elif not reason and (held is None or held["tenant"] != tenant or review is None):
         reason = "not-held"
-    if reason is not None or row is None or held is None or review is None:
+    if reason or row is None or held is None or review is None:
         raise refused(tx, tenant, "share:refused", reason or "not-held", object=message, actor=_WORKER, request=act)
     whole = grants.share(tx, held)
     index = record(tx, tenant, "held:released", object=message, actor=_WORKER, reason=row["act"], request=act)
@@ -134,7 +198,7 @@ def raise_budget(tx: Tx, *, session: str, totp: str) -> dict[str, int]:
     live = sessions.need(tx, session, "act:refused")
     tenant = live.facts.tenant
     verdict = access.may_act(live.facts, tenant, held=True)
-    failure = verdict.reason if isinstance(verdict, access.Denial) else _prove(tx, live, totp)
+    failure = verdict.reason if isinstance(verdict, access.Denial) else prove(tx, live, totp)
     if failure is not None:
         raise refused(tx, tenant, "act:refused", failure, object=tenant, actor=live.actor)
     until_us = tx.now_us + 3600 * SECOND_US
@@ -151,10 +215,10 @@ def _review(tx: Tx, message: str) -> Any:
     return grants.grant_row(tx, rows[0]["id"]) if rows else None
 
 
-def _prove(tx: Tx, live: Live, code: str) -> str | None:
+def prove(tx: Tx, live: Live, code: str) -> str | None:
     """Spend the user's TOTP code on this act; None, or why not."""
-    tenant, user, subject = live.facts.tenant, str(live.facts.user), _subject(live)
-    if tries.left(tx, tenant, subject) == 0:
+    tenant, user, who = live.facts.tenant, str(live.facts.user), subject(live)
+    if tries.left(tx, tenant, who) == 0:
         return "too-many"
     row = tx.one("SELECT * FROM users WHERE tenant = ? AND id = ?", tenant, user)
     if row is None:
@@ -162,13 +226,13 @@ def _prove(tx: Tx, live: Live, code: str) -> str | None:
     secret = custody.values(tx, tenant).open(b"user-totp:" + user.encode("ascii"), bytes(row["totp"])).decode("ascii")
     outcome = factors.accept(secret, factors.digits(code), row["last_step"], tx.now_us)
     if isinstance(outcome, str):
-        tries.failed(tx, tenant, subject)
+        tries.failed(tx, tenant, who)
         return outcome
     tx.run("UPDATE users SET last_step = ? WHERE tenant = ? AND id = ?", outcome, tenant, user)
-    tries.clear(tx, tenant, subject)
+    tries.clear(tx, tenant, who)
     return None
 
 
-def _subject(live: Live) -> str:
+def subject(live: Live) -> str:
     """Counted apart from sign-ins, which strangers can fail: these failures are of the session's holder alone."""
     return f"act:{live.facts.user}"

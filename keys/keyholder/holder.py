@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from keys.errors import KeysError
-from keys.keyholder import database, deposits, tenants
+from keys.errors import KeysError, Unavailable
+from keys.keyholder import database, deposits, journal, tenants
 from keys.keyholder.calls import BadCall, is_id
 from keys.keyholder.config import KeyholderConfig
 from keys.keyholder.custody import SYSTEM, Custody
@@ -24,6 +24,12 @@ from keys.keyholder.releaselog import record
 from keys.keyholder.roles import METHODS, Method
 from keys.keyholder.staff import Hasher
 from keys.providers.file import FileProvider
+from keys.reserve import Reserve
+
+WAITS_FOR_ROOM = frozenset({
+    "deposit", "take_texts", "ask_text", "verify", "use_device", "remember", "totp_begin", "totp_confirm", "release",
+})  # fmt: skip
+"""Methods of new mail and of readers. `take_texts` is the worker's pulse too: smtp hears of it and says 451."""
 
 
 class NotAllowed(KeysError):
@@ -74,7 +80,8 @@ class Holder:
                 _make(config, provider, now_us)
             conn = database.open_store(config.database)
             custody = Custody.open(conn, provider)
-            return cls(config, custody, Database(conn, custody, config.limits, now_us), lock, now_us)
+            reserve = Reserve(config.directory, config.reserve_bytes, told=_room)
+            return cls(config, custody, Database(conn, custody, config.limits, now_us, reserve), lock, now_us)
         except BaseException:
             if conn is not None:
                 with contextlib.suppress(Exception):
@@ -83,12 +90,19 @@ class Holder:
             raise
 
     def call(self, role: str, method: str, params: Any) -> Any:
-        """What the handler answers. Raises Denied, NotAllowed, BadCall, Tampered, Unavailable."""
+        """What the handler answers. Raises Denied, NotAllowed, BadCall, Tampered, Unavailable.
+
+        On a full disk the room that was put by is for recalls and what staff need for them: new mail and new readers
+        wait.
+        """
         known = self.methods.get(role, {}).get(method)
         if known is None:
             self.refuse_call(role, method)
             raise NotAllowed
         arguments = known.signature.bind(params)
+        room = self.database.reserve
+        if room is not None and not room.look() and method in WAITS_FOR_ROOM:
+            raise Unavailable("the disk is full")
         if not known.inside:
             return known.handler(self, **arguments)
         return self.database.run(lambda tx: known.handler(tx, **arguments))
@@ -114,6 +128,10 @@ class Holder:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+
+def _room(whole: bool) -> None:
+    journal.line("disk:room" if whole else "disk:full")
 
 
 def _take(config: KeyholderConfig) -> int:

@@ -42,6 +42,7 @@ def run(config: KeyholderConfig) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the parent passes it to every role; here is nothing to read again
     try:
         harden(die_with_parent=config.die_with_parent)
         holder = Holder.open(config)

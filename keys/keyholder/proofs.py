@@ -2,7 +2,8 @@
 
 Promises: a code is checked and spent in one transaction; five failures in fifteen minutes lock this person only; a text
 code works once, for ten minutes, in the browser that asked; a staff code works once in 24 hours and dies of five wrong
-tries; its second redeemer, in another browser, freezes the grants. DESIGN §4 (doors), §4b 5; NIST SP 800-63B-4.
+tries; its second redeemer, in another browser, freezes the grants; letters are a card's.
+DESIGN §4 (doors), §4b 5; NIST SP 800-63B-4.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sqlite3
 from typing import Any
 
 from keys import access
-from keys.keyholder import factors, grants, sessions, texts, tries
+from keys.keyholder import cards, factors, grants, sessions, texts, tries
 from keys.keyholder.database import Recorded, Tx
 from keys.keyholder.factors import digits
 from keys.keyholder.releaselog import record, refused
@@ -60,8 +61,10 @@ def verify(tx: Tx, *, grant: str, code: str, visitor: str, network: str) -> dict
         raise _no(tx, found, grant, state)
     if tries.left(tx, tenant, subject) == 0:
         raise _no(tx, found, grant, "too-many")
-    typed = digits(code)
-    if len(typed) == STAFF_DIGITS:
+    typed, printed = digits(code), cards.letters(code)
+    if printed is not None:
+        verdict = cards.redeem(tx, found, grant, printed, visitor)
+    elif len(typed) == STAFF_DIGITS:
         verdict = _staff_code(tx, found, grant, typed, visitor)
     else:
         verdict = _text_or_totp(tx, found, grant, typed, visitor)

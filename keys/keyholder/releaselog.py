@@ -4,9 +4,10 @@ An entry is RFC 8785 JSON with the fields of the gateway's log (DESIGN §5): `no
 index, `object` the thing acted on, `reason` a machine word. Actions: ``log:opened message:deposited share:released
 share:resumed share:refused share:destroyed meta:released meta:refused grant:narrowed grant:frozen grant:unfrozen
 code:queued code:made code:refused session:started session:refused session:ended factor:begun factor:enrolled
-factor:killed factor:registered device:remembered device:forgotten act:recorded act:refused held:released held:settled
+factor:killed factor:registered device:remembered device:forgotten act:recorded act:confirmed act:refused held:released
+held:settled log:read log:refused
 settings:signed settings:waiting user:added user:disabled user:password user:app-password checkpoint:refused
-deposit:refused day:destroyed budget:raised budget:alarm call:refused``.
+deposit:refused day:destroyed budget:raised budget:alarm call:refused people:registered``.
 A receipt is ``lp("sealgate/receipt/v1", log, index, leaf_hash)`` signed with the tenant's release log key, the same
 whose vkey the first entry of the tenant's log states. What belongs to no tenant goes to the tenant ``system``.
 Clauses: RFC 6962 2.1, C2SP tlog-checkpoint, 45 CFR 164.312(b).

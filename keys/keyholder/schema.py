@@ -4,7 +4,7 @@ key, or an id, state, time or number. Times are microseconds since 1970 UTC. DES
 
 from __future__ import annotations
 
-VERSION = 2
+VERSION = 3
 
 TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
@@ -77,6 +77,15 @@ CREATE TABLE codes (
   dead_us INTEGER, failures INTEGER NOT NULL, made_by TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX codes_grant ON codes (grant_id, kind);
+CREATE TABLE cards (
+  id TEXT PRIMARY KEY, tenant TEXT NOT NULL, person TEXT NOT NULL, mac BLOB NOT NULL, visitor_mac BLOB,
+  made_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, used_us INTEGER, dead_us INTEGER, failures INTEGER NOT NULL,
+  made_by TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX cards_person ON cards (tenant, person);
+CREATE TABLE phone_changes (  -- whom the worker still has to tell
+  id TEXT PRIMARY KEY, tenant TEXT NOT NULL, person TEXT NOT NULL, at_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE texts (
   id TEXT PRIMARY KEY, tenant TEXT NOT NULL, person TEXT NOT NULL, sealed BLOB NOT NULL, queued_us INTEGER NOT NULL,
   taken_us INTEGER, attempts INTEGER NOT NULL, expires_us INTEGER NOT NULL
@@ -118,7 +127,8 @@ CREATE TABLE hours (
 CREATE TABLE raised (tenant TEXT PRIMARY KEY, until_us INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE acts (
   id TEXT PRIMARY KEY, tenant TEXT NOT NULL, message TEXT NOT NULL, act TEXT NOT NULL, user TEXT NOT NULL,
-  reason BLOB NOT NULL, made_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, done_us INTEGER
+  reason BLOB NOT NULL, made_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, done_us INTEGER,
+  second TEXT, second_reason BLOB
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE witness (

@@ -18,25 +18,30 @@ from keys.encoding import canonical
 from keys.errors import Denied
 from keys.keyholder import custody, grants, tries
 from keys.keyholder.database import Tx
-from keys.keyholder.releaselog import record, refused
+from keys.keyholder.releaselog import Actor, record, refused
 from keys.keyholder.sessions import SECOND_US
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _RETRY_US = 60 * SECOND_US
 
 
-def register_person(tx: Tx, *, tenant: str, person: str, phone: str | None) -> None:
-    """Keep a person's number as a factor; None says nothing about a number, an empty one removes it.
+def is_number(phone: str) -> bool:
+    """Whether that is a number as E.164 writes it."""
+    return _E164.fullmatch(phone) is not None
+
+
+def keep_number(tx: Tx, tenant: str, person: str, phone: str | None, actor: Actor) -> str:
+    """Keep a person's number; None says nothing about it, an empty one removes it. The number that is gone, or "".
 
     Denied("phone") unless it is E.164; Denied("no-tenant").
     """
-    if phone and not _E164.fullmatch(phone):
+    if phone and not is_number(phone):
         raise Denied("phone")
     values = custody.values(tx, tenant)
     tx.run("INSERT OR IGNORE INTO people VALUES (?, ?, NULL, 0)", tenant, person)
-    before = number_of(tx, tenant, person, alive=False)
-    if phone is None or (before or "") == phone:
-        return
+    before = number_of(tx, tenant, person, alive=False) or ""
+    if phone is None or before == phone:
+        return ""
     sealed = values.seal(_number_context(person), phone.encode("ascii")) if phone else None
     tx.run("UPDATE people SET phone = ?, failures = 0 WHERE tenant = ? AND id = ?", sealed, tenant, person)
     # Whatever the old number let in goes with it: it may have been somebody else's.
@@ -52,11 +57,9 @@ def register_person(tx: Tx, *, tenant: str, person: str, phone: str | None) -> N
         tenant, person,
     )  # fmt: skip
     if killed:
-        record(tx, tenant, "factor:killed", object=person, actor=("operator", "operator"), reason="totp-by-phone")
-    record(
-        tx, tenant, "factor:registered" if phone else "factor:killed", object=person, actor=("operator", "operator"),
-        reason="phone",
-    )  # fmt: skip
+        record(tx, tenant, "factor:killed", object=person, actor=actor, reason="totp-by-phone")
+    record(tx, tenant, "factor:registered" if phone else "factor:killed", object=person, actor=actor, reason="phone")
+    return before
 
 
 def number_of(tx: Tx, tenant: str, person: str, *, alive: bool = True) -> str | None:

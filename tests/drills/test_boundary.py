@@ -305,5 +305,5 @@ def test_missing_users_are_named_with_the_command_that_makes_them(monkeypatch: p
         roles.identities(False)
     assert not roles.identities(True).enforced
     monkeypatch.setattr(roles, "NAMES", NAMES | {"smtp": "sealgate-gateway"})
-    with pytest.raises(Misconfigured, match="three different ones"):
+    with pytest.raises(Misconfigured, match="must be different ones"):
         roles.identities(False)

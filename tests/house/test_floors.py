@@ -21,12 +21,14 @@ ONLY = {
     "pydicom": ("gateway.detect",),
     "pypdfium2": ("gateway.detect",),
     "hyperscan": ("gateway.detect",),
+    "prometheus_client": ("gateway.metrics",),
     "nacl": ("keys",),
-    "cryptography": ("keys",),
+    "cryptography": ("keys", "gateway.doctor", "gateway.quickstart"),
+    "dns": ("gateway.doctor",),
     "argon2": ("keys.keyholder",),
     "pyotp": ("keys.keyholder",),
 }
-"""A library and the only rooms that know it; gateway.demo, which plays the world outside, may use any."""
+"""A library and the only rooms that know it; gateway.demo and gateway.bench play the world outside and may use any."""
 
 
 def imported() -> list[tuple[str, str]]:
@@ -50,7 +52,7 @@ def test_import_contracts_hold() -> None:
 
 @pytest.mark.parametrize("library", sorted(ONLY))
 def test_library_is_known_to_its_rooms_only(library: str) -> None:
-    rooms = (*ONLY[library], "gateway.demo")
+    rooms = (*ONLY[library], "gateway.demo", "gateway.bench")
     others = {module for module, top in imported() if top == library and not module.startswith(rooms)}
     assert not others, f"{library} is imported by {sorted(others)}; allowed: {rooms}"
 
@@ -61,14 +63,20 @@ def test_product_imports_only_what_it_depends_on() -> None:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["postgres"]]
-    ours = {re.split(r"[\[<>=~! ]", line)[0].lower() for line in wanted}
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["postgres"], *extras["pdf"], *extras["bench"]]
+    ours = {re.split(r"[\[<>=~! ]", line)[0].lower().replace("_", "-") for line in wanted}
     packages = importlib.metadata.packages_distributions()
     missing = {
         (module, top)
         for module, top in imported()
         if top in packages and top not in ("gateway", "keys")
-        if not {name.lower() for name in packages[top]} & ours
+        if not {_plain(name) for name in packages[top]} & ours
         if top not in ("starlette", "markupsafe")  # fastapi's and jinja2's own halves, which they promise to bring
     }
     assert not missing
+
+
+def _plain(name: str) -> str:
+    """A distribution's name as package indexes compare it."""
+    return name.lower().replace("_", "-")

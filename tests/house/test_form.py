@@ -39,7 +39,7 @@ def test_every_module_opens_with_what_it_is() -> None:
     silent = [
         str(path.relative_to(ROOT))
         for path in product()
-        if (body := text_of(path).strip()) and not body.startswith(('"""', 'r"""'))
+        if (body := text_of(path).strip()) and not body.startswith(('"""', 'r"""', "#!"))
     ]
     assert not silent, _names(silent)
 

@@ -36,7 +36,7 @@ def test_wheel_carries_packages_pages_policies_and_licence(wheel: Path) -> None:
         parts = path.relative_to(ROOT).parts
         if parts[0] == "web":
             expected.add("/".join(["gateway/_assets", *parts]))
-        elif parts[:2] == ("deploy", "policies"):
+        elif parts[:2] in (("deploy", "policies"), ("deploy", "systemd")):
             expected.add("/".join(["gateway/_assets", *parts[1:]]))
         elif parts[0] in ("gateway", "keys"):
             expected.add("/".join(parts))

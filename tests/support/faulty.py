@@ -305,8 +305,8 @@ class Faulty(Clinic):
         found = []
         for path in self.data.rglob("*"):
             if path.is_file():
-                data = path.read_bytes()
-                found += [path.name for mark in marks if mark.encode() in data.lower()]
+                data = path.read_bytes().lower()
+                found += [path.name for mark in marks if mark.encode() in data]
         return found
 
     def log_text(self) -> str:

@@ -33,6 +33,7 @@ from gateway.flow.outbound import Outbound as Flow
 from gateway.flow.records import Records
 from gateway.flow.treat import Treatment
 from gateway.policy import load
+from gateway.scan import Scanner
 from gateway.settingtypes import Endpoint
 from gateway.share import Directory, KeyRing
 from gateway.spool.envelope import Params
@@ -146,11 +147,12 @@ class World:
             threads, self.copies.top,
         )  # fmt: skip
 
-    def new_flow(self) -> Flow:
+    def new_flow(self, scanner: Scanner | None = None, scan_seconds: float = 60.0) -> Flow:
         return Flow(
             store=self.store, records=self.records, users=Users(self.rows, self.directory, self.clock),
             directory=self.directory, spool=self.incoming, isolated=self.isolated, treatment=self.treatment,
             deliverer=self.deliverer, tenants=self.tenant, clock=self.clock, words=words.language("en"),
+            scanner=scanner, scan_seconds=scan_seconds,
         )  # fmt: skip
 
     def _open_logs(self, tx: Tx) -> None:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -29,16 +30,16 @@ NOBODY = Identity(65534, 65534)
 _LEFT_OUT = {"playwright", "mypy", "hypothesis", "_pytest", "grimp", "gateway", "keys", "_sealgate.pth"}
 
 
-def ensure_users() -> dict[str, int]:
+def ensure_users(names: Mapping[str, str] = NAMES) -> dict[str, int]:
     """The users of the roles, made where they are missing; their numbers by role."""
-    for name in NAMES.values():
+    for name in names.values():
         try:
             pwd.getpwnam(name)
         except KeyError:
             command = [needs.need("useradd", "passwd"), "--system", "--user-group", "--no-create-home", "--shell",
                        "/usr/sbin/nologin", name]  # fmt: skip
             subprocess.run(command, check=True, capture_output=True)
-    return {role: pwd.getpwnam(name).pw_uid for role, name in NAMES.items()}
+    return {role: pwd.getpwnam(name).pw_uid for role, name in names.items()}
 
 
 def folder() -> Path:
@@ -76,7 +77,8 @@ def _copied(interpreter: Path, version: str, site: Path) -> Path:
     for name in ("gateway", "keys"):
         shutil.copytree(ROOT / name, packages / name, copy_function=_copy)
     shutil.copytree(ROOT / "web", packages / "gateway" / "_assets" / "web", copy_function=_copy)
-    shutil.copytree(ROOT / "deploy/policies", packages / "gateway" / "_assets" / "policies", copy_function=_copy)
+    for name in ("policies", "systemd"):
+        shutil.copytree(ROOT / "deploy" / name, packages / "gateway" / "_assets" / name, copy_function=_copy)
     for path in (venv, *venv.rglob("*")):
         if path.is_dir() and not path.is_symlink():
             path.chmod(0o755)

@@ -2,7 +2,8 @@
 
     with Postfix() as postfix: … postfix.port … postfix.wait(1)[0].content
 
-It takes mail for every domain and delivers into one Maildir. `550@…` and `temperror@…` are refused at RCPT. Needs root
+It takes mail for every domain and delivers into one Maildir. With `services`, further lines of master.cf, it has more
+doors than that one. `550@…` and `temperror@…` are refused at RCPT. Needs root
 (Postfix starts as root by design); mark such tests `postfix` and `root`. Nothing of the machine's own Postfix is used
 but its programs.
 """
@@ -90,7 +91,9 @@ class Mail:
 class Postfix:
     """See the module's words."""
 
-    def __init__(self, *, certificate: Path | None = None, key: Path | None = None, more: str = "") -> None:
+    def __init__(
+        self, *, certificate: Path | None = None, key: Path | None = None, more: str = "", services: str = ""
+    ) -> None:
         self._master = need("postfix") and f"{_DAEMONS}/master"
         self.folder = Path(tempfile.mkdtemp(prefix="postfix-"))
         self.port = free_port()
@@ -108,7 +111,7 @@ class Postfix:
             main += f"smtpd_tls_security_level = may\nsmtpd_tls_cert_file = {self.folder}/etc/cert.pem\n"
             main += f"smtpd_tls_key_file = {self.folder}/etc/key.pem\n"
         (self.folder / "etc/main.cf").write_text(main + more)
-        (self.folder / "etc/master.cf").write_text(_MASTER.format(port=self.port))
+        (self.folder / "etc/master.cf").write_text(_MASTER.format(port=self.port) + services)
         (self.folder / "etc/recipients").write_text(_RECIPIENTS)
 
     def __enter__(self) -> Postfix:
@@ -151,6 +154,11 @@ class Postfix:
                 raise TimeoutError(f"{len(found)} of {count} mails after {seconds} s\n{self.log()}")
             time.sleep(0.05)
         return found
+
+    def flush(self) -> None:
+        """Try now what waits in its queue."""
+        command = [need("postqueue", "postfix"), "-c", str(self.folder / "etc"), "-f"]
+        subprocess.run(command, check=True, capture_output=True, timeout=30)
 
     def log(self) -> str:
         """Postfix's log."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from gateway.clock import SystemClock
+from gateway.clock import SystemClock, from_us, to_us
 from gateway.spool import health, layout, nodekey, snapshot
 from gateway.spool.envelope import Envelope, Identity, Recipient
 from gateway.spool.item import HOUR_US, current_epoch
@@ -31,6 +32,13 @@ class MovableClock(SystemClock):
 
     def now_us(self) -> int:
         return super().now_us() + self.ahead_us
+
+    def now(self) -> datetime:
+        return from_us(self.now_us())
+
+    def move_to(self, moment: datetime) -> None:
+        """From there it goes on."""
+        self.ahead_us += to_us(moment) - self.now_us()
 
 
 @dataclass

@@ -41,7 +41,7 @@ def find(call: Call) -> Response:
 @page("/staff/help/{grant}", "GET", guard=PERSON)
 def person(call: Call) -> Response:
     """How are you sure it is them?"""
-    return _ask(call)
+    return ask(call)
 
 
 @page("/staff/help/{grant}", "POST", guard=CODE)
@@ -49,10 +49,10 @@ def code(call: Call) -> Response:
     """The code, shown on this page and nowhere else."""
     how = call.form.get("sure", "")
     if how not in HOW_SURE:
-        return _ask(call, words.say("staff.help.sure_missing"), status=400)
+        return ask(call, words.say("staff.help.sure_missing"), status=400)
     made = call.deps.desk.staff_code(call.origin, call.session, call.path["grant"], how)
     if isinstance(made, Denial):
-        return _denied(call, made)
+        return denied(call, made)
     digits, until = made
     found = call.deps.desk.person(call.origin, call.path["grant"])
     return _page(call, found, code=f"{digits[:4]} {digits[4:]}", until=until)
@@ -63,14 +63,15 @@ def unfreeze(call: Call) -> Response:
     """Free a message that a second redeemer froze."""
     how = call.form.get("sure", "")
     if how not in HOW_SURE:
-        return _ask(call, words.say("staff.help.sure_missing"), status=400)
+        return ask(call, words.say("staff.help.sure_missing"), status=400)
     denial = call.deps.desk.unfreeze(call.origin, call.session, call.path["grant"], how)
     if denial is not None:
-        return _denied(call, denial)
-    return _ask(call, note=words.say("staff.help.unfrozen"))
+        return denied(call, denial)
+    return ask(call, note=words.say("staff.help.unfrozen"))
 
 
-def _ask(call: Call, error: str = "", *, note: str = "", status: int = 200) -> Response:
+def ask(call: Call, error: str = "", *, note: str = "", status: int = 200) -> Response:
+    """The page that asks how sure one is, with what went wrong or well."""
     found = call.deps.desk.person(call.origin, call.path["grant"])
     return _page(call, found, code="", until=None, error=error, note=note, status=status)
 
@@ -79,7 +80,8 @@ def _page(call: Call, found: object, **values: object) -> Response:
     return staff_page(call, "staff/help_person.html", person=found, how_sure=HOW_SURE, **values)
 
 
-def _denied(call: Call, denial: Denial) -> Response:
+def denied(call: Call, denial: Denial) -> Response:
+    """What the keyholder refused, in words."""
     if denial.reason == "too-many":
         return call.staff_problem(words.say("staff.help.too_many"), 429)
     if denial.reason in ("revoked", "expired", "frozen", "destroyed", "unknown"):

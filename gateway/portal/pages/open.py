@@ -75,6 +75,7 @@ def type_code(call: Call) -> Response:
         REFUSED if _note(call) else 200,
         base=call.base,
         asked=call.query.get("asked") == "1",
+        card=call.query.get("card") == "1",
         tries_left=call.door.tries_left,
         reference=call.door.reference,
         error=_note(call),
@@ -110,7 +111,9 @@ def verify(call: Call) -> Response:
         return Away(f"{call.plain_base}/code?note=empty")
     result = call.deps.visits.verify(call.origin, call.door, code)
     if isinstance(result, Denial):
-        return _denied(call, result, f"{call.plain_base}/code")
+        # Who typed letters gets the page for letters again: on a phone the other one shows digits only.
+        letters = "&card=1" if any(character.isalpha() for character in code) else ""
+        return _denied(call, result, f"{call.plain_base}/code", letters)
     call.jar.set(cookies.SESSION + cookies.short(call.door.grant), result["handle"])
     return Away(call.plain_base)
 
@@ -166,7 +169,7 @@ def _note(call: Call) -> str:
     return words.say(key, clinic=call.face.display_name) if key else ""
 
 
-def _denied(call: Call, denial: Denial, back: str) -> Response:
+def _denied(call: Call, denial: Denial, back: str, more: str = "") -> Response:
     """One page or one sentence for each reason; the reason itself is in the log."""
     if denial.reason == "redeemed":
         return call.problem("used", 409, reference=call.door.reference)
@@ -181,4 +184,4 @@ def _denied(call: Call, denial: Denial, back: str) -> Response:
     note = denial.reason if denial.reason in NOTES else "wrong"
     if denial.tries_left == 0:
         return call.problem("too_many", 429, reference=call.door.reference)
-    return Away(f"{back}?note={note}")
+    return Away(f"{back}?note={note}{more}")

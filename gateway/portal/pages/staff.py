@@ -9,10 +9,11 @@ from starlette.responses import Response
 from gateway import words
 from gateway.audit.event import Action
 from gateway.flow.desk import MAY_RECALL_ALL
-from gateway.flow.sent import Step
+from gateway.flow.sent import METHODS, SHOWS, Step
 from gateway.flow.visit import Denial
 from gateway.portal import cookies
 from gateway.portal.answers import Away
+from gateway.portal.audit_side import ALL, COUNTERS, HOLDERS
 from gateway.portal.call import Call
 from gateway.portal.door import slow
 from gateway.portal.face import size_words
@@ -21,6 +22,8 @@ from gateway.portal.guards import Guard, Permission, Rate, Unlogged, page
 EVERYONE = frozenset({"staff", "office", "officer", "admin", "auditor"})
 HELPERS = frozenset({"staff", "office", "officer"})
 RECALLERS = HELPERS
+READERS = HELPERS | {"admin"}
+"""Who sees recipients: workforce members those they wrote to."""
 NOTES = {"recalled": "staff.recall.done", "ended": "staff.sign_in.ended", "out": "staff.sign_in.out"}
 
 
@@ -67,9 +70,18 @@ def sent(call: Call) -> Response:
         return Response(media_type="text/html")
     before = call.query.get("before", "")
     before_us = int(before) if before.isdecimal() and len(before) < 18 else None
-    messages, older = call.deps.mail.sent(call.origin, call.session, before_us)
+    show = call.query.get("show", "")
+    show = show if show in SHOWS else ""
+    messages, older = call.deps.mail.sent(call.origin, call.session, before_us, show)
     return staff_page(
-        call, "staff/sent.html", messages=messages, older=older, newer=before_us is not None, note=note(call)
+        call,
+        "staff/sent.html",
+        messages=messages,
+        older=older,
+        newer=before_us is not None,
+        note=note(call),
+        show=show,
+        shows=SHOWS,
     )
 
 
@@ -121,12 +133,51 @@ def recall(call: Call) -> Response:
     denial = call.deps.desk.recall(call.origin, call.session, identifier, call.form.get("grant") or None)
     if denial is not None:
         return call.staff_problem(words.say("staff.problem.denied"), 403)
-    return Away(f"/staff/messages/{identifier}?note=recalled")
+    return Away(f"/staff/messages/{identifier}/recalled?note=recalled")
+
+
+@page(
+    "/staff/messages/{message}/recalled",
+    "GET",
+    guard=Guard(Permission.STAFF, 2, Action.META_OPENED, Rate(60), EVERYONE),
+)
+def recalled(call: Call) -> Response:
+    """What it stopped, and what it could not: exact files, bytes, person, proof and time."""
+    if call.is_head:
+        return Response(media_type="text/html")
+    report = call.deps.recalls.of(call.origin, call.session, call.path["message"])
+    left = [
+        {
+            "address": one.address or words.say("staff.report.unknown"),
+            "what": one.name or words.say(f"staff.report.{'body' if one.kind == 'body' else 'thing'}"),
+            "size": size_words(one.bytes),
+            "at": one.at,
+            "proof": words.say(f"staff.proof.{one.proof}"),
+            "end": one.end,
+        }
+        for one in report.left
+    ]
+    return staff_page(
+        call,
+        "staff/recalled.html",
+        message=report.message,
+        stopped=report.stopped,
+        left=left,
+        cut=len(report.cut),
+        total=size_words(report.bytes),
+        note=note(call),
+    )
 
 
 def staff_page(call: Call, template: str, **values: Any) -> Response:
     """A page with the staff's navigation."""
-    return call.page(template, who=True, may_help=call.session["role"] in HELPERS, **values)
+    role = call.session["role"]
+    audit_page = "/audit" if role in ALL else "/audit/overview" if role in COUNTERS else ""
+    given: dict[str, Any] = {
+        "who": True, "may_help": role in HELPERS, "may_people": role in READERS,
+        "may_hold": role in HOLDERS - ALL, "audit_page": audit_page,
+    } | values  # fmt: skip
+    return call.page(template, **given)
 
 
 def note(call: Call) -> str:
@@ -141,7 +192,7 @@ def _step(step: Step) -> dict[str, Any]:
     details = [step.person] if step.person else []
     if step.reason == "scanner-likely":
         details.append(words.say("event.scanner"))
-    elif step.reason in ("text", "staff", "totp", "device"):
+    elif step.reason in METHODS:
         details.append(words.say(f"staff.proof.{step.reason}"))
     elif step.outcome != "ok" and step.reason:
         known_reason = f"staff.reason.{step.reason}"

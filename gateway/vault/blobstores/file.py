@@ -91,7 +91,7 @@ class FileBlobs:
         probe = self._root / UNFINISHED / f"probe-{secrets.token_hex(8)}"
         try:
             self._present()
-            descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
             try:
                 os.write(descriptor, b"\0" * 4096)  # a full disk lets a file be made, but takes no block
             finally:
@@ -119,7 +119,7 @@ class FileWriter:
         self._name = secrets.token_hex(20)
         self._temporary = root / UNFINISHED / self._name
         try:
-            self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
         except OSError as error:
             raise TryLater(f"vault write: {error.strerror}") from error
 
@@ -138,7 +138,7 @@ class FileWriter:
             os.fsync(self._descriptor)
             # One level only: where the vault itself is missing this fails, and nothing is made in its place.
             with contextlib.suppress(FileExistsError):
-                os.mkdir(target.parent, 0o700)
+                os.mkdir(target.parent, 0o750)
                 _sync(self._root)
             self._temporary.rename(target)
             _sync(target.parent)

@@ -91,9 +91,10 @@ def place(tmp_path: Path) -> Iterator[Place]:
     made = Place(ring, directory, store, records, ring.reader(directory), events)
     view = SimpleNamespace(id=TENANT, policy=load("clinic"), domains=frozenset({"clinic.test"}))
     assess = SimpleNamespace(assess=lambda inputs, unread: _clean(inputs))
+    deliverer = SimpleNamespace(reserve=list, begin=list, release=list)
     made.outbound = Outbound(
         store=store, records=records, users=cast(Any, made), directory=cast(Any, Plain()), spool=made.spool,
-        isolated=cast(Any, assess), treatment=cast(Any, made), deliverer=cast(Any, SimpleNamespace(submit=list)),
+        isolated=cast(Any, assess), treatment=cast(Any, made), deliverer=cast(Any, deliverer),
         tenants=lambda tenant: cast(Any, view), clock=ring.clock, words=words.language("en"),
     )  # fmt: skip
     yield made
@@ -135,7 +136,7 @@ def test_an_item_that_was_changed_is_named_in_the_queue(place: Place) -> None:
     nothing: Callable[..., list[Any]] = lambda *_: []  # noqa: E731
     office = Office(
         store=place.store, records=place.records, held=cast(Any, SimpleNamespace(rows=nothing)), spools=(place.spool,),
-        tenants=lambda: [cast(Any, SimpleNamespace(id=TENANT, name="clinic"))], people=ANY, users=ANY, portal_keys=ANY,
+        tenants=lambda: [cast(Any, SimpleNamespace(id=TENANT, name="clinic"))], people=ANY, users=ANY, officers=ANY,
         audit=ANY, sequencer=ANY, deliverer=ANY, clock=place.ring.clock, refresh=ANY,
     )  # fmt: skip
     assert office.queue_list({}) == [{"id": entry.id, "state": "refused", "reason": "tampered"}]

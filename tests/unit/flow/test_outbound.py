@@ -180,7 +180,7 @@ def test_effects_come_in_their_order(world: World, monkeypatch: pytest.MonkeyPat
     note(world.keyholder, "deposit", "deposited")
     note(world.copies, "write", "copy")
     note(world.records, "write", "committed")
-    note(world.deliverer, "submit", "queued")
+    note(world.deliverer, "begin", "queued")
     note(world.incoming, "erase", "erased")
     world.flow.process(world.spool(PHI, "b@example.test", "c@example.test"))
     assert order == ["sealed", "deposited", "copy", "copy", "committed", "queued", "erased"]

@@ -103,19 +103,55 @@ def test_check_prints_values_with_their_origin(tmp_path: Path, capsys: pytest.Ca
 
 def test_what_may_hold_a_password_is_not_shown(tmp_path: Path) -> None:
     file = tmp_path / "gateway.toml"
-    file.write_text(LEAST + '[store]\nurl = "postgresql+psycopg://u:hunter-two@db/s"\n')
+    url = "postgresql+psycopg://{}@/s?passfile=/etc/secret"
+    file.write_text(LEAST + f'[store]\nurl = "{url.format("u")}"\nportal_url = "{url.format("v")}"\n')
     shown = {key: value for key, value, _ in in_force(load(file, {}))}
-    assert shown["store.url"] == '"***"'
+    assert shown["store.url"] == shown["store.portal_url"] == '"***"'
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ('url = "postgresql+psycopg://u:hunter-two@/s"', "must hold no password"),
+        ('url = "postgresql+psycopg://u@db.example/s"', "sslmode=verify-full"),
+        ('url = "postgresql+psycopg://u@db.example/s?sslmode=require"', "sslmode=verify-full"),
+        ('url = "postgresql+psycopg://u@/s?host=db.example"', "sslmode=verify-full"),
+        ('url = "postgresql+psycopg:///s"', "must be"),
+        ('url = "postgresql+psycopg://u@/s"', "portal_url is missing"),
+        ('portal_url = "postgresql+psycopg://v@/s"', "no meaning beside a SQLite"),
+    ],
+)
+def test_a_server_is_named_without_password_and_proves_who_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, sentence: str
+) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text(f"{LEAST}[store]\n{line}\n")
+    assert cli.main(["check", "--config", str(file)]) == 78
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert "hunter" not in said
+
+
+def test_worker_and_portal_are_held_apart_on_postgresql_and_one_on_sqlite(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text(LEAST)
+    for role in ("worker", "portal"):
+        assert cli.main(["serve", "--role", role, "--config", str(file)]) == 78
+        assert "needs PostgreSQL" in capsys.readouterr().err
+    url = "postgresql+psycopg://{}@/s"
+    file.write_text(LEAST + f'[store]\nurl = "{url.format("u")}"\nportal_url = "{url.format("v")}"\n')
+    assert cli.main(["serve", "--role", "gateway", "--config", str(file)]) == 78
+    assert "held apart" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["check"], ["serve"], ["serve", "--role", "smtp"], ["serve", "--role", "gateway"]])
 @pytest.mark.parametrize(
     ("section", "line"),
     [
-        ("store", 'url = "postgresql+psycopg://u:hunter-two@db/s"'),
         ("vault", 'url = "s3://bucket/prefix?endpoint=https://s3.example"'),
         ("keys", 'provider = "pkcs11"'),
-        ("scan", 'clamd = "unix:/run/clamav/clamd.ctl"'),
     ],
 )
 def test_a_setting_without_effect_is_refused(

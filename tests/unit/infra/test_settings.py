@@ -143,6 +143,7 @@ def test_broken_toml_names_the_line(tmp_path: Path) -> None:
         ("notify", 'sms = "http"', "sms_url is missing"),
         ("notify", 'sms_url = "http://sms.example/"', 'must begin with "https://"'),
         ("scan", 'clamd = "somewhere"', "the port is missing"),
+        ("scan", 'clamd = "192.0.2.7:3310"', "goes there unencrypted"),
         ("node", 'name = "Node 1"', "lower-case letters"),
     ],
 )

@@ -121,6 +121,9 @@ def test_the_policy_label_changes_when_one_byte_of_the_file_changes() -> None:
         ("rule=1\n[[rules]]\nname='a'\nthen='hold'", "'rules'"),
         ("[[rules]]\nname='a'\nthen='hold'\nwhen='clean'", "not a list"),
         ("[[", "not TOML"),
+        ("[[rules]]\nname='a'\nthen='hold'\n[release]\nsecond='x'", "'second_person'"),
+        ("release=1\n[[rules]]\nname='a'\nthen='hold'", "not a table"),
+        ("[[rules]]\nname='a'\nthen='hold'\n[release]\nsecond_person='yes'", "write true or false"),
     ],
 )
 def test_a_mistake_in_a_policy_file_is_refused_and_named(text: str, said: str) -> None:
@@ -135,6 +138,12 @@ def test_an_unknown_policy_name_is_refused_with_the_nearest() -> None:
         load("clinik")
     with pytest.raises(Misconfigured, match="cannot be read"):
         load("/nowhere/own.toml")
+
+
+def test_a_policy_says_whether_two_officers_release() -> None:
+    rule = "[[rules]]\nname='a'\nthen='hold'\n"
+    assert not parse("own", rule.encode()).second_person
+    assert parse("own", (rule + "[release]\nsecond_person = true\n").encode()).second_person
 
 
 def test_policy_is_a_value() -> None:

@@ -9,10 +9,15 @@ from typing import Any
 from markupsafe import Markup
 
 from gateway import words
+from gateway.accounts.people_list import Entry
+from gateway.flow.desk import HOW_SURE
+from gateway.flow.people import Change, Imported, Person
+from gateway.flow.recall_report import Stopped
 from gateway.flow.sent import Recipient, Sent, State
 from gateway.portal.face import Face
 from gateway.portal.qr import qr_svg
 from gateway.portal.render import Renderer, words_of_state
+from tests.unit.portal import officer_samples
 
 FACE = Face("tnt_demo", "Riverside Family Clinic", "+1 555 010 0199", "http://localhost:8080", "America/Chicago")
 AT = datetime(2026, 12, 4, 23, 0, tzinfo=UTC)
@@ -23,7 +28,7 @@ FILES = [
     {"id": "obj_2", "name": "photo.jpg", "type_words": "filetype.image", "size_words": "812 kB", "can_look": True},
 ]
 PEOPLE = (
-    Recipient("lnk_1", "maria.hernandez@mail.example", State("opened", AT, "text"), True, AT),
+    Recipient("lnk_1", "maria.hernandez@mail.example", State("opened", AT, "text"), True, AT, 1, 2),
     Recipient("lnk_2", "a.very.long.address.that.wraps@subdomain.insurer.example", State("scanned"), True, None),
     Recipient("lnk_3", "old@mail.example", State("recalled", AT), False, None),
     Recipient("lnk_4", "frozen@mail.example", State("frozen"), False, None),
@@ -34,7 +39,7 @@ OPEN: dict[str, Any] = {
     "sender": "Dr. Amy Reyes", "address": "m***@mail.example", "doors": {"text", "staff"}, "base": BASE,
     "plain_base": BASE, "signed_in": False, "remembered": False, "reference": "402917", "ends_at": AT,
 }  # fmt: skip
-CODE: dict[str, Any] = {"base": BASE, "asked": True, "tries_left": 5, "reference": "402917"}
+CODE: dict[str, Any] = {"base": BASE, "asked": True, "tries_left": 5, "reference": "402917", "card": False}
 READ: dict[str, Any] = {
     "subject": "Your test results", "sender": "Dr. Amy Reyes", "address": "maria.hernandez@mail.example",
     "sent_at": AT, "ends_at": AT, "body_html": "", "body_text": "Dear Maria,\n\nyour results are in.\n\nDr. Reyes",
@@ -44,7 +49,9 @@ HTML = Markup("<h2>Results</h2><p>Dear <b>Maria</b>,</p><table><tr><th>Test</th>
 APP: dict[str, Any] = {"base": BASE, "done": False, "qr": "", "later": False, "secret": "", "again": False}
 QR = qr_svg("otpauth://totp/Clinic:maria?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Clinic", "Picture to scan")
 PROBLEMS = sorted({key.split(".")[2] for key in sorted(words.language().keys()) if key.startswith("portal.problem.")})
-STAFF: dict[str, Any] = {"who": True, "may_help": True}
+STAFF: dict[str, Any] = {"who": True, "may_help": True, "may_people": True}
+MARIA = Person("per_1", "maria.hernandez@mail.example", "Maria Hernandez", "en")
+LONG = Person("per_2", "a.very.long.address.that.wraps@subdomain.insurer.example", "", "es")
 LINE = {"action": "link:visited", "at": AT, "words": "Link looked at", "details": "looks like a mail filter"}
 
 
@@ -57,6 +64,9 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "open-signed-in", "open.html", OPEN | {"signed_in": True}
     yield "code", "code.html", CODE
     yield "code-wrong", "code.html", CODE | {"asked": False, "tries_left": 3, "error": wrong}
+    yield "code-card", "code.html", CODE | {"asked": False, "card": True, "error": wrong}
+    yield "card", "card.html", {"links": [BASE]}
+    yield "card-alone", "card.html", {"links": []}
     yield "not-me", "not_me.html", {"base": BASE}
     yield "read", "read.html", READ
     yield "read-html", "read.html", READ | {"body_html": HTML, "files": FILES[:1]}
@@ -80,8 +90,12 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
         values = {"kind": kind, "when": "Friday 4 December 2026", "primary": primary, "reference": reference}
         yield f"problem-{kind}", "problem.html", values
     yield "staff-sign-in", "staff/sign_in.html", {"error": "The address, the password or the code is not right."}
-    yield "staff-sent", "staff/sent.html", STAFF | {"messages": [MESSAGE], "older": 1, "newer": True}
-    yield "staff-sent-empty", "staff/sent.html", STAFF | {"messages": [], "older": None, "newer": False}
+    sent = STAFF | {"messages": [MESSAGE], "older": 1, "newer": True, "show": "", "shows": ("unopened", "recalled")}
+    yield "staff-sent", "staff/sent.html", sent
+    yield "staff-sent-unopened", "staff/sent.html", sent | {"show": "unopened"}
+    empty = sent | {"messages": [], "older": None, "newer": False}
+    yield "staff-sent-empty", "staff/sent.html", empty
+    yield "staff-sent-none", "staff/sent.html", empty | {"show": "recalled"}
     message = STAFF | {
         "message": MESSAGE, "subject": "Your results", "files": [{"name": NAME, "size_words": "2.4 MB"}],
         "may_act": True,
@@ -91,12 +105,49 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     recall = STAFF | {"message": MESSAGE, "only": None, "live": 2, "opened": [PEOPLE[0]]}
     yield "staff-recall", "staff/recall.html", recall
     yield "staff-recall-one", "staff/recall.html", recall | {"only": PEOPLE[1], "opened": []}
+    left = {"address": PEOPLE[1].address, "what": NAME, "size": "2.4 MB", "at": AT, "proof": "a text-message code"}
+    stopped = [Stopped(PEOPLE[0].address, AT), Stopped(PEOPLE[1].address, AT)]
+    report = STAFF | {"message": MESSAGE, "stopped": stopped, "cut": 1, "total": "4.8 MB", "note": "Taken back."}
+    report |= {"left": [left | {"end": "whole"}, left | {"end": "stopped", "what": "The message text"}]}
+    yield "staff-recalled", "staff/recalled.html", report
+    yield "staff-recalled-nothing", "staff/recalled.html", report | {"left": [], "cut": 0}
     yield "staff-help", "staff/help.html", STAFF | {"people": [], "error": "No live message has this number."}
     yield "staff-help-choose", "staff/help.html", STAFF | {"people": list(PEOPLE[:2])}
     person = STAFF | {"person": PEOPLE[1], "how_sure": ("called", "here", "questions"), "code": "", "until": None}
     yield "staff-help-person", "staff/help_person.html", person | {"error": "Choose how you are sure."}
     yield "staff-help-frozen", "staff/help_person.html", person | {"person": PEOPLE[3]}
     yield "staff-help-code", "staff/help_person.html", person | {"code": "4821 9035", "until": AT}
+    card = STAFF | {
+        "address": "m***@mail.example",
+        "code": "BCDF GHJK MNPQ",
+        "until": AT,
+        "qr": QR,
+        "url": "https://mail.clinic.example/card",
+    }
+    yield "staff-card", "staff/card.html", card
+    yield from officer_samples.pages()
+    people = STAFF | {"people": [MARIA, LONG], "may_keep": True, "after": "per_9", "paged": True}
+    yield "staff-people", "staff/people.html", people
+    yield "staff-people-own", "staff/people.html", people | {"people": [], "may_keep": False, "after": ""}
+    yield "staff-people-none", "staff/people.html", people | {"people": [], "error": "Nobody with this address."}
+    values = {"address": "", "name": "Maria", "phone": "", "language": "en"}
+    form = STAFF | {"person": MARIA, "values": values, "may_keep": True, "may_print": True, "how_sure": HOW_SURE}
+    yield "staff-person", "staff/person.html", form | {"note": "Saved."}
+    yield "staff-person-new", "staff/person.html", form | {"person": None, "error": wrong}
+    yield "staff-person-read-only", "staff/person.html", form | {"may_keep": False}
+    yield "staff-people-import", "staff/people_import.html", STAFF | {"wrong": [], "more": 0, "most": 500}
+    lines = [{"line": 3, "words": "This is not an email address."}, {"line": 0, "words": "There is nobody."}]
+    bad = STAFF | {"wrong": lines, "more": 3, "most": 500, "error": "Nothing was saved. Lines to check: 5."}
+    yield "staff-people-import-wrong", "staff/people_import.html", bad
+    changes = [
+        Change(Entry(2, MARIA.address, "Maria", "+15550100143"), "new"),
+        Change(Entry(3, LONG.address, '=HYPERLINK("http://x")'), "changed"),
+    ]
+    counts = {"new": 1, "changed": 1, "same": 0}
+    preview = STAFF | {"changes": changes, "counts": counts, "numbers": 1, "list": "address\na@b.example\n"}
+    yield "staff-people-preview", "staff/people_preview.html", preview
+    yield "staff-people-preview-wrong", "staff/people_preview.html", preview | {"error": wrong}
+    yield "staff-people-imported", "staff/people_imported.html", STAFF | {"done": Imported(1, 1, 1), "total": 3}
     yield "staff-problem", "staff/problem.html", {"message": "There is no such message among those you may see."}
 
 

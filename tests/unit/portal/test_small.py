@@ -166,7 +166,11 @@ def test_a_cut_reaches_every_download_of_that_grant_and_no_other() -> None:
 
 BUILT = (
     "portal.problem.", "staff.state.", "staff.proof.", "staff.help.sure_", "event.", "filetype.", "portal.limits.can",
-    "staff.problem.", "staff.reason.",
+    "staff.problem.", "staff.reason.", "officer.kind.", "officer.outcome.", "officer.proof.", "officer.state.",
+    "officer.count.", "officer.act.", "officer.actstate.", "officer.failure.", "officer.denied.", "officer.search.",
+    "officer.verify.", "officer.held.release", "officer.held.drop", "officer.held.choose",
+    "officer.held.reason_missing", "officer.held.code_missing", "staff.people.kind_", "staff.people.wrong.",
+    "staff.report.end_", "staff.report.body", "staff.report.thing", "staff.sent.none_", "staff.sent.show_",
 )  # fmt: skip
 """Words whose last part is made from a value."""
 
@@ -179,7 +183,7 @@ def test_every_page_renders_and_every_word_is_used() -> None:
     assert all("</html>" in page for page in rendered().values())
     sources = " ".join(path.read_text() for path in (web_dir() / "templates").rglob("*.html"))
     sources += " ".join(path.read_text() for path in (web_dir().parent / "gateway" / "portal").rglob("*.py"))
-    keys = _keys("portal", "staff", "event", "filetype")
+    keys = _keys("portal", "staff", "event", "filetype", "officer", "report")
     assert [
         key for key in keys if f'"{key}"' not in sources and f"'{key}'" not in sources and not key.startswith(BUILT)
     ] == []

@@ -96,7 +96,7 @@ def test_recall_kills_the_link_at_once_and_quotes_the_receipt(world: World) -> N
     assert f"Opened before: {who}" in page
     assert world.events("link:revoked", mail.grant(who)) == []
     answer = staff.post(f"/staff/messages/{mail.message}/recall", page)
-    assert answer.headers["location"] == f"/staff/messages/{mail.message}?note=recalled"
+    assert answer.headers["location"] == f"/staff/messages/{mail.message}/recalled?note=recalled"
     for path in ("", f"/files/{mail.object(1)}"):
         gone = reader.get(plain(mail, who) + path)
         assert gone.status_code == 410

@@ -22,11 +22,14 @@ from gateway.clock import SystemClock
 from gateway.demo.ports import free_port
 from gateway.flow.desk import StaffDesk
 from gateway.flow.download import Downloads
+from gateway.flow.people import PeopleDesk
+from gateway.flow.recall_report import RecallReports
 from gateway.flow.running import Running
 from gateway.flow.sent import SentMail
 from gateway.flow.trail import Trail
 from gateway.flow.visit import Visits
 from gateway.portal.app import PortalDeps, create
+from gateway.portal.audit_side import AuditSide
 from gateway.portal.face import Face
 from gateway.portal.limits import Limits
 from gateway.portal.server import Listen, PortalServer, start
@@ -264,13 +267,28 @@ def portal(directory: Path, **limits: int) -> Iterator[World]:
         trail = Trail(store, audit, ring, clock)
         runs, minutes = Running(), Minutes()
         users = Users(rows, people_directory, clock)
-        mail = SentMail(store, rows, client, trail, people_directory)
+        mail = SentMail(store, rows, client, trail, people_directory, clock)
         deps = PortalDeps(
             faces=[Face(TENANT, CLINIC, CLINIC_PHONE, "http://localhost:0", "America/Chicago")],
             visits=Visits(store, rows, client, trail, people_directory, clock),
             downloads=Downloads(store, rows, vault, client, trail, clock, runs),
             mail=mail,
+            people=PeopleDesk(
+                store, rows, client, trail, People(rows, people_directory, clock), people_directory, clock
+            ),
+            recalls=RecallReports(store, rows, client, trail, people_directory, mail),
             desk=StaffDesk(store, rows, client, trail, users, mail, clock, runs),
+            audit=AuditSide.of(
+                store=store,
+                rows=rows,
+                keys=client,
+                trail=trail,
+                directory=people_directory,
+                users=users,
+                audit=audit,
+                clock=clock,
+                second_person=lambda tenant: False,
+            ),
             clock=clock,
             ready=lambda: store.health,
             limits=Limits(minutes.now),

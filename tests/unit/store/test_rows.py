@@ -26,8 +26,8 @@ def rows() -> Rows:
 def person(id: str, tenant: str = "tnt_a", **more: Any) -> dict[str, Any]:
     index = b"i" + id.encode()
     return {
-        "id": id, "tenant": tenant, "address": b"sealed " + id.encode(), "address_index": index, "language": "en",
-        "created_at": 7, **more,
+        "id": id, "tenant": tenant, "address": b"sealed " + id.encode(), "address_index": index,
+        "domain_index": b"@", "language": "en", "created_at": 7, **more,
     }  # fmt: skip
 
 
@@ -42,8 +42,8 @@ def test_a_row_comes_back_as_it_was_written(store: Store, rows: Rows) -> None:
 
 
 CHANGES = {
-    "id": "per_9", "tenant": "tnt_b", "address": b"other", "address_index": b"o", "name": b"given", "language": "es",
-    "created_at": 8, "row_mac": b"\x00" * 32,
+    "id": "per_9", "tenant": "tnt_b", "address": b"other", "address_index": b"o", "domain_index": b"d",
+    "name": b"given", "language": "es", "created_at": 8, "row_mac": b"\x00" * 32,
 }  # fmt: skip
 
 

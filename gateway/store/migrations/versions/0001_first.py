@@ -31,6 +31,7 @@ def upgrade() -> None:
         sqlite_triggers()
     else:
         postgres_triggers()
+        postgres_row_security()
 
 
 def sqlite_triggers() -> None:
@@ -68,6 +69,16 @@ def postgres_triggers() -> None:
         # Not even a superuser's replication role switches these off by itself.
         for name in (f"{table}_no_change", f"{table}_no_truncate", f"{table}_next"):
             op.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
+
+
+def postgres_row_security() -> None:
+    """No row of a tenant for anybody, the tables' owner included, until a policy says for whom (`store.grants`)."""
+    inspector = sa.inspect(op.get_bind())
+    for table in inspector.get_table_names():
+        columns = {column["name"] for column in inspector.get_columns(table)}
+        if table == "tenants" or columns & {"tenant", "log"}:
+            op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+            op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
 
 
 def tables() -> None:
@@ -120,6 +131,7 @@ def tables() -> None:
         sa.Column("identity", sa.Text(), nullable=False),
         sa.Column("retry_key", sa.LargeBinary(), nullable=False),
         sa.Column("message_id_index", sa.LargeBinary(), nullable=True),
+        sa.Column("message_id", sa.LargeBinary(), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("reference", sa.Text(), nullable=True),
         sa.Column("rule", sa.Text(), nullable=False),
@@ -157,6 +169,7 @@ def tables() -> None:
         sa.Column("tenant", sa.String(length=64), nullable=False),
         sa.Column("address", sa.LargeBinary(), nullable=False),
         sa.Column("address_index", sa.LargeBinary(), nullable=False),
+        sa.Column("domain_index", sa.LargeBinary(), nullable=True),
         sa.Column("name", sa.LargeBinary(), nullable=True),
         sa.Column("language", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
@@ -164,6 +177,28 @@ def tables() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("people_address", "people", ["tenant", "address_index"], unique=True)
+    op.create_index("people_domain", "people", ["tenant", "domain_index"], unique=False)
+    op.create_table(
+        "tellings",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("tenant", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("about", sa.String(length=64), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("done_at", sa.BigInteger(), nullable=True),
+        sa.Column("row_mac", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("tellings_state", "tellings", ["state", "created_at"], unique=False)
+    op.create_table(
+        "notice_marks",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("tenant", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("row_mac", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
     op.create_table(
         "sealed_values",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -239,6 +274,30 @@ def tables() -> None:
     )
     op.create_index("deliveries_due", "deliveries", ["node", "state", "next_at"], unique=False)
     op.create_index("deliveries_message", "deliveries", ["message"], unique=False)
+    op.create_index("deliveries_recipient", "deliveries", ["tenant", "recipient_index"], unique=False)
+    op.create_table(
+        "held_acts",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("tenant", sa.String(length=64), nullable=False),
+        sa.Column("message", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("user", sa.String(length=64), nullable=False),
+        sa.Column("second", sa.String(length=64), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("reason", sa.LargeBinary(), nullable=False),
+        sa.Column("second_reason", sa.LargeBinary(), nullable=True),
+        sa.Column("failure", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.Column("row_mac", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["message"],
+            ["messages.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("held_acts_message", "held_acts", ["message"], unique=False)
+    op.create_index("held_acts_state", "held_acts", ["state", "changed_at"], unique=False)
     op.create_table(
         "grants",
         sa.Column("id", sa.String(length=64), nullable=False),

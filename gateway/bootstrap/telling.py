@@ -1,0 +1,72 @@
+"""The plugging of what senders and recipients hear: notices by the clock, tellings, recall by answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway import words
+from gateway.actions.copies import Copies
+from gateway.actions.tenants import TenantView
+from gateway.bootstrap.ground import Ground
+from gateway.flow import threads
+from gateway.flow.answers import Answers
+from gateway.flow.audience import Audience
+from gateway.flow.delivery import Deliverer
+from gateway.flow.digest import Digest
+from gateway.flow.posting import Poster
+from gateway.flow.records import Records
+from gateway.flow.reminders import Reminders
+from gateway.flow.tellings import Tellings
+from gateway.flow.upkeep import Duty
+from keys.client import WorkerClient
+
+
+def audience(ground: Ground) -> Audience:
+    """Who reads for whom, from the settings."""
+    notify = ground.settings.notify
+    return Audience(notify.owner, frozenset(address.lower() for address in notify.unattended))
+
+
+def thread(ground: Ground) -> Callable[[TenantView, str], str]:
+    """Message-IDs of notices, which a RECALL by answer is known from."""
+
+    def made(view: TenantView, about: str) -> str:
+        return threads.message_id(ground.directory, view.id, view.host, about)
+
+    return made
+
+
+def reader(ground: Ground) -> Callable[[TenantView, str], str]:
+    """Whose inbox a notice that must go somewhere goes to."""
+    found = audience(ground)
+    return lambda view, sender: found.of(view, sender) or sender
+
+
+class Telling:
+    """The duties, and what obeys RECALL."""
+
+    def __init__(
+        self, ground: Ground, keyholder: WorkerClient, records: Records, copies: Copies, deliverer: Deliverer,
+        checkpoint: Callable[[str], str],
+    ) -> None:  # fmt: skip
+        english, heard = words.language("en"), audience(ground)
+        store, clock = ground.store, ground.clock
+        poster = Poster(copies, records, deliverer, clock, english, checkpoint)
+
+        def tenants() -> list[TenantView]:
+            return list(ground.views.values())
+
+        self.answers = Answers(store, records, keyholder, poster, heard, clock, english)
+        self.reminders = Reminders(store, records, keyholder, poster, heard, tenants, clock)
+        self.digest = Digest(store, records, keyholder, poster, heard, tenants, clock, english)
+        self.tellings = Tellings(store, records, keyholder, poster, heard, ground.view, clock)
+
+    def duties(self, once: Callable[[str, Callable[[], object]], Callable[[], object]]) -> list[list[Duty]]:
+        """What to do how often; `once` has one of several workers do it."""
+        return [
+            [Duty("tellings", 1.0, once("tellings", self.tellings))],
+            [
+                Duty("reminders", 60.0, once("reminders", self.reminders)),
+                Duty("digest", 60.0, once("digest", self.digest)),
+            ],
+        ]

@@ -1,0 +1,92 @@
+"""A TLS certificate that is renewed while connections stay open.
+
+Promises: new handshakes use the newest pair of certificate and key that fits together; a pair that does not (half of it
+was replaced, or it is broken) is said in the log and the one before stays; connections that are open go on as they are.
+The files are looked at every two seconds and at `reload`. RFC 8446; SIGHUP as for other daemons.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import threading
+from pathlib import Path
+
+from gateway.errors import Misconfigured
+from gateway.logs import Log
+
+WATCH_SECONDS = 2.0
+log = Log("gateway.certificates")
+_State = tuple[tuple[int, int, int], ...]
+
+
+class Certificate:
+    """Certificate chain and private key, PEM. `context` is what a server listens with. Raises Misconfigured."""
+
+    def __init__(self, where: str, certificate: Path, key: Path) -> None:
+        self._where = where
+        self._files = (certificate, key)
+        self._seen = self._state()
+        self._current = self._loaded()
+        self._lock = threading.Lock()
+        self._ending = threading.Event()
+        self.context = self._loaded()
+        # Called for every handshake, with or without SNI: the pair of this moment takes the place of the first one.
+        self.context.sni_callback = self._newest
+
+    def reload(self) -> bool:
+        """Read the files again. False when they are no pair; then everything stays as it is."""
+        with self._lock:
+            self._seen = self._state()
+            try:
+                self._current = self._loaded()
+            except Misconfigured:
+                log.error("certificate:refused", kind=self._where)
+                return False
+            log.info("certificate:reloaded", kind=self._where)
+            return True
+
+    def look(self) -> None:
+        """Reload if the files are others than at the last look."""
+        if self._state() != self._seen:
+            self.reload()
+
+    def watch(self) -> None:
+        """Look every two seconds, in a thread of its own, until `close`."""
+        threading.Thread(target=self._watch, name=f"certificate-{self._where}", daemon=True).start()
+
+    def close(self) -> None:
+        """End the watching."""
+        self._ending.set()
+
+    def _watch(self) -> None:
+        while not self._ending.wait(WATCH_SECONDS):
+            try:
+                self.look()
+            except Exception:  # whatever it is: a later look may go well
+                log.exception("certificate:look-failed", kind=self._where)
+
+    def _newest(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        connection.context = self._current
+
+    def _loaded(self) -> ssl.SSLContext:
+        certificate, key = self._files
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_cert_chain(certificate, key)
+        except (OSError, ssl.SSLError) as error:
+            raise Misconfigured(
+                f"[{self._where}] tls_cert_file {certificate} and tls_key_file {key} cannot be used"
+            ) from error
+        return context
+
+    def _state(self) -> _State:
+        found = []
+        for path in self._files:
+            try:
+                stat = os.stat(path)
+                found.append((stat.st_mtime_ns, stat.st_ino, stat.st_size))
+            except OSError:
+                found.append((0, 0, 0))
+        return tuple(found)

@@ -1,0 +1,43 @@
+"""`sealgate node add NAME`: a further node of an installation on PostgreSQL, with a fresh spool and keys of its own."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+
+from gateway.cli._options import add_config, add_json, settings_of
+from gateway.cli._running import keyholder, show
+from gateway.errors import Misconfigured
+
+NAME = "node"
+HELP = "add a node to an installation on PostgreSQL"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=["add"])
+    parser.add_argument("name", metavar="NAME", help="the node's name, as its [node] name says")
+    parser.add_argument("--single-user", action="store_true", help="as serve does: one user for all roles")
+    add_config(parser)
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    from gateway import install, nodes, roles
+    from gateway.settingtypes import short_name
+    from gateway.store.database import Store
+
+    settings = settings_of(args)
+    try:
+        name = short_name(args.name)
+    except ValueError as error:
+        raise Misconfigured(f"the node's name {error}") from error
+    if settings.origins.get("node.name") not in (None, "default") and settings.node.name != name:
+        raise Misconfigured(f"the configuration names this node '{settings.node.name}': write [node] name = \"{name}\"")
+    settings = replace(settings, node=replace(settings.node, name=name))
+    if Store.absent(settings.store.url):
+        raise Misconfigured("[store] url: there is no installation yet; its first node is made by: sealgate serve")
+    who = roles.identities(args.single_user, apart=settings.on_postgres)
+    install.readable(settings, who, args.config)
+    keyholder(settings, lambda client: nodes.add(settings, who, client))
+    show({"node": name}, as_json=args.json, words=f"node {name}: added; start it with: sealgate serve")
+    return 0

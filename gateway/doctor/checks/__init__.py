@@ -1,0 +1,1 @@
+"""The checks, a file per group; each registers itself with `gateway.doctor.finding.check`."""

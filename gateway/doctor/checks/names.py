@@ -1,0 +1,57 @@
+"""DNS of the portal's host and of the clinic's domains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.doctor import records
+from gateway.doctor.case import Case
+from gateway.doctor.finding import Finding, check, green, yellow
+from gateway.doctor.records import Names, NoAnswer
+from gateway.settings import Settings
+
+
+def _ask(case: Case, question: Callable[[Settings, Names], Finding]) -> Finding:
+    if records.local_only(case.settings):
+        return green("the portal is on loopback: nobody looks anything up")
+    try:
+        return question(case.settings, case.names)
+    except NoAnswer:
+        return yellow("no name server answers", "repair /etc/resolv.conf, or ask another with --resolver HOST:PORT")
+
+
+@check("dns.portal", "The portal's host has an address", "recipients cannot open the link without it")
+def portal(case: Case) -> Finding:
+    return _ask(case, records.portal)
+
+
+@check("dns.mx", "The clinic's domains take mail", "answers, bounces and our own notices go there")
+def mx(case: Case) -> Finding:
+    return _ask(case, records.mx)
+
+
+@check(
+    "dns.spf",
+    "SPF of the clinic's domains names the smarthost",
+    "receivers put mail from a server that SPF does not name into the junk folder, or refuse it",
+)
+def spf(case: Case) -> Finding:
+    return _ask(case, records.spf)
+
+
+@check(
+    "dns.dmarc",
+    "The clinic's domains tell receivers what to do with forgeries",
+    "forged notices in the clinic's name would lead patients to a stranger's page",
+)
+def dmarc(case: Case) -> Finding:
+    return _ask(case, records.dmarc)
+
+
+@check(
+    "dns.dkim",
+    "Mail of the clinic's domains is signed on its way out",
+    "without a signature, forwarded mail fails DMARC",
+)
+def dkim(case: Case) -> Finding:
+    return _ask(case, records.dkim)

@@ -1,0 +1,77 @@
+"""Smarthost and malware scanner."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from gateway.courier.connection import Connection, ConnectionFailed
+from gateway.courier.smtp import tls_context
+from gateway.doctor.case import Case
+from gateway.doctor.finding import Finding, check, green, red, yellow
+from gateway.errors import Misconfigured
+from gateway.scan.clamd import Clamd
+
+OLD_DAYS = 3
+REASONS = {
+    "name": ("its name is not known", "write the right name in [courier] smarthost, or repair this machine's DNS"),
+    "connect": ("nobody answers there", "start it, or open its port in the firewall between"),
+    "timeout": ("it does not answer in time", "open its port in the firewall between; many networks block port 25"),
+    "lost": ("it hangs up", "allow this machine's address at the smarthost"),
+    "greeting": ("it refuses us at the greeting", "allow this machine's address at the smarthost"),
+    "no-tls": ("it offers no STARTTLS", "switch TLS on at the smarthost"),
+    "certificate": (
+        "its certificate is not valid for that name",
+        "write in [courier] smarthost the name that its certificate bears, or name its authority in ca_file",
+    ),
+    "tls": ("TLS fails", "let the smarthost speak TLS 1.2 or later"),
+    "auth": ("it refuses user name and password", "write the right password into [courier] password_file"),
+}
+
+
+@check(
+    "smarthost.takes",
+    "The smarthost answers, protects the line as configured, and lets us in",
+    "all outbound mail goes there; until it answers, mail waits and at last returns to its senders",
+)
+def smarthost(case: Case) -> Finding:
+    settings = case.settings.courier
+    where = f'{settings.smarthost} (tls = "{settings.tls}")'
+    line = Connection(case.settings.smtp.hostname, 6, 6)
+    try:
+        login = (settings.username, settings.password_file.read()) if settings.password_file else None
+        line.open(settings.smarthost.host, settings.smarthost.port, settings.tls, tls_context(settings), login)
+    except Misconfigured as error:
+        return yellow(error.public, f"run it as root: {case.command('doctor')}")
+    except ConnectionFailed as failure:
+        reason = failure.deferred.reason
+        found, repair = REASONS.get(reason, (reason, "look at the smarthost's own log"))
+        code = f", answer {failure.deferred.code}" if failure.deferred.code else ""
+        return red(f"{where}: {found}{code}", f"{repair}, then: {case.command('doctor')}")
+    features, secured = line.features(), type(line.sock).__name__ == "SSLSocket"
+    line.close()
+    if not secured and not settings.smarthost.loopback:
+        return yellow(f"{where}: mail travels in clear", 'write in [courier]: tls = "verified"')
+    return green(f"{where} answers, {'TLS' if secured else 'loopback'}, {len(features)} extensions")
+
+
+@check(
+    "clamd.answers",
+    "The malware scanner answers, and its signatures are young",
+    "what was not scanned counts as unread; old signatures let new malware through",
+)
+def clamd(case: Case) -> Finding:
+    where = case.settings.scan.clamd
+    if not where:
+        return yellow(
+            "no scanner is set: nothing looks for malware",
+            'apt-get install clamav-daemon clamav-freshclam, and write in [scan]: clamd = "unix:/run/clamav/clamd.ctl"',
+        )
+    try:
+        found = Clamd(where, max_bytes=65_536, timeout_seconds=4.0).signatures()
+    except (OSError, ValueError):
+        return red(f"no answer from {where}", "systemctl restart clamav-daemon")
+    if found.made_at is None:
+        return yellow(f"ClamAV {found.version} has no dated signatures", "freshclam && systemctl restart clamav-daemon")
+    age = (datetime.now(UTC) - found.made_at).days
+    words = f"ClamAV {found.version}, signatures {age} days old"
+    return yellow(words, "systemctl restart clamav-freshclam") if age > OLD_DAYS else green(words)

@@ -1,0 +1,31 @@
+"""Who hears what becomes of a message: its sender, or the named owner of a sender that nobody reads (DESIGN §3b).
+
+Scanners, applications and no-reply senders have no inbox that a person looks into; their notices go to the owner, who
+must be of the tenant's own domains, for a notice names recipients.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from gateway.actions.tenants import TenantView
+
+_NOBODY = re.compile(r"(?:no-?reply|do-?not-?reply|mailer-daemon)(?:[+-].*)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """`owner` reads for the senders in `unattended` (addresses, lower case) and for no-reply addresses."""
+
+    owner: str = field(default="", repr=False)
+    unattended: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def of(self, view: TenantView, sender: str) -> str:
+        """Whose inbox a notice about this sender's mail goes to; empty when there is nobody to tell."""
+        if not sender:
+            return ""
+        local = sender.rpartition("@")[0]
+        if sender.lower() not in self.unattended and not _NOBODY.fullmatch(local):
+            return sender
+        return self.owner if self.owner and view.internal(self.owner) else ""

@@ -1,0 +1,176 @@
+"""What must be told at once: somebody could not prove who they are, a code was used twice, a phone number changed.
+
+The portal writes down what happened, in the transaction of its own events; the worker tells, once (story 26, DESIGN
+§3b, §4 "Doors"). News of changed numbers come from the keyholder, past the portal. Promises: a telling is done in the
+transaction that names its mail; the sender hears of a link once a day at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC
+from functools import partial
+from typing import Any
+
+from sqlalchemy import select
+
+from gateway.actions.tenants import TenantView
+from gateway.audit.event import Action, parse
+from gateway.clock import Clock
+from gateway.errors import Tampered
+from gateway.flow.audience import Audience
+from gateway.flow.posting import Posted, Poster
+from gateway.flow.records import Records
+from gateway.logs import Log
+from gateway.share import answering
+from gateway.store import schema
+from gateway.store.database import Store, Tx
+from gateway.store.rows import Row, Rows
+from keys.client import WorkerClient
+
+log = Log("gateway.tellings")
+WRONG_TRIES = 3
+TRIES = frozenset({"wrong", "last-four", "used"})
+"""Refusals that say somebody could not prove who they are."""
+DAY_US = 86_400_000_000
+BATCH = 50
+
+
+def note_refusal(tx: Tx, rows: Rows, clock: Clock, tenant: str, grant: str, reason: str) -> None:
+    """Have the sender told that somebody was refused on that link, once a UTC day; for the portal's transaction.
+
+    `reason` is ``redeemed`` (a used code in another browser) or another one, which counts from the third within a day.
+    """
+    kind = "redeemed" if reason == "redeemed" else "knocked"
+    if kind == "knocked" and _refusals(tx, clock, tenant, grant) < WRONG_TRIES:
+        return
+    id = f"{kind}:{grant}:{clock.now().astimezone(UTC):%Y%m%d}"
+    if rows.get(tx.conn, schema.tellings, id) is None:
+        rows.insert(
+            tx, schema.tellings, id=id, tenant=tenant, kind=kind, about=grant, state="ready", created_at=tx.now_us
+        )
+
+
+def _refusals(tx: Tx, clock: Clock, tenant: str, grant: str) -> int:
+    """Wrong codes and wrong last digits on that link within a day, this transaction's not among them: hence the one."""
+    columns = schema.log_leaves.c
+    statement = (
+        select(columns.entry)
+        .where(columns.log == tenant, columns.object == grant, columns.action == str(Action.CODE_REFUSED))
+        .where(columns.ts > clock.now_us() - DAY_US)
+        .order_by(columns.idx.desc())
+        .limit(20)
+    )
+    return 1 + sum(parse(entry)["reason"] in TRIES for entry in tx.conn.execute(statement).scalars())
+
+
+class Tellings:
+    """The duty."""
+
+    def __init__(
+        self,
+        store: Store,
+        records: Records,
+        keyholder: WorkerClient,
+        poster: Poster,
+        audience: Audience,
+        tenants: Callable[[str], TenantView],
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._records = records
+        self._keyholder = keyholder
+        self._poster = poster
+        self._audience = audience
+        self._tenants = tenants
+        self._clock = clock
+
+    def __call__(self) -> int:
+        """Tell what waits; how many mails."""
+        table = schema.tellings
+        with self._store.reading() as conn:
+            rows, changed = self._records.rows.sift(
+                conn, select(table).where(table.c.state == "ready").order_by(table.c.created_at).limit(BATCH)
+            )
+        for id in changed:
+            log.error("tellings:row-tampered", kind=id.partition(":")[0])
+        return sum(self._each(row["kind"], partial(self._refusal, row)) for row in rows) + self._phones()
+
+    @staticmethod
+    def _each(kind: str, tell: Callable[[], int]) -> int:
+        """One telling; a changed row behind it keeps no other waiting."""
+        try:
+            return tell()
+        except Tampered:
+            log.error("tellings:row-tampered", kind=kind)
+            return 0
+
+    def _refusal(self, row: Row) -> int:
+        view = self._tenants(row["tenant"])
+        with self._store.reading() as conn:
+            grant = self._records.rows.get(conn, schema.grants, row["about"])
+            message = self._records.message(conn, grant["message"]) if grant is not None else None
+            person = self._records.rows.get(conn, schema.people, grant["person"]) if grant is not None else None
+        to = self._audience.of(view, self._records.sender(message)) if message is not None else ""
+        posted: Posted | None = None
+        if to:
+            who = [self._address(person)] if person is not None else []
+            posted = self._poster.to_sender(view, to, row["kind"], message, who)
+
+        def work(tx: Tx) -> bool:
+            current = self._records.rows.get(tx.conn, schema.tellings, row["id"])
+            if current is None or current["state"] != "ready":
+                return False
+            state = "done" if posted is not None else "dropped"
+            self._records.rows.update(tx, schema.tellings, row["id"], state=state, done_at=self._clock.now_us())
+            if posted is not None:
+                self._poster.insert(tx, posted)
+            return posted is not None
+
+        done = self._store.run(work)
+        if done and posted is not None:
+            self._poster.submit(posted, to)
+        return int(done)
+
+    def _phones(self) -> int:
+        with answering():
+            changes = self._keyholder.take_changes(BATCH)
+        count = 0
+        for change in changes:
+            count += self._each("phone", partial(self._change, change))
+        return count
+
+    def _change(self, change: Mapping[str, Any]) -> int:
+        """One changed number; it stays with the keyholder until the person was told."""
+        count = self._phone(str(change["tenant"]), str(change["person"]), str(change["id"]))
+        with answering():
+            self._keyholder.change_done(change["id"])
+        return count
+
+    def _phone(self, tenant: str, person: str, id: str) -> int:
+        with self._store.reading() as conn:
+            row = self._records.rows.get(conn, schema.people, person)
+            told = self._records.rows.get(conn, schema.tellings, id)
+        if row is None or row["tenant"] != tenant or told is not None:
+            return 0
+        view, to = self._tenants(tenant), self._address(row)
+        posted = self._poster.to_person(view, to, "phone")
+
+        def work(tx: Tx) -> bool:
+            if self._records.rows.get(tx.conn, schema.tellings, id) is not None:
+                return False
+            now = self._clock.now_us()
+            self._records.rows.insert(
+                tx, schema.tellings, id=id, tenant=tenant, kind="phone", about=person, state="done", created_at=now,
+                done_at=now,
+            )  # fmt: skip
+            self._poster.insert(tx, posted)
+            return True
+
+        done = self._store.run(work)
+        if done:
+            self._poster.submit(posted, to)
+        return int(done)
+
+    def _address(self, person: Row) -> str:
+        return self._records.directory.open(person["tenant"], "people", person["id"], person["address"])

@@ -1,0 +1,69 @@
+"""What a recipient hears after the first mail: a reminder, the coming end, a changed phone number.
+
+Promises: it names the recipient's own address, the clinic and its phone, and holds no link, no subject, no file name;
+it answers the first mail, so that it stands in its thread. Null reverse-path, Auto-Submitted. RFC 3834, RFC 5322 3.6.4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.mail import compose
+from gateway.mail.insert import fragment
+from gateway.mail.notices import page, paragraphs
+from gateway.mail.trace import CHECKPOINT
+from gateway.words import Words
+
+KINDS = ("reminder", "ending", "phone")
+
+
+@dataclass(frozen=True, slots=True)
+class PersonFacts:
+    """All that such a mail may say. `until` is a date in words; `in_reply_to` the first mail's Message-ID or empty."""
+
+    kind: str
+    to: str
+    postmaster: str
+    clinic: str
+    phone: str
+    message_id: str
+    date: str
+    until: str = ""
+    reference: str = ""
+    in_reply_to: str = ""
+    checkpoint: str = ""
+
+
+def person_notice(words: Words, facts: PersonFacts) -> bytes:
+    """The whole mail. Raises ValueError for a kind that is none."""
+    if facts.kind not in KINDS:
+        raise ValueError("an unknown kind of notice")
+    key, clinic = f"mail.person.{facts.kind}", compose.one_line(facts.clinic, 80)
+    rows = [words.say(f"{key}.lead", clinic=clinic)]
+    if facts.kind != "phone":
+        rows.append(words.say("mail.person.for", recipient=compose.one_line(facts.to, 254)))
+    rows.append(words.say(f"{key}.next", until=facts.until))
+    if facts.phone:
+        rows.append(words.say("mail.phone", phone=compose.one_line(facts.phone, 40)))
+    if facts.reference:
+        number = f"{facts.reference[:3]} {facts.reference[3:]}".strip()
+        rows.append(words.say("mail.person.reference", reference=number))
+    rows.append(words.say("mail.password"))
+    if facts.kind != "phone":
+        rows.append(words.say("mail.person.footer", clinic=clinic))
+    subject = words.say(f"{key}.subject", clinic=clinic)
+    lines = [
+        compose.structured("From", compose.mailbox(facts.clinic, facts.postmaster)),
+        compose.structured("To", f"<{facts.to}>"),
+        compose.header("Subject", subject),
+        compose.structured("Date", facts.date),
+        compose.structured("Message-ID", facts.message_id),
+        b"Auto-Submitted: auto-generated\r\n",
+    ]
+    if facts.in_reply_to:
+        reply = compose.one_line(facts.in_reply_to, 900)
+        lines += [compose.structured("In-Reply-To", reply), compose.structured("References", reply)]
+    if facts.checkpoint:
+        lines.append(compose.header(CHECKPOINT, facts.checkpoint))
+    body = compose.alternative(f"{paragraphs(rows)}\n", page(subject, fragment(rows, "", "", [])))
+    return b"".join(lines) + b"MIME-Version: 1.0\r\n" + body

@@ -1,0 +1,159 @@
+"""Held mail: the officer's desk, and the sender's own page. Why it is held, never what is in it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from starlette.responses import Response
+
+from gateway import words
+from gateway.audit.event import Action
+from gateway.flow.officer_held import ALL_HELD, KINDS, REASON_CHARACTERS, Act, HeldMail
+from gateway.flow.visit import Denial
+from gateway.portal.answers import Away
+from gateway.portal.audit_side import ALL, HOLDERS
+from gateway.portal.call import Call
+from gateway.portal.face import size_words
+from gateway.portal.guards import Guard, Permission, Rate, page
+from gateway.portal.pages.officer import officer_page, words_of_kind
+from gateway.portal.pages.staff import staff_page
+
+OFFICERS = frozenset({"officer"})
+ACTION = {"release": "release", "release-as-is": "release_asis", "drop": "drop"}
+DENIED = {
+    "same-person": 409, "not-held": 409, "under-way": 409, "harmful": 409, "too-many": 429, "not-an-officer": 403,
+    "not-your-message": 403, "no-session": 401,
+}  # fmt: skip
+
+
+@page("/audit/held", "GET", guard=Guard(Permission.STAFF, 2, Action.QUEUE_LISTED, Rate(60), ALL))
+def listed(call: Call) -> Response:
+    """All that is held, and what was decided lately."""
+    if call.is_head:
+        return Response(media_type="text/html")
+    return _list(call, call.deps.audit.held.recent(call.origin, call.session))
+
+
+@page("/audit/held/{message}", "GET", guard=Guard(Permission.STAFF, 2, Action.QUEUE_SHOWN, Rate(60), ALL))
+def shown(call: Call) -> Response:
+    """One held message; an auditor sees it and decides nothing."""
+    return _one(call)
+
+
+@page("/audit/held/{message}", "POST", guard=Guard(Permission.STAFF, 2, Action.ACT_RECORDED, Rate(20), OFFICERS))
+def decide(call: Call) -> Response:
+    """An officer's decision, proved by a code spent on it."""
+    return _decide(call, KINDS)
+
+
+@page("/staff/held", "GET", guard=Guard(Permission.STAFF, 2, Action.QUEUE_LISTED, Rate(60), HOLDERS))
+def own(call: Call) -> Response:
+    """One's own held mail. An officer's desk is the other page."""
+    if call.session["role"] in ALL_HELD:
+        return Away("/audit/held")
+    if call.is_head:
+        return Response(media_type="text/html")
+    return _list(call, [])
+
+
+@page("/staff/held/{message}", "GET", guard=Guard(Permission.STAFF, 2, Action.QUEUE_SHOWN, Rate(60), HOLDERS))
+def own_one(call: Call) -> Response:
+    """Why it is held, and what can be done."""
+    if call.session["role"] in ALL_HELD:
+        return Away(f"/audit/held/{call.path['message']}")
+    return _one(call)
+
+
+@page("/staff/held/{message}", "POST", guard=Guard(Permission.STAFF, 2, Action.ACT_RECORDED, Rate(20), HOLDERS))
+def cancel(call: Call) -> Response:
+    """The sender drops their own mail, proved by a code spent on it; the keyholder decides whose it is."""
+    return _decide(call, ("drop",))
+
+
+def _list(call: Call, recent: list[HeldMail]) -> Response:
+    mails = call.deps.audit.held.listed(call.origin, call.session)
+    return _page(call, "officer/held_list.html", mails=mails, recent=recent)
+
+
+def _one(call: Call, status: int = 200, **values: Any) -> Response:
+    if call.is_head:
+        return Response(media_type="text/html")
+    mail = call.deps.audit.held.shown(call.origin, call.session, call.path["message"])
+    given: dict[str, Any] = {"field": "", "given": {"act": "", "reason": ""}} | values
+    return _page(
+        call, "officer/held.html", status, mail=mail, size=size_words(mail.size_bytes), choices=_choices(call, mail),
+        state=words.say(f"officer.state.{mail.state}"), words_of_kind=words_of_kind,
+        two=call.deps.audit.second_person(call.origin.tenant), **given,
+    )  # fmt: skip
+
+
+def _choices(call: Call, mail: HeldMail) -> list[tuple[str, str, str]]:
+    """What this person may try: the words of each choice. The keyholder decides."""
+    if call.session["role"] in OFFICERS:
+        kinds: tuple[str, ...] = ("release", "drop") if mail.harmful else KINDS
+    else:
+        kinds = ("drop",) if mail.own and call.session["role"] in HOLDERS else ()
+    waiting = {act.kind: act for act in mail.acts if act.state == "waiting"}
+    said = []
+    for kind in kinds:
+        key, help = f"officer.held.{ACTION[kind]}", words.say(f"officer.held.{ACTION[kind]}_help")
+        if kind == "release" and mail.harmful:
+            help += " " + words.say("officer.held.harmful")
+        if kind in waiting:
+            help += " " + words.say("officer.held.not_you" if waiting[kind].mine else "officer.held.confirm_help")
+        said.append((kind, words.say(key), help))
+    return said
+
+
+def _decide(call: Call, allowed: tuple[str, ...]) -> Response:
+    kind, reason = call.form.get("act", ""), call.form.get("reason", "").strip()[:REASON_CHARACTERS]
+    code = "".join(filter(str.isdigit, call.form.get("code", "")))
+    given = {"act": kind, "reason": reason}
+    missing = (
+        ("act-release", "choose") if kind not in allowed
+        else ("reason", "reason_missing") if not reason
+        else ("code", "code_missing") if len(code) != 6
+        else None
+    )  # fmt: skip
+    if missing:
+        field, key = missing
+        return _one(call, 422, field=field, error=words.say(f"officer.held.{key}"), given=given)
+    identifier = call.path["message"]
+    done = call.deps.audit.held.decide(call.origin, call.session, identifier, kind, reason, code)
+    if isinstance(done, Denial):
+        key = f"officer.denied.{done.reason}"
+        error = words.say(key if key in words.language() else "officer.denied.other")
+        return _one(call, DENIED.get(done.reason, 422), field="code", error=error, given=given)
+    return Away(f"{_where(call)}/{identifier}")
+
+
+def _where(call: Call) -> str:
+    return "/audit/held" if call.session["role"] in ALL_HELD else "/staff/held"
+
+
+def _page(call: Call, template: str, status: int = 200, **values: Any) -> Response:
+    def left(mail: HeldMail) -> str:
+        return words_of_left(mail.until - call.now()) if mail.until else ""
+
+    sees_all = call.session["role"] in ALL_HELD
+    given: dict[str, Any] = {
+        "base": "officer/base.html" if sees_all else "staff/base.html", "own": not sees_all, "sees_names": sees_all,
+        "where": _where(call), "left": left, "act_words": words_of_act, "status": status,
+    } | values  # fmt: skip
+    return officer_page(call, template, **given) if sees_all else staff_page(call, template, **given)
+
+
+def words_of_left(left: timedelta) -> str:
+    """How long until it goes back, rounded down."""
+    hours = max(0, int(left.total_seconds() // 3600))
+    if hours >= 48:
+        return words.say("officer.held.left_days", days=hours // 24)
+    return words.say("officer.held.left_hours", hours=hours) if hours > 1 else words.say("officer.held.left_soon")
+
+
+def words_of_act(act: Act) -> str:
+    """The true state of a decision."""
+    key = f"officer.failure.{act.failure}"
+    why = words.say(key if key in words.language() else "officer.failure.other") if act.failure else ""
+    return words.say(f"officer.actstate.{act.state}", why=why)

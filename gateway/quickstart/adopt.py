@@ -1,0 +1,93 @@
+"""An installation of one user becomes one whose roles are users: `sealgate unit adopt`, as root, while nothing runs.
+
+Promises: contents are not touched, only owners and rights; it may be repeated after an interruption; what it would have
+to open of folders that are not the installation's own is refused and named instead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from gateway import install
+from gateway.errors import Misconfigured
+from gateway.roles import Identities
+from gateway.settings import Settings
+
+
+def adopt(settings: Settings, who: Identities) -> None:
+    """Give everything to the roles' users. Raises Misconfigured; BlockingIOError while the gateway runs."""
+    if settings.on_postgres:
+        raise Misconfigured("an installation on PostgreSQL is set up with its roles as users from the start")
+    locks = [install.lock(settings, name) for name in install.LOCKS]
+    try:
+        _open_ways(settings)
+        for path, role, group in _owned(settings):
+            _give(path, who.uid(role), who.gid(group))
+        _keys_of_tls(settings, who)
+        install.node_directory(settings, who)
+        install.node_folders(settings, who)
+        install.sockets(settings, who)
+        install.spool(settings, who)
+    finally:
+        for lock in locks:
+            os.close(lock)
+
+
+def _owned(settings: Settings) -> list[tuple[Path, str, str]]:
+    """Whole trees with their role and its group, the outer ones first."""
+    spool = settings.spool.directory
+    return [
+        (spool / "in", "smtp", "gateway"),
+        (spool / "in" / "marks", "gateway", "gateway"),
+        (spool / "out", "gateway", "gateway"),
+        (settings.smtp_directory, "smtp", "smtp"),
+        (settings.worker_directory, "gateway", "gateway"),
+        (settings.snapshot_directory, "gateway", "smtp"),
+        (Path(settings.store.url.removeprefix("sqlite:///")).parent, "gateway", "gateway"),
+        (Path(settings.vault.url.removeprefix("file://")), "gateway", "gateway"),
+        (settings.keys.directory, "keyholder", "keyholder"),
+        (settings.sockets_directory, "keyholder", "gateway"),
+        (settings.keys.kek_file, "keyholder", "keyholder"),
+    ]
+
+
+def _give(top: Path, uid: int, gid: int) -> None:
+    for folder, _, files in os.walk(top):
+        for path in (folder, *(os.path.join(folder, name) for name in files)):
+            os.chown(path, uid, gid, follow_symlinks=False)
+    if not top.is_dir():
+        os.chown(top, uid, gid, follow_symlinks=False)
+
+
+def _keys_of_tls(settings: Settings, who: Identities) -> None:
+    """Each door's key becomes readable for its role's group."""
+    keys = {"smtp": settings.smtp.tls_key_file, "gateway": settings.portal.tls_key_file}
+    if keys["smtp"] is not None and keys["smtp"] == keys["gateway"]:
+        raise Misconfigured(
+            f"{keys['smtp']} is read by both doors, which become two users: give [portal] a tls_key_file of its own"
+        )
+    for role, path in keys.items():
+        if path is not None:
+            os.chown(path, 0, who.gid(role))
+            path.chmod(0o640)
+
+
+def _open_ways(settings: Settings) -> None:
+    """The folders that hold the installation's own may be passed through, and those above that hold nothing else."""
+    holders = {settings.spool.directory.parent, settings.keys.directory.parent, settings.keys.kek_file.parent}
+    holders |= {path.parent for path, role, _ in _owned(settings) if role == "gateway"} - set(_inner(settings))
+    for holder in holders:
+        for below, above in zip((holder, *holder.parents), holder.parents, strict=False):
+            if not above.stat().st_mode & 0o001:
+                if set(os.listdir(above)) != {below.name}:
+                    raise Misconfigured(f"{above} is closed to other users; run: chmod a+x {above}")
+                above.chmod(0o711)
+        holder.chmod(holder.stat().st_mode | 0o011)
+
+
+def _inner(settings: Settings) -> Iterable[Path]:
+    """Folders of the installation itself, which get their rights elsewhere."""
+    spool = settings.spool.directory
+    return (spool, spool / "in", settings.node_directory)
