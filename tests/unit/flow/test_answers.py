@@ -7,6 +7,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from gateway.audit.event import Action
 from gateway.errors import TryLater
@@ -240,3 +241,12 @@ def test_a_changed_number_is_told_to_its_person_once(desk: Desk) -> None:
     desk.held_by.changes = [change]  # the keyholder did not hear that it was done
     assert desk.told() == []
     assert desk.held_by.changes == []
+
+
+def test_a_changed_row_of_one_person_keeps_no_other_waiting_and_its_own_news_is_kept(desk: Desk) -> None:
+    first, second = (desk.grants(desk.send(to))[0]["person"] for to in ("b@mail.example", PATIENT))
+    desk.store.run(lambda tx: tx.conn.execute(text("UPDATE people SET language = 'xx' WHERE id = :id"), {"id": first}))
+    changes = [{"id": f"chg_{n}", "tenant": TENANT, "person": one, "at_us": 1} for n, one in enumerate((first, second))]
+    desk.held_by.changes = list(changes)
+    assert [one["To"] for one in desk.told()] == [PATIENT]
+    assert desk.held_by.changes == changes[:1]

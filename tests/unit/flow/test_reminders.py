@@ -12,6 +12,7 @@ from gateway.audit.event import Action
 from gateway.errors import TryLater
 from gateway.flow.audience import Audience
 from gateway.flow.hours import after_hours, days_before, last_opening
+from tests.support.spool import TENANT
 from tests.unit.flow.desk import NURSE, PATIENT, Desk, plain
 
 ZONE = "America/Chicago"
@@ -176,6 +177,15 @@ def test_at_the_end_nothing_is_said_before_the_share_is_destroyed(desk: Desk) ->
     assert len(desk.entries("message:expired")) == 1
     desk.held_by.trouble = None
     assert "Your message was never opened" in [one["Subject"] for one in desk.told()]
+
+
+def test_an_end_whose_commit_was_lost_is_told_although_its_receipt_is_gone(desk: Desk) -> None:
+    message = desk.send()
+    desk.ahead(days=90, minutes=1)
+    desk.held_by.destroy_message(TENANT, message["id"])  # so far it came, and nothing of it was committed
+    assert "Your message was never opened" in [one["Subject"] for one in desk.told()]
+    (ended,) = desk.entries("message:expired")
+    assert (ended["object"], ended["receipt"]) == (message["id"], "")
 
 
 @pytest.mark.parametrize(
