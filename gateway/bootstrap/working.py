@@ -38,6 +38,7 @@ from gateway.flow.worker import Worker
 from gateway.metrics import Figures, MetricsServer, Parts
 from gateway.nodes import NODE_KEY
 from gateway.notify import sender as text_sender
+from gateway.portal import roles as permissions
 from gateway.scan import scanner
 from gateway.share import answering
 from gateway.spool import nodekey, snapshot
@@ -301,8 +302,10 @@ class WorkerSide:
         self.metrics.start()
 
     def listen(self) -> None:
-        """Take commands."""
-        self.control = ControlServer(self.settings.worker_directory / "control.sock", self.office.commands())
+        """Take commands. Raises Misconfigured for one that the table of permissions does not name."""
+        commands = self.office.commands()
+        permissions.same("control command", permissions.table().control, commands)
+        self.control = ControlServer(self.settings.worker_directory / "control.sock", commands)
         self.control.start()
 
     def stop(self) -> None:

@@ -31,10 +31,11 @@ from gateway.portal.call import Call
 from gateway.portal.cookies import Jar
 from gateway.portal.door import endpoint
 from gateway.portal.face import Face
-from gateway.portal.guards import PAGES, Page, check
+from gateway.portal.guards import PAGES, Page, check, guarded
 from gateway.portal.headers import Outer
 from gateway.portal.limits import Limits, network_of
 from gateway.portal.render import Renderer
+from gateway.portal.roles import table
 from gateway.sensitive import Sensitive
 
 PAGE_THREADS = 16
@@ -132,10 +133,10 @@ def create(deps: PortalDeps) -> FastAPI:
 
 
 def discovered() -> list[Page]:
-    """Every page of the folder `pages`, the one that takes any address last."""
+    """Every page of the folder `pages` with its guard, the one that takes any address last. Raises Misconfigured."""
     for module in pkgutil.iter_modules(pages_package.__path__):
         importlib.import_module(f"{pages_package.__name__}.{module.name}")
-    return sorted(PAGES, key=lambda one: "{rest:path}" in one.path)
+    return sorted(guarded(PAGES, table()), key=lambda one: "{rest:path}" in one.path)
 
 
 def client_ip(peer: str, forwarded: str, trusted: Iterable[Network]) -> str:

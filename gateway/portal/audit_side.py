@@ -18,13 +18,6 @@ from gateway.share.portal import PortalClient
 from gateway.store.database import Store
 from gateway.store.rows import Rows
 
-ALL = frozenset({"officer", "auditor"})
-"""Roles that see names in the log."""
-COUNTERS = ALL | {"admin"}
-"""Roles that see how often things happened."""
-HOLDERS = frozenset({"staff", "office", "officer"})
-"""Roles that may have held mail of their own."""
-
 
 @dataclass(frozen=True, slots=True)
 class AuditSide:

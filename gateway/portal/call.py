@@ -15,6 +15,7 @@ from gateway.flow.visit import Door
 from gateway.portal import cookies
 from gateway.portal.face import Face
 from gateway.portal.render import words_of_state
+from gateway.portal.roles import table
 from gateway.share.opening import link_token
 from gateway.share.portal import Session
 
@@ -60,6 +61,12 @@ class Call:
         if self.proved is None:
             raise NoDoor("this route's guard has no session")
         return self.proved
+
+    def may(self, route: str) -> bool:
+        """Whether this workforce member may use that staff route, named as in `roles.toml`: what is not theirs is not
+        offered.
+        """
+        return table().may(self.session["role"], route)
 
     def now(self) -> datetime:
         """The portal's clock."""

@@ -1,18 +1,20 @@
 """A guard for every route: who may ask, with how strong a session, what the log keeps of it, how often without proof.
 
-Promises: a route without a whole guard stops start-up (`check`); enforcement is in `gateway.portal.door`, from these
-values and nothing else. 45 CFR 164.312(a)(1), 164.312(d).
+Who and how strong come from `roles.toml`; what the log keeps and how often is said beside the handler.
+Promises: a route without a whole guard stops start-up (`guarded`, `check`), and so does a line of the table without a
+route; enforcement is in `gateway.portal.door`, from these values and nothing else. 45 CFR 164.312(a)(1), 164.312(d).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from gateway.audit.event import Action
 from gateway.errors import Misconfigured
+from gateway.portal.roles import Line, Table, same
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -48,8 +50,16 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class Trace:
+    """What the log keeps of a route, and how often strangers may ask: said beside the handler."""
+
+    event: Action | Unlogged
+    rate: Rate
+
+
+@dataclass(frozen=True, slots=True)
 class Guard:
-    """All four are said for each route. `strength` is the least proof level of the session, 0 where there is none."""
+    """All are said for each route. `strength` is the least proof level of the session, 0 where there is none."""
 
     permission: Permission
     strength: int
@@ -63,29 +73,53 @@ Handler = Callable[["Call"], "Response"]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One route: methods, path, guard and the ordinary function that answers.
+    """One route: methods, path, trace and the ordinary function that answers.
 
-    `upload_bytes` is how long a form with files may be (RFC 7578); 0 where files are not taken.
+    `upload_bytes` is how long a form with files may be (RFC 7578); 0 where files are not taken. `guard` is made from
+    the table when the portal is built.
     """
 
     methods: tuple[str, ...]
     path: str
-    guard: Guard | None
+    trace: Trace
     handler: Handler
     upload_bytes: int = 0
+    guard: Guard | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """How the table names this route, one for each method."""
+        return tuple(f"{method} {self.path}" for method in self.methods)
 
 
 PAGES: list[Page] = []
 
 
-def page(path: str, *methods: str, guard: Guard | None, upload_bytes: int = 0) -> Callable[[Handler], Handler]:
+def page(path: str, *methods: str, trace: Trace, upload_bytes: int = 0) -> Callable[[Handler], Handler]:
     """Declare a route. GET answers HEAD as well; the handler sees which it is."""
 
     def take(handler: Handler) -> Handler:
-        PAGES.append(Page(tuple(methods), path, guard, handler, upload_bytes))
+        PAGES.append(Page(tuple(methods), path, trace, handler, upload_bytes))
         return handler
 
     return take
+
+
+def guarded(pages: Iterable[Page], table: Table) -> list[Page]:
+    """The pages with their guards. Raises Misconfigured for a page without a line and for a line without a page."""
+    found = list(pages)
+    same("route", table.routes, [name for one in found for name in one.names])
+    return [replace(one, guard=_guard(one, [table.routes[name] for name in one.names])) for one in found]
+
+
+def _guard(page: Page, lines: list[Line]) -> Guard:
+    if any(one != lines[0] for one in lines):
+        raise Misconfigured(f"roles.toml: the methods of {page.path} are one route and need equal lines")
+    line = lines[0]
+    if line.party == "operator":
+        raise Misconfigured(f"roles.toml: {page.names[0]}: an operator has no pages")
+    permission = Permission(line.party) if line.party else Permission.STAFF
+    return Guard(permission, line.proof, page.trace.event, page.trace.rate, line.roles)
 
 
 def check(routes: Iterable[Any]) -> None:

@@ -13,10 +13,10 @@ from gateway.flow.desk import HOW_SURE
 from gateway.flow.visit import Denial
 from gateway.portal import cookies
 from gateway.portal.call import Call
-from gateway.portal.guards import Guard, Permission, Rate, Unlogged, page
+from gateway.portal.guards import Rate, Trace, Unlogged, page
 from gateway.portal.pages.help import ask, denied
 from gateway.portal.pages.open import masked
-from gateway.portal.pages.staff import HELPERS, staff_page
+from gateway.portal.pages.staff import staff_page
 from gateway.portal.qr import qr_svg
 
 GROUP = 4
@@ -25,7 +25,7 @@ GROUP = 4
 @page(
     "/card",
     "GET",
-    guard=Guard(Permission.ANYONE, 0, Unlogged("words, the same for everybody; nothing is opened here"), Rate(60)),
+    trace=Trace(Unlogged("words, the same for everybody; nothing is opened here"), Rate(60)),
 )
 def scanned(call: Call) -> Response:
     """How to use a card; with a button for the messages whose link this browser showed before."""
@@ -33,7 +33,7 @@ def scanned(call: Call) -> Response:
     return call.page("card.html", links=links)
 
 
-@page("/staff/help/{grant}/card", "POST", guard=Guard(Permission.STAFF, 2, Action.CARD_PRINTED, Rate(30), HELPERS))
+@page("/staff/help/{grant}/card", "POST", trace=Trace(Action.CARD_PRINTED, Rate(30)))
 def for_grant(call: Call) -> Response:
     """A card for the person of that link, who is here."""
     how = call.form.get("sure", "")

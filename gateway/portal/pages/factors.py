@@ -9,24 +9,24 @@ from gateway.audit.event import Action
 from gateway.flow.visit import Denial
 from gateway.portal import cookies
 from gateway.portal.call import Call
-from gateway.portal.guards import Guard, Permission, Rate, Unlogged, page
+from gateway.portal.guards import Rate, Trace, Unlogged, page
 from gateway.portal.pages.read import refused
 from gateway.portal.qr import qr_svg
 
-ENROL = Guard(Permission.READER, 2, Action.FACTOR_ENROLLED, Rate(30))
+ENROL = Trace(Action.FACTOR_ENROLLED, Rate(30))
 
 
 @page(
     "/m/{token}/app",
     "GET",
-    guard=Guard(Permission.READER, 2, Unlogged("words that offer a code app; nothing is shown or changed"), Rate(60)),
+    trace=Trace(Unlogged("words that offer a code app; nothing is shown or changed"), Rate(60)),
 )
 def offer(call: Call) -> Response:
     """What a code app is."""
     return call.page("app.html", base=call.plain_base, done=False, qr="", again=False)
 
 
-@page("/m/{token}/app", "POST", guard=ENROL)
+@page("/m/{token}/app", "POST", trace=ENROL)
 def begin(call: Call) -> Response:
     """The new secret, as a picture and to type; not in force before its first code."""
     begun = call.deps.visits.totp_begin(call.origin, call.door, call.session)
@@ -38,7 +38,7 @@ def begin(call: Call) -> Response:
     return call.page("app.html", base=call.plain_base, done=False, qr=picture, secret=groups, again=False)
 
 
-@page("/m/{token}/app/confirm", "POST", guard=ENROL)
+@page("/m/{token}/app/confirm", "POST", trace=ENROL)
 def confirm(call: Call) -> Response:
     """The first code puts it in force."""
     code = "".join(filter(str.isdigit, call.form.get("code", "")))
@@ -56,7 +56,7 @@ def confirm(call: Call) -> Response:
     return refused(call, denial)
 
 
-@page("/m/{token}/remember", "POST", guard=ENROL)
+@page("/m/{token}/remember", "POST", trace=ENROL)
 def remember(call: Call) -> Response:
     """Keep this browser for 90 days; the link secret stays with it, for the device is useless without."""
     device = call.deps.visits.remember(call.origin, call.door, call.session)
@@ -68,7 +68,7 @@ def remember(call: Call) -> Response:
     return call.page("device.html", base=call.plain_base, forgotten=False)
 
 
-@page("/m/{token}/forget", "POST", guard=Guard(Permission.READER, 2, Action.FACTOR_REMOVED, Rate(30)))
+@page("/m/{token}/forget", "POST", trace=Trace(Action.FACTOR_REMOVED, Rate(30)))
 def forget(call: Call) -> Response:
     """Forget every browser of this person, this one's cookie included."""
     call.deps.visits.forget(call.origin, call.door, call.session)
@@ -77,7 +77,7 @@ def forget(call: Call) -> Response:
     return call.page("device.html", base=call.plain_base, forgotten=True)
 
 
-@page("/m/{token}/sign-out", "POST", guard=Guard(Permission.READER, 2, Action.SESSION_ENDED, Rate(30)))
+@page("/m/{token}/sign-out", "POST", trace=Trace(Action.SESSION_ENDED, Rate(30)))
 def sign_out(call: Call) -> Response:
     """End the session and take the link secret out of this browser, unless it is one to be remembered."""
     call.deps.visits.sign_out(call.origin, call.door, call.session)

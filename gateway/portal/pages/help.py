@@ -10,24 +10,22 @@ from gateway.flow.desk import HOW_SURE
 from gateway.flow.visit import Denial
 from gateway.portal.answers import Away
 from gateway.portal.call import Call
-from gateway.portal.guards import Guard, Permission, Rate, Unlogged, page
-from gateway.portal.pages.staff import HELPERS, staff_page
+from gateway.portal.guards import Rate, Trace, Unlogged, page
+from gateway.portal.pages.staff import staff_page
 
-FORM = Guard(Permission.STAFF, 2, Unlogged("an empty form"), Rate(60), HELPERS)
-FIND = Guard(Permission.STAFF, 2, Action.PERSON_FOUND, Rate(60, per_user=10), HELPERS)
-PERSON = Guard(
-    Permission.STAFF, 2, Unlogged("nobody guesses this id: the search that gave it is logged"), Rate(60), HELPERS
-)
-CODE = Guard(Permission.STAFF, 2, Action.CODE_SHOWN, Rate(30), HELPERS)
+FORM = Trace(Unlogged("an empty form"), Rate(60))
+FIND = Trace(Action.PERSON_FOUND, Rate(60, per_user=10))
+PERSON = Trace(Unlogged("nobody guesses this id: the search that gave it is logged"), Rate(60))
+CODE = Trace(Action.CODE_SHOWN, Rate(30))
 
 
-@page("/staff/help", "GET", guard=FORM)
+@page("/staff/help", "GET", trace=FORM)
 def form(call: Call) -> Response:
     """Ask for the reference number."""
     return staff_page(call, "staff/help.html", people=[])
 
 
-@page("/staff/help", "POST", guard=FIND)
+@page("/staff/help", "POST", trace=FIND)
 def find(call: Call) -> Response:
     """The people of the live messages with that number."""
     people = call.deps.desk.by_reference(call.origin, call.session, call.form.get("reference", ""))
@@ -38,13 +36,13 @@ def find(call: Call) -> Response:
     return staff_page(call, "staff/help.html", people=people)
 
 
-@page("/staff/help/{grant}", "GET", guard=PERSON)
+@page("/staff/help/{grant}", "GET", trace=PERSON)
 def person(call: Call) -> Response:
     """How are you sure it is them?"""
     return ask(call)
 
 
-@page("/staff/help/{grant}", "POST", guard=CODE)
+@page("/staff/help/{grant}", "POST", trace=CODE)
 def code(call: Call) -> Response:
     """The code, shown on this page and nowhere else."""
     how = call.form.get("sure", "")
@@ -58,7 +56,7 @@ def code(call: Call) -> Response:
     return _page(call, found, code=f"{digits[:4]} {digits[4:]}", until=until)
 
 
-@page("/staff/help/{grant}/unfreeze", "POST", guard=Guard(Permission.STAFF, 2, Action.LINK_UNFROZEN, Rate(30), HELPERS))
+@page("/staff/help/{grant}/unfreeze", "POST", trace=Trace(Action.LINK_UNFROZEN, Rate(30)))
 def unfreeze(call: Call) -> Response:
     """Free a message that a second redeemer froze."""
     how = call.form.get("sure", "")

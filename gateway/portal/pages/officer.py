@@ -15,13 +15,12 @@ from gateway.audit.query import BadQuery, parse_query
 from gateway.errors import NotFound
 from gateway.flow.officer import DAYS
 from gateway.flow.officer_names import Line, Named
-from gateway.portal.audit_side import ALL, COUNTERS
 from gateway.portal.call import Call
 from gateway.portal.face import reference_words, size_words
-from gateway.portal.guards import Guard, Permission, Rate, Unlogged, page
+from gateway.portal.guards import Rate, Trace, Unlogged, page
 from gateway.portal.table import table
 
-LOOK = Guard(Permission.STAFF, 2, Action.LOG_SEARCHED, Rate(60), ALL)
+LOOK = Trace(Action.LOG_SEARCHED, Rate(60))
 EXAMPLES = (
     ("recipient", "recipient:maria@mail.example"), ("domain", "recipient:@insurer.example"),
     ("opened", "action:object:opened"), ("refused", "result:refused created:2026-11-01..2026-11-07"),
@@ -31,13 +30,13 @@ TABLE_ROWS = 10_000
 METHODS = ("text", "staff", "totp", "device")
 
 
-@page("/audit", "GET", guard=Guard(Permission.STAFF, 2, Unlogged("an empty form and examples"), Rate(60), ALL))
+@page("/audit", "GET", trace=Trace(Unlogged("an empty form and examples"), Rate(60)))
 def form(call: Call) -> Response:
     """What can be asked."""
     return _search(call, "", None)
 
 
-@page("/audit", "POST", guard=LOOK)
+@page("/audit", "POST", trace=LOOK)
 def search(call: Call) -> Response:
     """What fits, newest first."""
     text = " ".join(call.form.get("q", "").split())
@@ -52,7 +51,7 @@ def search(call: Call) -> Response:
     )  # fmt: skip
 
 
-@page("/audit/table", "POST", guard=Guard(Permission.STAFF, 2, Action.LOG_SEARCHED, Rate(20), ALL))
+@page("/audit/table", "POST", trace=Trace(Action.LOG_SEARCHED, Rate(20)))
 def as_table(call: Call) -> Response:
     """What fits, as a table to save: the latest `TABLE_ROWS`."""
     text = " ".join(call.form.get("q", "").split())
@@ -63,7 +62,7 @@ def as_table(call: Call) -> Response:
     return csv_answer("log.csv", [row_of(line) for line in found.lines])
 
 
-@page("/audit/messages/{message}", "GET", guard=LOOK)
+@page("/audit/messages/{message}", "GET", trace=LOOK)
 def message(call: Call) -> Response:
     """The story of a message, and why it was treated as it was."""
     if call.is_head:
@@ -78,7 +77,7 @@ def message(call: Call) -> Response:
     )  # fmt: skip
 
 
-@page("/audit/people/{person}", "GET", guard=LOOK)
+@page("/audit/people/{person}", "GET", trace=LOOK)
 def person(call: Call) -> Response:
     """What a person was sent and did."""
     if call.is_head:
@@ -86,7 +85,7 @@ def person(call: Call) -> Response:
     return person_page(call)
 
 
-@page("/audit/entries/{index}", "GET", guard=LOOK)
+@page("/audit/entries/{index}", "GET", trace=LOOK)
 def entry(call: Call) -> Response:
     """One entry as it stands in the log, with the proof that it does."""
     if call.is_head:
@@ -102,7 +101,7 @@ def entry(call: Call) -> Response:
 @page(
     "/audit/overview",
     "GET",
-    guard=Guard(Permission.STAFF, 2, Unlogged("numbers of this clinic, without a name or an id"), Rate(60), COUNTERS),
+    trace=Trace(Unlogged("numbers of this clinic, without a name or an id"), Rate(60)),
 )
 def overview(call: Call) -> Response:
     """How often things happened: all that an administrator sees."""
@@ -113,7 +112,7 @@ def overview(call: Call) -> Response:
 
 def officer_page(call: Call, template: str, status: int = 200, **values: Any) -> Response:
     """A page with the officer's navigation."""
-    given: dict[str, Any] = {"who": True, "sees_names": call.session["role"] in ALL} | values
+    given: dict[str, Any] = {"who": True, "sees_names": call.may("POST /audit")} | values
     return call.page(template, status, **given)
 
 

@@ -12,14 +12,12 @@ from gateway.audit.event import Action
 from gateway.flow.officer_held import ALL_HELD, KINDS, REASON_CHARACTERS, Act, HeldMail
 from gateway.flow.visit import Denial
 from gateway.portal.answers import Away
-from gateway.portal.audit_side import ALL, HOLDERS
 from gateway.portal.call import Call
 from gateway.portal.face import size_words
-from gateway.portal.guards import Guard, Permission, Rate, page
+from gateway.portal.guards import Rate, Trace, page
 from gateway.portal.pages.officer import officer_page, words_of_kind
 from gateway.portal.pages.staff import staff_page
 
-OFFICERS = frozenset({"officer"})
 ACTION = {"release": "release", "release-as-is": "release_asis", "drop": "drop"}
 DENIED = {
     "same-person": 409, "not-held": 409, "under-way": 409, "harmful": 409, "too-many": 429, "not-an-officer": 403,
@@ -27,7 +25,7 @@ DENIED = {
 }  # fmt: skip
 
 
-@page("/audit/held", "GET", guard=Guard(Permission.STAFF, 2, Action.QUEUE_LISTED, Rate(60), ALL))
+@page("/audit/held", "GET", trace=Trace(Action.QUEUE_LISTED, Rate(60)))
 def listed(call: Call) -> Response:
     """All that is held, and what was decided lately."""
     if call.is_head:
@@ -35,19 +33,19 @@ def listed(call: Call) -> Response:
     return _list(call, call.deps.audit.held.recent(call.origin, call.session))
 
 
-@page("/audit/held/{message}", "GET", guard=Guard(Permission.STAFF, 2, Action.QUEUE_SHOWN, Rate(60), ALL))
+@page("/audit/held/{message}", "GET", trace=Trace(Action.QUEUE_SHOWN, Rate(60)))
 def shown(call: Call) -> Response:
     """One held message; an auditor sees it and decides nothing."""
     return _one(call)
 
 
-@page("/audit/held/{message}", "POST", guard=Guard(Permission.STAFF, 2, Action.ACT_RECORDED, Rate(20), OFFICERS))
+@page("/audit/held/{message}", "POST", trace=Trace(Action.ACT_RECORDED, Rate(20)))
 def decide(call: Call) -> Response:
     """An officer's decision, proved by a code spent on it."""
     return _decide(call, KINDS)
 
 
-@page("/staff/held", "GET", guard=Guard(Permission.STAFF, 2, Action.QUEUE_LISTED, Rate(60), HOLDERS))
+@page("/staff/held", "GET", trace=Trace(Action.QUEUE_LISTED, Rate(60)))
 def own(call: Call) -> Response:
     """One's own held mail. An officer's desk is the other page."""
     if call.session["role"] in ALL_HELD:
@@ -57,7 +55,7 @@ def own(call: Call) -> Response:
     return _list(call, [])
 
 
-@page("/staff/held/{message}", "GET", guard=Guard(Permission.STAFF, 2, Action.QUEUE_SHOWN, Rate(60), HOLDERS))
+@page("/staff/held/{message}", "GET", trace=Trace(Action.QUEUE_SHOWN, Rate(60)))
 def own_one(call: Call) -> Response:
     """Why it is held, and what can be done."""
     if call.session["role"] in ALL_HELD:
@@ -65,7 +63,7 @@ def own_one(call: Call) -> Response:
     return _one(call)
 
 
-@page("/staff/held/{message}", "POST", guard=Guard(Permission.STAFF, 2, Action.ACT_RECORDED, Rate(20), HOLDERS))
+@page("/staff/held/{message}", "POST", trace=Trace(Action.ACT_RECORDED, Rate(20)))
 def cancel(call: Call) -> Response:
     """The sender drops their own mail, proved by a code spent on it; the keyholder decides whose it is."""
     return _decide(call, ("drop",))
@@ -90,10 +88,10 @@ def _one(call: Call, status: int = 200, **values: Any) -> Response:
 
 def _choices(call: Call, mail: HeldMail) -> list[tuple[str, str, str]]:
     """What this person may try: the words of each choice. The keyholder decides."""
-    if call.session["role"] in OFFICERS:
+    if call.may("POST /audit/held/{message}"):
         kinds: tuple[str, ...] = ("release", "drop") if mail.harmful else KINDS
     else:
-        kinds = ("drop",) if mail.own and call.session["role"] in HOLDERS else ()
+        kinds = ("drop",) if mail.own and call.may("POST /staff/held/{message}") else ()
     waiting = {act.kind: act for act in mail.acts if act.state == "waiting"}
     said = []
     for kind in kinds:

@@ -9,9 +9,8 @@ from starlette.responses import Response, StreamingResponse
 from gateway import words
 from gateway.audit.event import Action
 from gateway.flow.officer_verify import Busy
-from gateway.portal.audit_side import ALL
 from gateway.portal.call import Call
-from gateway.portal.guards import Guard, Permission, Rate, Unlogged, page
+from gateway.portal.guards import Rate, Trace, Unlogged, page
 from gateway.portal.pages.officer import officer_page
 
 NOTICE_BYTES = 1_048_576
@@ -20,7 +19,7 @@ NOTICE_BYTES = 1_048_576
 @page(
     "/audit/verify",
     "GET",
-    guard=Guard(Permission.STAFF, 2, Unlogged("size, root and key of the log: no name, no id"), Rate(60), ALL),
+    trace=Trace(Unlogged("size, root and key of the log: no name, no id"), Rate(60)),
 )
 def verify(call: Call) -> Response:
     """How the log stands."""
@@ -30,7 +29,7 @@ def verify(call: Call) -> Response:
 @page(
     "/audit/verify",
     "POST",
-    guard=Guard(Permission.STAFF, 2, Action.LOG_SEARCHED, Rate(20), ALL),
+    trace=Trace(Action.LOG_SEARCHED, Rate(20)),
     upload_bytes=NOTICE_BYTES,
 )
 def check(call: Call) -> Response:
@@ -41,7 +40,7 @@ def check(call: Call) -> Response:
     return _page(call, checked=call.deps.audit.proofs.check_notice(call.origin, call.session, mail))
 
 
-@page("/audit/export", "POST", guard=Guard(Permission.STAFF, 2, Action.LOG_EXPORTED, Rate(10), ALL))
+@page("/audit/export", "POST", trace=Trace(Action.LOG_EXPORTED, Rate(10)))
 def export(call: Call) -> Response:
     """The whole log with its key as one ZIP, streamed."""
     try:

@@ -14,10 +14,10 @@ from gateway.portal import cookies
 from gateway.portal.answers import Away
 from gateway.portal.call import Call
 from gateway.portal.door import ended, slow
-from gateway.portal.guards import Guard, Permission, Rate, page
+from gateway.portal.guards import Rate, Trace, page
 from gateway.portal.pages import read
 
-LINK = Guard(Permission.LINK, 0, Action.LINK_VISITED, Rate(60))
+LINK = Trace(Action.LINK_VISITED, Rate(60))
 NOTES = {
     "last-four": "portal.open.wrong_last4",
     "digits": "portal.open.bad_last4",
@@ -37,7 +37,7 @@ REFUSED = 422
 """Status of the page that tells why a form was refused: it shows after a redirect, and programs read no words."""
 
 
-@page("/m/{token}", "GET", guard=LINK)
+@page("/m/{token}", "GET", trace=LINK)
 def open_link(call: Call) -> Response:
     """The landing page; or the message itself for who has proved themself and keeps the secret in a cookie."""
     session = call.deps.visits.session(call.door, call.handle) if call.handle else None
@@ -64,7 +64,7 @@ def open_link(call: Call) -> Response:
     )
 
 
-@page("/m/{token}/code", "GET", guard=LINK)
+@page("/m/{token}/code", "GET", trace=LINK)
 def type_code(call: Call) -> Response:
     """The one input that takes every kind of code."""
     call.deps.visits.visited(call.origin, call.door)
@@ -82,14 +82,14 @@ def type_code(call: Call) -> Response:
     )
 
 
-@page("/m/{token}/not-me", "GET", guard=LINK)
+@page("/m/{token}/not-me", "GET", trace=LINK)
 def not_me(call: Call) -> Response:
     """What to do with somebody else's mail: words only, for a robot may press anything."""
     call.deps.visits.visited(call.origin, call.door)
     return call.page("not_me.html", base=call.base)
 
 
-@page("/m/{token}/code", "POST", guard=Guard(Permission.LINK, 0, Action.CODE_ASKED, Rate(30)))
+@page("/m/{token}/code", "POST", trace=Trace(Action.CODE_ASKED, Rate(30)))
 def ask_code(call: Call) -> Response:
     """Ask for a text; nothing is sent before the last four digits match."""
     digits = "".join(filter(str.isdigit, call.form.get("last4", "")))
@@ -103,7 +103,7 @@ def ask_code(call: Call) -> Response:
     return _denied(call, denial, call.plain_base)
 
 
-@page("/m/{token}/verify", "POST", guard=Guard(Permission.LINK, 0, Action.SESSION_STARTED, Rate(30)))
+@page("/m/{token}/verify", "POST", trace=Trace(Action.SESSION_STARTED, Rate(30)))
 def verify(call: Call) -> Response:
     """A code of any kind for a session; the address becomes `/m/<id>`."""
     code = "".join(character for character in call.form.get("code", "") if character.isalnum())
@@ -118,7 +118,7 @@ def verify(call: Call) -> Response:
     return Away(call.plain_base)
 
 
-@page("/m/{token}/device", "POST", guard=Guard(Permission.LINK, 0, Action.SESSION_STARTED, Rate(30)))
+@page("/m/{token}/device", "POST", trace=Trace(Action.SESSION_STARTED, Rate(30)))
 def use_device(call: Call) -> Response:
     """A remembered browser opens at a press, never by itself."""
     name = cookies.DEVICE + cookies.short(call.door.person)
@@ -135,16 +135,16 @@ def use_device(call: Call) -> Response:
     return Away(call.plain_base)
 
 
-TYPED = Guard(Permission.ANYONE, 0, Action.LINK_VISITED, Rate(30))
+TYPED = Trace(Action.LINK_VISITED, Rate(30))
 
 
-@page("/m", "GET", guard=TYPED)
+@page("/m", "GET", trace=TYPED)
 def typed_page(call: Call) -> Response:
     """For links cut in two: the reference and the printed code."""
     return call.page("typed.html")
 
 
-@page("/m", "POST", guard=TYPED)
+@page("/m", "POST", trace=TYPED)
 def typed(call: Call) -> Response:
     """Find the grant by reference; the wrap's commitment decides."""
     found = call.deps.visits.typed(call.origin, call.form.get("reference", ""), call.form.get("printed", ""))

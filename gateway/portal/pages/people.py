@@ -15,25 +15,24 @@ from gateway.accounts import people_list
 from gateway.accounts.people_list import Entry, PeopleList, Wrong
 from gateway.audit.event import Action
 from gateway.flow.desk import HOW_SURE
-from gateway.flow.people import KEEPERS, Person
+from gateway.flow.people import Person
 from gateway.flow.visit import Denial
 from gateway.portal.answers import Away
 from gateway.portal.call import Call
-from gateway.portal.guards import Guard, Permission, Rate, Unlogged, page
+from gateway.portal.guards import Rate, Trace, Unlogged, page
 from gateway.portal.pages.card import printed
-from gateway.portal.pages.staff import HELPERS, READERS, staff_page
+from gateway.portal.pages.staff import staff_page
 
-LIST = Guard(Permission.STAFF, 2, Action.PERSON_FOUND, Rate(60), READERS)
-FIND = Guard(Permission.STAFF, 2, Action.PERSON_FOUND, Rate(60, per_user=30), READERS)
-ONE = Guard(Permission.STAFF, 2, Unlogged("the list or search that gave its id is logged"), Rate(60), READERS)
-EMPTY = Guard(Permission.STAFF, 2, Unlogged("an empty form"), Rate(60), KEEPERS)
-PREVIEW = Guard(Permission.STAFF, 2, Unlogged("nothing is written, and nothing is shown but what was brought"),
-                Rate(30), KEEPERS)  # fmt: skip
-CHANGE = Guard(Permission.STAFF, 2, Action.PERSON_CHANGED, Rate(30), KEEPERS)
+LIST = Trace(Action.PERSON_FOUND, Rate(60))
+FIND = Trace(Action.PERSON_FOUND, Rate(60, per_user=30))
+ONE = Trace(Unlogged("the list or search that gave its id is logged"), Rate(60))
+EMPTY = Trace(Unlogged("an empty form"), Rate(60))
+PREVIEW = Trace(Unlogged("nothing is written, and nothing is shown but what was brought"), Rate(30))  # fmt: skip
+CHANGE = Trace(Action.PERSON_CHANGED, Rate(30))
 WRONG_SHOWN = 20
 
 
-@page("/staff/people", "GET", guard=LIST)
+@page("/staff/people", "GET", trace=LIST)
 def listed(call: Call) -> Response:
     """Recipients, newest first."""
     if call.is_head:
@@ -42,7 +41,7 @@ def listed(call: Call) -> Response:
     return _list(call, people=people, after=after, paged=bool(call.query.get("after")))
 
 
-@page("/staff/people", "POST", guard=FIND)
+@page("/staff/people", "POST", trace=FIND)
 def find(call: Call) -> Response:
     """One recipient by exact address."""
     address = call.form.get("address", "").strip()
@@ -52,13 +51,13 @@ def find(call: Call) -> Response:
     return Away(f"/staff/people/{found.id}")
 
 
-@page("/staff/people/new", "GET", guard=EMPTY)
+@page("/staff/people/new", "GET", trace=EMPTY)
 def new(call: Call) -> Response:
     """The form for a recipient who is not known yet."""
     return _form(call, None, {"address": "", "name": "", "phone": "", "language": "en"})
 
 
-@page("/staff/people/save", "POST", guard=CHANGE)
+@page("/staff/people/save", "POST", trace=CHANGE)
 def save(call: Call) -> Response:
     """Add or change one recipient."""
     values = {name: call.form.get(name, "").strip() for name in people_list.COLUMNS}
@@ -76,13 +75,13 @@ def save(call: Call) -> Response:
     return Away(f"/staff/people/{found.id}?note=kept" if found is not None else "/staff/people")
 
 
-@page("/staff/people/import", "GET", guard=EMPTY)
+@page("/staff/people/import", "GET", trace=EMPTY)
 def choose(call: Call) -> Response:
     """Choose a file."""
     return _import(call)
 
 
-@page("/staff/people/import", "POST", guard=PREVIEW, upload_bytes=people_list.MOST_BYTES)
+@page("/staff/people/import", "POST", trace=PREVIEW, upload_bytes=people_list.MOST_BYTES)
 def preview(call: Call) -> Response:
     """What the list would do, or what is wrong with it, line by line; nothing is written."""
     data = call.files.get("list", b"")
@@ -92,7 +91,7 @@ def preview(call: Call) -> Response:
     return _preview(call, found.entries)
 
 
-@page("/staff/people/import/confirm", "POST", guard=CHANGE, upload_bytes=people_list.MOST_BYTES)
+@page("/staff/people/import/confirm", "POST", trace=CHANGE, upload_bytes=people_list.MOST_BYTES)
 def confirm(call: Call) -> Response:
     """Import the list as it was shown."""
     found = people_list.read(call.form.get("list", "").encode())
@@ -104,7 +103,7 @@ def confirm(call: Call) -> Response:
     return staff_page(call, "staff/people_imported.html", done=done, total=len(found.entries))
 
 
-@page("/staff/people/{person}", "GET", guard=ONE)
+@page("/staff/people/{person}", "GET", trace=ONE)
 def one(call: Call) -> Response:
     """One recipient: what is known, how to change it, a card to print."""
     person = call.deps.people.one(call.origin, call.session, call.path["person"])
@@ -112,7 +111,7 @@ def one(call: Call) -> Response:
     return _form(call, person, _values(person), note=note)
 
 
-@page("/staff/people/{person}/card", "POST", guard=Guard(Permission.STAFF, 2, Action.CARD_PRINTED, Rate(30), HELPERS))
+@page("/staff/people/{person}/card", "POST", trace=Trace(Action.CARD_PRINTED, Rate(30)))
 def card(call: Call) -> Response:
     """A front-desk card for this person, who is here."""
     person = call.deps.people.one(call.origin, call.session, call.path["person"])
@@ -127,16 +126,16 @@ def _values(person: Person) -> dict[str, str]:
 
 
 def _list(call: Call, **values: Any) -> Response:
-    return staff_page(call, "staff/people.html", may_keep=call.session["role"] in KEEPERS, **values)
+    return staff_page(call, "staff/people.html", may_keep=call.may("POST /staff/people/save"), **values)
 
 
 def _form(
     call: Call, person: Person | None, values: dict[str, str], error: str = "", *, note: str = "", status: int = 200
 ) -> Response:
-    role = call.session["role"]
     return staff_page(
         call, "staff/person.html", status=status, person=person, values=values, error=error, note=note,
-        may_keep=role in KEEPERS, may_print=role in HELPERS, how_sure=HOW_SURE,
+        may_keep=call.may("POST /staff/people/save"), may_print=call.may("POST /staff/people/{person}/card"),
+        how_sure=HOW_SURE,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from gateway.assets import web_dir
 from gateway.portal.call import Call
-from gateway.portal.guards import Guard, Permission, Rate, Unlogged, page
+from gateway.portal.guards import Rate, Trace, Unlogged, page
 
 FILES = {"portal.css": "text/css"}
 
@@ -16,7 +16,7 @@ FILES = {"portal.css": "text/css"}
 @page(
     "/limits",
     "GET",
-    guard=Guard(Permission.ANYONE, 0, Unlogged("the same words for everybody"), Rate(120)),
+    trace=Trace(Unlogged("the same words for everybody"), Rate(120)),
 )
 def limits(call: Call) -> Response:
     """What we can and cannot protect."""
@@ -26,7 +26,7 @@ def limits(call: Call) -> Response:
 @page(
     "/static/{name}",
     "GET",
-    guard=Guard(Permission.ANYONE, 0, Unlogged("the style sheet says nothing about who reads"), Rate(600)),
+    trace=Trace(Unlogged("the style sheet says nothing about who reads"), Rate(600)),
 )
 def static(call: Call) -> Response:
     """The style sheet."""
@@ -39,7 +39,7 @@ def static(call: Call) -> Response:
 @page(
     "/robots.txt",
     "GET",
-    guard=Guard(Permission.ANYONE, 0, Unlogged("fixed words for robots"), Rate(120)),
+    trace=Trace(Unlogged("fixed words for robots"), Rate(120)),
 )
 def robots(call: Call) -> Response:
     """Keep out, all of you."""
@@ -49,7 +49,7 @@ def robots(call: Call) -> Response:
 @page(
     "/healthz",
     "GET",
-    guard=Guard(Permission.ANYONE, 0, Unlogged("asked every few seconds by machines"), Rate(600)),
+    trace=Trace(Unlogged("asked every few seconds by machines"), Rate(600)),
 )
 def healthz(call: Call) -> Response:
     """Alive."""
@@ -59,7 +59,7 @@ def healthz(call: Call) -> Response:
 @page(
     "/readyz",
     "GET",
-    guard=Guard(Permission.ANYONE, 0, Unlogged("asked every few seconds by machines"), Rate(600)),
+    trace=Trace(Unlogged("asked every few seconds by machines"), Rate(600)),
 )
 def readyz(call: Call) -> Response:
     """Ready to open something: store, vault, log and keyholder answer. No detail to strangers."""
@@ -71,7 +71,7 @@ def readyz(call: Call) -> Response:
     "/{rest:path}",
     "GET",
     "POST",
-    guard=Guard(Permission.ANYONE, 0, Unlogged("there is nothing here"), Rate(120)),
+    trace=Trace(Unlogged("there is nothing here"), Rate(120)),
 )
 def nothing(call: Call) -> Response:
     """Every other address."""

@@ -16,11 +16,11 @@ from gateway.portal.answers import FileAnswer, disposition, span_of
 from gateway.portal.call import Call
 from gateway.portal.door import ended, slow
 from gateway.portal.face import size_words, type_key
-from gateway.portal.guards import Guard, Permission, Rate, page
+from gateway.portal.guards import Rate, Trace, page
 from gateway.portal.headers import FILE_CSP, LOOK_CSP
 from gateway.portal.letters import safe_html
 
-READER = Guard(Permission.READER, 2, Action.OBJECT_OPENED, Rate(60))
+READER = Trace(Action.OBJECT_OPENED, Rate(60))
 PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 TEXTS = frozenset({"text/plain", "text/csv"})
 LOOK_PICTURE_BYTES = 26_214_400
@@ -54,7 +54,7 @@ def letter(call: Call) -> Response:
     )
 
 
-@page("/m/{token}/files/{object}", "GET", guard=READER)
+@page("/m/{token}/files/{object}", "GET", trace=READER)
 def download(call: Call) -> Response:
     """The file itself, with its true name; ranges, so that a download resumes (RFC 9110 14)."""
     identifier = call.path["object"]
@@ -82,7 +82,7 @@ def download(call: Call) -> Response:
     )
 
 
-@page("/m/{token}/files/{object}/look", "GET", guard=READER)
+@page("/m/{token}/files/{object}/look", "GET", trace=READER)
 def look(call: Call) -> Response:
     """Text as text, a picture as a picture; everything else is downloaded."""
     if call.is_head:
@@ -105,7 +105,7 @@ def look(call: Call) -> Response:
     return response
 
 
-@page("/m/{token}/files/{object}/picture", "GET", guard=READER)
+@page("/m/{token}/files/{object}/picture", "GET", trace=READER)
 def picture(call: Call) -> Response:
     """The bytes of a picture for the look page; only raster types, never SVG."""
     if call.is_head:

@@ -13,31 +13,25 @@ from gateway.flow.sent import METHODS, SHOWS, Step
 from gateway.flow.visit import Denial
 from gateway.portal import cookies
 from gateway.portal.answers import Away
-from gateway.portal.audit_side import ALL, COUNTERS, HOLDERS
 from gateway.portal.call import Call
 from gateway.portal.door import slow
 from gateway.portal.face import size_words
-from gateway.portal.guards import Guard, Permission, Rate, Unlogged, page
+from gateway.portal.guards import Rate, Trace, Unlogged, page
 
-EVERYONE = frozenset({"staff", "office", "officer", "admin", "auditor"})
-HELPERS = frozenset({"staff", "office", "officer"})
-RECALLERS = HELPERS
-READERS = HELPERS | {"admin"}
-"""Who sees recipients: workforce members those they wrote to."""
 NOTES = {"recalled": "staff.recall.done", "ended": "staff.sign_in.ended", "out": "staff.sign_in.out"}
 
 
 @page(
     "/staff/sign-in",
     "GET",
-    guard=Guard(Permission.ANYONE, 0, Unlogged("an empty form, the same for everybody"), Rate(60)),
+    trace=Trace(Unlogged("an empty form, the same for everybody"), Rate(60)),
 )
 def form(call: Call) -> Response:
     """The sign-in form."""
     return call.page("staff/sign_in.html", note=note(call))
 
 
-@page("/staff/sign-in", "POST", guard=Guard(Permission.ANYONE, 0, Action.SESSION_STARTED, Rate(20)))
+@page("/staff/sign-in", "POST", trace=Trace(Action.SESSION_STARTED, Rate(20)))
 def sign_in(call: Call) -> Response:
     """Password and code at once; one answer for whatever was wrong."""
     address, password = call.form.get("address", "").strip(), call.form.get("password", "")
@@ -55,7 +49,7 @@ def sign_in(call: Call) -> Response:
     return Away("/staff")
 
 
-@page("/staff/sign-out", "POST", guard=Guard(Permission.STAFF, 2, Action.SESSION_ENDED, Rate(30), EVERYONE))
+@page("/staff/sign-out", "POST", trace=Trace(Action.SESSION_ENDED, Rate(30)))
 def sign_out(call: Call) -> Response:
     """End the session at the keyholder."""
     call.deps.desk.sign_out(call.origin, call.session)
@@ -63,7 +57,7 @@ def sign_out(call: Call) -> Response:
     return Away("/staff/sign-in?note=out")
 
 
-@page("/staff", "GET", guard=Guard(Permission.STAFF, 2, Action.META_OPENED, Rate(60), EVERYONE))
+@page("/staff", "GET", trace=Trace(Action.META_OPENED, Rate(60)))
 def sent(call: Call) -> Response:
     """Protected messages, newest first, with the state of each person."""
     if call.is_head:
@@ -85,7 +79,7 @@ def sent(call: Call) -> Response:
     )
 
 
-@page("/staff/messages/{message}", "GET", guard=Guard(Permission.STAFF, 2, Action.META_OPENED, Rate(60), EVERYONE))
+@page("/staff/messages/{message}", "GET", trace=Trace(Action.META_OPENED, Rate(60)))
 def message(call: Call) -> Response:
     """One message: its people, its timeline, what can be done."""
     if call.is_head:
@@ -107,10 +101,10 @@ def message(call: Call) -> Response:
     )
 
 
-RECALL = Guard(Permission.STAFF, 2, Action.LINK_REVOKED, Rate(30), RECALLERS)
+RECALL = Trace(Action.LINK_REVOKED, Rate(30))
 
 
-@page("/staff/messages/{message}/recall", "GET", guard=RECALL)
+@page("/staff/messages/{message}/recall", "GET", trace=RECALL)
 def confirm(call: Call) -> Response:
     """What taking it back stops, and what it cannot undo; a press away from doing it."""
     grant = call.query.get("grant") or None
@@ -126,7 +120,7 @@ def confirm(call: Call) -> Response:
     )
 
 
-@page("/staff/messages/{message}/recall", "POST", guard=RECALL)
+@page("/staff/messages/{message}/recall", "POST", trace=RECALL)
 def recall(call: Call) -> Response:
     """Take it back, at the keyholder first."""
     identifier = call.path["message"]
@@ -139,7 +133,7 @@ def recall(call: Call) -> Response:
 @page(
     "/staff/messages/{message}/recalled",
     "GET",
-    guard=Guard(Permission.STAFF, 2, Action.META_OPENED, Rate(60), EVERYONE),
+    trace=Trace(Action.META_OPENED, Rate(60)),
 )
 def recalled(call: Call) -> Response:
     """What it stopped, and what it could not: exact files, bytes, person, proof and time."""
@@ -171,11 +165,10 @@ def recalled(call: Call) -> Response:
 
 def staff_page(call: Call, template: str, **values: Any) -> Response:
     """A page with the staff's navigation."""
-    role = call.session["role"]
-    audit_page = "/audit" if role in ALL else "/audit/overview" if role in COUNTERS else ""
+    audit_page = next((path for path in ("/audit", "/audit/overview") if call.may(f"GET {path}")), "")
     given: dict[str, Any] = {
-        "who": True, "may_help": role in HELPERS, "may_people": role in READERS,
-        "may_hold": role in HOLDERS - ALL, "audit_page": audit_page,
+        "who": True, "may_help": call.may("GET /staff/help"), "may_people": call.may("GET /staff/people"),
+        "may_hold": call.may("GET /staff/held") and not call.may("GET /audit/held"), "audit_page": audit_page,
     } | values  # fmt: skip
     return call.page(template, **given)
 
