@@ -21,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", metavar="DIR", type=Path,
         help="where everything is put, and kept (default: a private temporary folder, removed at the end)",
     )  # fmt: skip
+    parser.add_argument(
+        "--pictures", metavar="DIR", type=Path, help="take a picture of each kind of page of the running demo, and end"
+    )
     parser.add_argument("--keep", action="store_true", help="do not remove the temporary folder")
     parser.add_argument("--smtp-port", metavar="N", type=int, help="port for mail (2525)")
     parser.add_argument("--web-port", metavar="N", type=int, help="port of the portal (8080)")
@@ -34,4 +37,8 @@ def run(args: argparse.Namespace) -> int:
         from gateway.demo.check import check
 
         return check(wanted, os.environ, browser=not args.no_browser)
+    if args.pictures is not None:
+        from gateway.demo.pictures import pictures
+
+        return pictures(wanted, os.environ, args.pictures)
     return demo(wanted, os.environ)

@@ -68,6 +68,18 @@ class Face:
         day = f"{_DAYS[there.weekday()]} {there.day} {_MONTHS[there.month - 1]} {there.year}"
         return f"{day}, {clock} {self.zone(moment)}"
 
+    def brief_time(self, moment: datetime) -> str:
+        """In a table whose head says the zone: `Fri 4 Dec 2026, 5:00 pm`; with the zone where it has no words."""
+        there = self.local(moment)
+        clock = f"{there.hour % 12 or 12}:{there.minute:02d} {'am' if there.hour < 12 else 'pm'}"
+        brief = f"{_DAYS[there.weekday()][:3]} {there.day} {_MONTHS[there.month - 1][:3]} {there.year}, {clock}"
+        return brief if self.table_zone else f"{brief} {self.zone(moment)}"
+
+    @property
+    def table_zone(self) -> str:
+        """The zone in words that are right all year, for the head of a table; empty where there are none."""
+        return _ZONES.get(self.local(datetime(2026, 1, 1, tzinfo=UTC)).tzname() or "", "")
+
     def zone(self, moment: datetime) -> str:
         """The zone in words where people have words for it."""
         name = self.local(moment).tzname() or self.timezone

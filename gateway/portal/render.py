@@ -53,6 +53,7 @@ class Renderer:
             "sees_names": False,
             "place": "",
             "words_of_time": face.words_of_time,
+            "brief_time": face.brief_time,
         }
         return self._environment.get_template(template).render(given | values)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gateway import words
 from gateway.cli import command_names
+from gateway.demo.pictures import NAMES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -35,3 +36,8 @@ def test_commands_in_it_exist() -> None:
     for module in re.findall(r"python -m ([a-z_.]+)", README):
         parts = ROOT.joinpath(*module.split("."))
         assert parts.with_suffix(".py").exists() or (parts / "__main__.py").exists(), module
+
+
+def test_pictures_in_it_are_those_the_demo_takes() -> None:
+    shown = re.findall(r"!\[[^\]]+\]\(deploy/pictures/(\w+)\.png\)", README)
+    assert sorted(shown) == sorted(NAMES) == sorted(path.stem for path in (ROOT / "deploy/pictures").iterdir())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import unquote
 
@@ -61,6 +62,13 @@ def test_ranges_by_the_book() -> None:
     assert span_of(100, '"e"', "bytes=9-3", "") == Span(0, 100, False)
     assert span_of(100, '"e"', "lines=1-2", "") == Span(0, 100, False)
     assert span_of(100, '"e"', "bytes=0-1", 'W/"e"') == Span(0, 100, False)
+
+
+def test_times_in_tables_are_brief_and_the_head_says_the_zone_where_it_has_words() -> None:
+    moment = datetime(2026, 12, 4, 23, 0, tzinfo=UTC)
+    assert (CHICAGO.brief_time(moment), CHICAGO.table_zone) == ("Fri 4 Dec 2026, 5:00 pm", "Central time")
+    berlin = replace(CHICAGO, timezone="Europe/Berlin")
+    assert (berlin.brief_time(moment), berlin.table_zone) == ("Sat 5 Dec 2026, 12:00 am CET", "")
 
 
 def test_times_are_said_with_their_zone() -> None:
