@@ -256,6 +256,11 @@ def may_cancel(session: SessionFacts, tenant: str, sender_user: str | None, held
     return Permit()
 
 
+def number_for_later(session: SessionFacts) -> bool:
+    """Whether a number that this user registers opens only later messages: they could let nobody in otherwise."""
+    return session.role not in STAFF_ROLES
+
+
 def may_export(session: SessionFacts, tenant: str) -> Permit | Denial:
     """Reading the release log for an export of the tenant's logs."""
     if session.tenant != tenant:
@@ -267,8 +272,15 @@ def may_export(session: SessionFacts, tenant: str) -> Permit | Denial:
     return Permit()
 
 
-def may_enter_by_factor(enrolled_message: str, wide_from_us: int, message: str, now_us: int) -> Permit | Denial:
-    """A lasting factor enrolled behind a staff code opens other messages only after a day (DESIGN §4, Doors)."""
+def may_enter_by_factor(
+    enrolled_message: str, wide_from_us: int, message: str, now_us: int, *, reaches: bool = True
+) -> Permit | Denial:
+    """A lasting factor enrolled behind a staff code opens other messages only after a day (DESIGN §4, Doors).
+
+    `reaches`: whether what it stands on may open a message of that age, for a number is not always for all of them.
+    """
+    if not reaches:
+        return Denial("too-new")
     if message == enrolled_message:
         return Permit()
     if now_us >= wide_from_us:

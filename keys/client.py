@@ -209,7 +209,10 @@ class WorkerClient(_LogReader, _Serving):
         self._call("text_done", id=id, ok=ok)
 
     def take_changes(self, limit: int) -> list[dict[str, Any]]:
-        """Whom to tell of a changed phone number: id, tenant, person, at_us. Handed out until `change_done`."""
+        """What to tell of a person: id, tenant, person, kind (phone, phone-first, frozen), about, at_us.
+
+        Handed out until `change_done`.
+        """
         return cast("list[dict[str, Any]]", self._call("take_changes", limit=limit))
 
     def change_done(self, id: str) -> None:
@@ -320,7 +323,8 @@ class PortalClient(_Serving):
     def register_people(self, session: str, totp: str, people: Sequence[tuple[str, str | None]]) -> dict[str, Any]:
         """Phone numbers as factors (None leaves one, "" removes it), proved by a fresh TOTP spent on this list.
 
-        ``digest``, ``changed``, ``receipt``. Denied: role, phone, bad-list, or what became of the code.
+        ``digest``, ``changed`` and ``first`` (ids of those to be told), ``receipt``. Denied: role, phone, bad-list, or
+        what became of the code.
         """
         rows = [{"person": person, "phone": phone} for person, phone in people]
         return cast("dict[str, Any]", self._call("register_people", session=session, totp=totp, people=rows))

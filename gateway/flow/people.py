@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy import Connection, Select, and_, or_, select
 
 from gateway.accounts.people import People
 from gateway.accounts.people_list import Entry
-from gateway.audit.event import Action, receipt_text
-from gateway.clock import Clock
+from gateway.audit.event import Action, parse, receipt_text
+from gateway.audit.log import octets
+from gateway.clock import Clock, from_us
 from gateway.errors import NotFound, TryLater
 from gateway.flow.sent import refusal, user_of
 from gateway.flow.trail import Happened, Origin, Trail
@@ -51,11 +53,22 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import did. `numbers` are known numbers that are others now: their people are told by mail."""
+    """What an import did. `numbers` are known numbers that are others now, `first` first ones of people who have live
+    messages: these people and the senders of their messages are told by mail.
+    """
 
     added: int
     changed: int
     numbers: int
+    first: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """That a person's phone number was added or changed, as it was told: `kind` is ``phone`` or ``phone-first``."""
+
+    kind: str
+    at: datetime
 
 
 class PeopleDesk:
@@ -116,6 +129,21 @@ class PeopleDesk:
             raise NotFound("no such person")
         return self._person(row)
 
+    def numbers(self, origin: Origin, person: str) -> list[Number]:
+        """When a number of theirs was added or changed and it was told, the last first; at most five."""
+        columns = schema.log_leaves.c
+        statement = (
+            select(columns.entry)
+            .where(columns.log == origin.tenant, columns.object == person)
+            .where(columns.action == str(Action.PERSON_CHANGED))
+            .order_by(columns.idx.desc())
+            .limit(50)
+        )
+        with self._store.reading() as conn:
+            entries = [parse(octets(one)) for one in conn.execute(statement).scalars()]
+        told = [one for one in entries if one["reason"] in ("phone", "phone-first")]
+        return [Number(one["reason"], from_us(one["ts"])) for one in told[:5]]
+
     def preview(self, origin: Origin, entries: Sequence[Entry]) -> list[Change]:
         """What importing these would do; nothing is written."""
         with self._store.reading() as conn:
@@ -155,8 +183,9 @@ class PeopleDesk:
 
         self._store.run(work)
         return Imported(
-            sum(kind == "new" for _, kind in kinds), sum(kind == "changed" for _, kind in kinds), int(kept["changed"])
-        )
+            sum(kind == "new" for _, kind in kinds), sum(kind == "changed" for _, kind in kinds),
+            len(kept["changed"]), len(kept["first"]),
+        )  # fmt: skip
 
     def _write(self, tx: Tx, tenant: str, id: str, entry: Entry, known: str | None) -> str:
         if known is None:

@@ -1,16 +1,15 @@
-"""What must be told at once: somebody could not prove who they are, a code was used twice, a phone number changed.
+"""What must be told at once: somebody could not prove who they are, a code was used twice, a number is new.
 
 The portal writes down what happened, in the transaction of its own events; the worker tells, once (story 26, DESIGN
-§3b, §4 "Doors"). News of changed numbers come from the keyholder, past the portal. Promises: a telling is done in the
-transaction that names its mail; the sender hears of a link once a day at most.
+§3b, §4 "Doors"). News of numbers and of cards come from the keyholder, past the portal (`person_news`). Promises: a
+telling is done in the transaction that names its mail; the sender hears of a link once a day at most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC
 from functools import partial
-from typing import Any
 
 from sqlalchemy import select
 
@@ -19,10 +18,10 @@ from gateway.audit.event import Action, parse
 from gateway.clock import Clock
 from gateway.errors import Tampered
 from gateway.flow.audience import Audience
+from gateway.flow.person_news import PersonNews
 from gateway.flow.posting import Posted, Poster
 from gateway.flow.records import Records
 from gateway.logs import Log
-from gateway.share import answering
 from gateway.store import schema
 from gateway.store.database import Store, Tx
 from gateway.store.rows import Row, Rows
@@ -79,11 +78,11 @@ class Tellings:
     ) -> None:
         self._store = store
         self._records = records
-        self._keyholder = keyholder
         self._poster = poster
         self._audience = audience
         self._tenants = tenants
         self._clock = clock
+        self._news = PersonNews(store, records, keyholder, poster, audience, tenants, clock)
 
     def __call__(self) -> int:
         """Tell what waits; how many mails."""
@@ -94,7 +93,7 @@ class Tellings:
             )
         for id in changed:
             log.error("tellings:row-tampered", kind=id.partition(":")[0])
-        return sum(self._each(row["kind"], partial(self._refusal, row)) for row in rows) + self._phones()
+        return sum(self._each(row["kind"], partial(self._refusal, row)) for row in rows) + self._news()
 
     @staticmethod
     def _each(kind: str, tell: Callable[[], int]) -> int:
@@ -129,46 +128,6 @@ class Tellings:
 
         done = self._store.run(work)
         if done and posted is not None:
-            self._poster.submit(posted, to)
-        return int(done)
-
-    def _phones(self) -> int:
-        with answering():
-            changes = self._keyholder.take_changes(BATCH)
-        count = 0
-        for change in changes:
-            count += self._each("phone", partial(self._change, change))
-        return count
-
-    def _change(self, change: Mapping[str, Any]) -> int:
-        """One changed number; it stays with the keyholder until the person was told."""
-        count = self._phone(str(change["tenant"]), str(change["person"]), str(change["id"]))
-        with answering():
-            self._keyholder.change_done(change["id"])
-        return count
-
-    def _phone(self, tenant: str, person: str, id: str) -> int:
-        with self._store.reading() as conn:
-            row = self._records.rows.get(conn, schema.people, person)
-            told = self._records.rows.get(conn, schema.tellings, id)
-        if row is None or row["tenant"] != tenant or told is not None:
-            return 0
-        view, to = self._tenants(tenant), self._address(row)
-        posted = self._poster.to_person(view, to, "phone")
-
-        def work(tx: Tx) -> bool:
-            if self._records.rows.get(tx.conn, schema.tellings, id) is not None:
-                return False
-            now = self._clock.now_us()
-            self._records.rows.insert(
-                tx, schema.tellings, id=id, tenant=tenant, kind="phone", about=person, state="done", created_at=now,
-                done_at=now,
-            )  # fmt: skip
-            self._poster.insert(tx, posted)
-            return True
-
-        done = self._store.run(work)
-        if done:
             self._poster.submit(posted, to)
         return int(done)
 

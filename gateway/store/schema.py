@@ -205,7 +205,7 @@ tellings = Table(  # what somebody still has to be told by mail: written by the 
     metadata,
     _id(primary_key=True),  # says what it is about, so that the same thing is told once
     _id("tenant", nullable=False),
-    _text("kind"),  # refused phone recalled
+    _text("kind"),  # knocked redeemed recalled phone phone-first frozen
     _id("about", nullable=False),  # a grant, a person or a message
     _text("state"),  # ready done dropped
     _num("created_at"),

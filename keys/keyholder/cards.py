@@ -2,8 +2,9 @@
 
 Promises: a card is of one person and tenant, works once within 30 days and dies of ten wrong tries in its life; a new
 one makes the older void; only an HMAC of it is kept and it is compared in constant time; tries, uses and printings are
-in the release log. Its second redeemer, in another browser, freezes the grants, as a staff code's does. NIST SP
-800-63B-4 3.1.2 (look-up secrets), 3.2.2 (limits on tries).
+in the release log. Its second redeemer, in another browser, freezes all live messages of that person, for the card
+opened any of them, and ends what was enrolled behind it; senders and officers are told past the portal.
+NIST SP 800-63B-4 3.1.2 (look-up secrets), 3.2.2 (limits on tries).
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def redeem(tx: Tx, found: access.GrantFacts, grant: str, typed: str, visitor: st
     here = tx.custody.mac("visitor", visitor)
     if row["used_us"] is not None:
         if bytes(row["visitor_mac"] or b"") != here and tx.now_us < row["expires_us"]:
-            grants.freeze(tx, found, grant, person)
+            grants.freeze_all(tx, found, grant, person, row["used_us"])
         return "used"
     if row["dead_us"] is not None or tx.now_us >= row["expires_us"]:
         return "expired"

@@ -17,7 +17,7 @@ import pyotp
 
 from keys import access
 from keys.errors import Denied
-from keys.keyholder import custody, grants, sessions, tries
+from keys.keyholder import custody, grants, sessions, texts, tries
 from keys.keyholder.database import Tx
 from keys.keyholder.releaselog import record, refused
 from keys.keyholder.sessions import SECOND_US, Live
@@ -54,7 +54,7 @@ def try_totp(tx: Tx, grant: access.GrantFacts, person: str, code: str) -> dict[s
     for row in rows:
         outcome = accept(_secret(tx, row), code, row["last_step"], tx.now_us)
         if isinstance(outcome, int):
-            allowed = access.may_enter_by_factor(row["message"], row["wide_from_us"], grant.message, tx.now_us)
+            allowed = _may_enter(tx, row, grant)
             if isinstance(allowed, access.Denial):
                 return allowed.reason
             tx.run("UPDATE totps SET last_step = ?, failures = 0 WHERE id = ?", outcome, row["id"])
@@ -75,19 +75,19 @@ def try_totp(tx: Tx, grant: access.GrantFacts, person: str, code: str) -> dict[s
 def has_totp(tx: Tx, grant: access.GrantFacts) -> bool:
     """Whether the grant's person has an authenticator that may open this message now."""
     rows = tx.all(
-        "SELECT message, wide_from_us FROM totps WHERE tenant = ? AND person = ? AND state = 'live'",
+        "SELECT message, wide_from_us, first_method FROM totps WHERE tenant = ? AND person = ? AND state = 'live'",
         grant.tenant, grant.person,
     )  # fmt: skip
-    return any(_wide(row, grant, tx.now_us) for row in rows)
+    return any(isinstance(_may_enter(tx, row, grant), access.Permit) for row in rows)
 
 
 def has_device(tx: Tx, grant: access.GrantFacts) -> bool:
     """Whether the grant's person has a remembered browser that may open this message now."""
     rows = tx.all(
-        "SELECT message, wide_from_us FROM devices WHERE tenant = ? AND person = ? AND expires_us > ?",
+        "SELECT message, wide_from_us, first_method FROM devices WHERE tenant = ? AND person = ? AND expires_us > ?",
         grant.tenant, grant.person, tx.now_us,
     )  # fmt: skip
-    return any(_wide(row, grant, tx.now_us) for row in rows)
+    return any(isinstance(_may_enter(tx, row, grant), access.Permit) for row in rows)
 
 
 def totp_begin(tx: Tx, *, session: str) -> dict[str, str]:
@@ -158,7 +158,7 @@ def use_device(tx: Tx, *, grant: str, device: bytes, visitor: str) -> dict[str, 
     if reason == "live":
         reason = "unknown-device"
         if row is not None and row["tenant"] == found.tenant and row["person"] == found.person:
-            verdict = access.may_enter_by_factor(row["message"], row["wide_from_us"], found.message, tx.now_us)
+            verdict = _may_enter(tx, row, found)
             if tx.now_us < row["expires_us"] and may_remember(tx, found.tenant):
                 reason = verdict.reason if isinstance(verdict, access.Denial) else ""
     if reason or row is None:
@@ -223,6 +223,7 @@ def _tenant_name(tx: Tx, tenant: str) -> str:
     return str(row["name"])
 
 
-def _wide(row: Any, grant: access.GrantFacts, now_us: int) -> bool:
-    verdict = access.may_enter_by_factor(row["message"], row["wide_from_us"], grant.message, now_us)
-    return isinstance(verdict, access.Permit)
+def _may_enter(tx: Tx, row: Any, grant: access.GrantFacts) -> access.Permit | access.Denial:
+    """Whether that factor or browser may open this message now."""
+    reaches = row["first_method"] != "text" or texts.reaches(tx, grant)
+    return access.may_enter_by_factor(row["message"], row["wide_from_us"], grant.message, tx.now_us, reaches=reaches)

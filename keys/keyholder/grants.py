@@ -6,6 +6,7 @@ KEK wraps); revoked, frozen and expired are read at each use; the end of a grant
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from dataclasses import dataclass
 from typing import Any
@@ -186,14 +187,63 @@ def apply(
     return receipt(tx, tenant, index)
 
 
-def freeze(tx: Tx, grant: access.GrantFacts, name: str, person: str) -> None:
-    """Freeze every live grant of that person on that message until staff decide."""
+def of_person(tx: Tx, tenant: str, person: str) -> list[Loaded]:
+    """A person's live link grants, verified, in order of id. Raises Tampered as `load` does."""
+    names = tx.all(
+        "SELECT id FROM grants WHERE tenant = ? AND person = ? AND kind = 'link' ORDER BY id", tenant, person
+    )
+    found = [load(tx, row["id"]) for row in names]
+    return [one for one in found if one is not None and access.grant_state(one.facts, tx.now_us) == "live"]
+
+
+def tell(tx: Tx, tenant: str, person: str, kind: str, about: str = "") -> None:
+    """Queue news for the worker, past the portal: see `people.take_changes`."""
+    tx.run(
+        "INSERT INTO news VALUES (?, ?, ?, ?, ?, ?)",
+        "chg_" + secrets.token_hex(12), tenant, person, kind, about, tx.now_us,
+    )  # fmt: skip
+
+
+def freeze(tx: Tx, grant: access.GrantFacts, name: str, person: str, since_us: int) -> None:
+    """Freeze every live grant of that person on that message until staff decide: a staff code was used twice.
+
+    What was enrolled behind that code since `since_us` ends: it would open other messages a day later.
+    """
+    _freeze(tx, grant.message, person)
+    record(tx, grant.tenant, "grant:frozen", object=name, actor=("person", person), reason="second-redeemer")
+    _end_behind(tx, grant.tenant, person, "staff", since_us)
+
+
+def freeze_all(tx: Tx, grant: access.GrantFacts, name: str, person: str, since_us: int) -> None:
+    """Freeze all live messages of that person: the card that was used twice opened any of them. News for the worker."""
+    for one in of_person(tx, grant.tenant, person):
+        _freeze(tx, one.facts.message, person)
+        about = one.grant["id"]
+        record(tx, grant.tenant, "grant:frozen", object=about, actor=("person", person), reason="second-redeemer")
+    _end_behind(tx, grant.tenant, person, "card", since_us)
+    tell(tx, grant.tenant, person, "frozen", name)
+
+
+def _end_behind(tx: Tx, tenant: str, person: str, method: str, since_us: int) -> None:
+    """End the sessions, browsers and authenticators that stand on such a code since then."""
+    behind = (tenant, person, method, since_us)
+    tx.run("DELETE FROM sessions WHERE tenant = ? AND person = ? AND first_method = ? AND made_us >= ?", *behind)
+    tx.run("DELETE FROM devices WHERE tenant = ? AND person = ? AND first_method = ? AND made_us >= ?", *behind)
+    killed = tx.run(
+        "UPDATE totps SET state = 'dead' WHERE tenant = ? AND person = ? AND first_method = ? AND begun_us >= ? "
+        "AND state != 'dead'",
+        *behind,
+    )
+    if killed:
+        record(tx, tenant, "factor:killed", object=person, reason="second-redeemer")
+
+
+def _freeze(tx: Tx, message: str, person: str) -> None:
     tx.run(
         "UPDATE grants SET frozen_us = ? WHERE message = ? AND person = ? AND frozen_us IS NULL",
-        tx.now_us, grant.message, person,
+        tx.now_us, message, person,
     )  # fmt: skip
-    seal_rows(tx, grant.message)
-    record(tx, grant.tenant, "grant:frozen", object=name, actor=("person", person), reason="second-redeemer")
+    seal_rows(tx, message)
 
 
 def unfreeze(tx: Tx, *, session: str, grant: str) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def grant_info(tx: Tx, *, grant: str) -> dict[str, Any]:
             "may_remember": False,
         }  # fmt: skip
     doors = ["staff"]
-    if texts.number_of(tx, found.tenant, found.person) is not None:
+    if texts.number_of(tx, found.tenant, found.person) is not None and texts.reaches(tx, found):
         doors.insert(0, "text")
     if factors.has_totp(tx, found):
         doors.append("totp")
@@ -131,7 +131,7 @@ def _staff_code(tx: Tx, found: access.GrantFacts, grant: str, typed: str, visito
     if row["used_us"] is not None:
         # The same browser posting its form again is no second redeemer; another one within the code's day is.
         if bytes(row["visitor_mac"] or b"") != here and tx.now_us < row["expires_us"]:
-            grants.freeze(tx, found, grant, str(found.person))
+            grants.freeze(tx, found, grant, str(found.person), row["used_us"])
         return "used"
     if row["dead_us"] is not None or tx.now_us >= row["expires_us"]:
         return "expired"

@@ -4,7 +4,7 @@ key, or an id, state, time or number. Times are microseconds since 1970 UTC. DES
 
 from __future__ import annotations
 
-VERSION = 3
+VERSION = 4
 
 TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
@@ -44,8 +44,9 @@ CREATE TABLE app_passwords (
   id TEXT PRIMARY KEY, tenant TEXT NOT NULL, user TEXT NOT NULL, username BLOB NOT NULL,
   salt BLOB NOT NULL, verifier BLOB NOT NULL, created_us INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE people (
-  tenant TEXT NOT NULL, id TEXT NOT NULL, phone BLOB, failures INTEGER NOT NULL, PRIMARY KEY (tenant, id)
+CREATE TABLE people (  -- the number opens nothing that was deposited before from_us
+  tenant TEXT NOT NULL, id TEXT NOT NULL, phone BLOB, failures INTEGER NOT NULL, from_us INTEGER NOT NULL,
+  PRIMARY KEY (tenant, id)
 ) STRICT;
 
 CREATE TABLE messages (  -- share is NULL once destroyed
@@ -60,6 +61,7 @@ CREATE TABLE grants (
   frozen_us INTEGER, mac BLOB NOT NULL
 ) STRICT;
 CREATE INDEX grants_message ON grants (message);
+CREATE INDEX grants_person ON grants (tenant, person);
 CREATE TABLE objects (
   id TEXT PRIMARY KEY, message TEXT NOT NULL, kind TEXT NOT NULL, header_tag BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -83,8 +85,9 @@ CREATE TABLE cards (
   made_by TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX cards_person ON cards (tenant, person);
-CREATE TABLE phone_changes (  -- whom the worker still has to tell
-  id TEXT PRIMARY KEY, tenant TEXT NOT NULL, person TEXT NOT NULL, at_us INTEGER NOT NULL
+CREATE TABLE news (  -- what the worker still has to tell: phone, phone-first, frozen; about is a grant or empty
+  id TEXT PRIMARY KEY, tenant TEXT NOT NULL, person TEXT NOT NULL, kind TEXT NOT NULL, about TEXT NOT NULL,
+  at_us INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE texts (
   id TEXT PRIMARY KEY, tenant TEXT NOT NULL, person TEXT NOT NULL, sealed BLOB NOT NULL, queued_us INTEGER NOT NULL,

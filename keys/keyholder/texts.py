@@ -30,20 +30,25 @@ def is_number(phone: str) -> bool:
     return _E164.fullmatch(phone) is not None
 
 
-def keep_number(tx: Tx, tenant: str, person: str, phone: str | None, actor: Actor) -> str:
-    """Keep a person's number; None says nothing about it, an empty one removes it. The number that is gone, or "".
+def keep_number(tx: Tx, tenant: str, person: str, phone: str | None, actor: Actor, *, later: bool = False) -> str:
+    """Keep a person's number; None says nothing about it, an empty one removes it.
 
+    With `later` it opens only messages deposited from now on. Answers ``changed`` when a known number is another one
+    now, or gone; ``first`` when there was none, or when one that was for later messages is now for all; else "".
     Denied("phone") unless it is E.164; Denied("no-tenant").
     """
     if phone and not is_number(phone):
         raise Denied("phone")
     values = custody.values(tx, tenant)
-    tx.run("INSERT OR IGNORE INTO people VALUES (?, ?, NULL, 0)", tenant, person)
+    tx.run("INSERT OR IGNORE INTO people VALUES (?, ?, NULL, 0, 0)", tenant, person)
     before = number_of(tx, tenant, person, alive=False) or ""
     if phone is None or before == phone:
-        return ""
+        return _for_all(tx, tenant, person, actor) if phone and not later else ""
     sealed = values.seal(_number_context(person), phone.encode("ascii")) if phone else None
-    tx.run("UPDATE people SET phone = ?, failures = 0 WHERE tenant = ? AND id = ?", sealed, tenant, person)
+    tx.run(
+        "UPDATE people SET phone = ?, failures = 0, from_us = ? WHERE tenant = ? AND id = ?",
+        sealed, tx.now_us if later else 0, tenant, person,
+    )  # fmt: skip
     # Whatever the old number let in goes with it: it may have been somebody else's.
     tx.run("DELETE FROM texts WHERE tenant = ? AND person = ?", tenant, person)
     tx.run(
@@ -59,7 +64,24 @@ def keep_number(tx: Tx, tenant: str, person: str, phone: str | None, actor: Acto
     if killed:
         record(tx, tenant, "factor:killed", object=person, actor=actor, reason="totp-by-phone")
     record(tx, tenant, "factor:registered" if phone else "factor:killed", object=person, actor=actor, reason="phone")
-    return before
+    return "changed" if before else "first"
+
+
+def _for_all(tx: Tx, tenant: str, person: str, actor: Actor) -> str:
+    """Somebody who may let this person in anyway says the same number again: now it is for earlier messages too."""
+    if not tx.run("UPDATE people SET from_us = 0 WHERE tenant = ? AND id = ? AND from_us > 0", tenant, person):
+        return ""
+    record(tx, tenant, "factor:registered", object=person, actor=actor, reason="phone-for-all")
+    return "first"
+
+
+def reaches(tx: Tx, grant: access.GrantFacts) -> bool:
+    """Whether the person's number, and what was enrolled behind it, may open this message by its age."""
+    row = tx.one("SELECT from_us FROM people WHERE tenant = ? AND id = ?", grant.tenant, grant.person)
+    if row is None or not row["from_us"]:
+        return True
+    deposited_us = tx.number("SELECT deposited_us FROM messages WHERE id = ?", grant.message)
+    return deposited_us >= int(row["from_us"])
 
 
 def number_of(tx: Tx, tenant: str, person: str, *, alive: bool = True) -> str | None:
@@ -87,7 +109,7 @@ def ask_text(tx: Tx, *, grant: str, last4: str, visitor: str, network: str) -> d
     if tries.left(tx, tenant, subject) == 0:
         raise no("too-many", tries_left=0, locked_until_us=tries.locked_until(tx, tenant, subject))
     number = number_of(tx, tenant, person)
-    if number is None:
+    if number is None or not reaches(tx, found):
         raise no("no-phone")
     typed = "".join(c for c in last4 if c in "0123456789")
     if not hmac.compare_digest(typed.encode("ascii"), number[-4:].encode("ascii")):

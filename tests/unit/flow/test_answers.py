@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from gateway.accounts.users import Users
 from gateway.audit.event import Action
 from gateway.errors import TryLater
 from gateway.flow import threads
@@ -233,10 +235,11 @@ def test_a_second_redeemer_is_told_at_once_and_recall_answers_it(desk: Desk) -> 
 def test_a_changed_number_is_told_to_its_person_once(desk: Desk) -> None:
     message = desk.send()
     person = desk.grants(message)[0]["person"]
-    change = {"id": "chg_1", "tenant": TENANT, "person": person, "at_us": 1}
+    change = news(1, person)
     desk.held_by.changes = [change]
-    (told,) = desk.told()
+    told, sender = sorted(desk.told(), key=lambda one: str(one["To"]), reverse=True)
     assert (told["To"], told["Subject"]) == (PATIENT, "Your phone number at Elm Street Clinic was changed")
+    assert (sender["To"], sender["Subject"]) == (NURSE, "The phone number of a person you wrote to was changed")
     assert desk.held_by.changes == []
     desk.held_by.changes = [change]  # the keyholder did not hear that it was done
     assert desk.told() == []
@@ -246,7 +249,46 @@ def test_a_changed_number_is_told_to_its_person_once(desk: Desk) -> None:
 def test_a_changed_row_of_one_person_keeps_no_other_waiting_and_its_own_news_is_kept(desk: Desk) -> None:
     first, second = (desk.grants(desk.send(to))[0]["person"] for to in ("b@mail.example", PATIENT))
     desk.store.run(lambda tx: tx.conn.execute(text("UPDATE people SET language = 'xx' WHERE id = :id"), {"id": first}))
-    changes = [{"id": f"chg_{n}", "tenant": TENANT, "person": one, "at_us": 1} for n, one in enumerate((first, second))]
+    changes = [news(n, one) for n, one in enumerate((first, second))]
     desk.held_by.changes = list(changes)
-    assert [one["To"] for one in desk.told()] == [PATIENT]
+    assert sorted(str(one["To"]) for one in desk.told()) == [NURSE, PATIENT]
     assert desk.held_by.changes == changes[:1]
+
+
+def test_a_first_number_is_told_to_its_person_and_in_one_mail_to_the_sender_of_what_waits(desk: Desk) -> None:
+    people = [desk.grants(desk.send(to))[0]["person"] for to in ("b@mail.example", PATIENT)]
+    taken = desk.send(PATIENT, sender="bob@clinic.test")
+    desk.held_by.revoked.add(desk.grants(taken)[0]["id"])  # its sender has nothing to lose any more
+    desk.held_by.changes = [news(n, one, "phone-first") for n, one in enumerate(people)]
+    mails = {str(one["To"]): one for one in desk.told()}
+    assert sorted(mails) == [NURSE, "b@mail.example", PATIENT]
+    assert mails[NURSE]["Subject"] == "A phone number was added for a person you wrote to"
+    words = plain(mails[NURSE])
+    assert PATIENT in words
+    assert "b@mail.example" in words
+    told = [(one["object"], one["reason"], one["actor"]["kind"]) for one in desk.entries("person:changed")]
+    assert told == [(one, "phone-first", "keyholder") for one in people]
+    assert desk.held_by.changes == []
+
+
+def test_a_card_used_twice_is_told_to_the_senders_of_all_that_is_on_hold_and_to_the_officers(desk: Desk) -> None:
+    mine, other = desk.send(), desk.send(sender="bob@clinic.test")
+    desk.send("b@mail.example", sender="eve@clinic.test")
+    for name, role in (("olga", "officer"), ("sam", "staff")):
+        users = Users(desk.rows, desk.directory, desk.clock)
+        desk.store.run(lambda tx, name=name, role=role, users=users: users.add(
+            tx, TENANT, f"{name}@clinic.test", role, user=f"usr_{name}"
+        ))  # fmt: skip
+    grants = [desk.grants(one)[0] for one in (mine, other)]
+    desk.held_by.frozen |= {one["id"] for one in grants}
+    desk.held_by.changes = [news(1, grants[0]["person"], "frozen", grants[0]["id"])]
+    told = desk.told()
+    assert sorted(str(one["To"]) for one in told) == [NURSE, "bob@clinic.test", "olga@clinic.test"]
+    assert {one["Subject"] for one in told} == {"A card was used twice, and messages are on hold"}
+    assert [one["object"] for one in desk.entries("link:frozen")] == [grants[1]["id"]]  # the other is the portal's
+    assert desk.held_by.changes == []
+
+
+def news(number: int, person: str, kind: str = "phone", about: str = "") -> dict[str, Any]:
+    """As the keyholder hands it out."""
+    return {"id": f"chg_{number}", "tenant": TENANT, "person": person, "kind": kind, "about": about, "at_us": 1}

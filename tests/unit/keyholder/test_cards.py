@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from keys.keyholder import cards
@@ -57,6 +59,33 @@ def test_a_second_redeemer_is_refused_and_freezes_the_message(house: House) -> N
     with refusal("used"):
         house.portal.verify(grant, code, "vis_2", "net_2")
     assert house.portal.grant_info(grant)["state"] == "frozen"
+
+
+def test_a_card_used_twice_freezes_all_messages_of_its_person_and_ends_what_stood_on_it(
+    house: House,
+) -> None:
+    import pyotp
+
+    grant, other = house.deposit().grants[0].id, house.deposit().grants[0].id
+    stranger = house.deposit("per_other").grants[0].id
+    code = printed(house)
+    handle = house.portal.verify(grant, code, "vis_1", "net_1")["handle"]
+    totp = pyotp.TOTP(house.portal.totp_begin(handle)["secret"])
+    house.portal.totp_confirm(handle, totp.at(house.now // 1_000_000))
+    device = house.portal.remember(handle)["device"]
+    with refusal("used"):
+        house.portal.verify(other, code, "vis_2", "net_2")
+    assert [house.portal.grant_info(one)["state"] for one in (grant, other, stranger)] == ["frozen", "frozen", "live"]
+    with refusal("no-session"):
+        house.portal.totp_begin(handle)
+    (news,) = house.worker.take_changes(10)
+    assert (news["person"], news["kind"], news["about"]) == (PERSON, "frozen", other)
+    house.wait(2 * DAY)
+    later = house.deposit().grants[0].id  # came after: nothing that stood on that card opens it
+    with refusal("wrong"):
+        house.portal.verify(later, totp.at(house.now // 1_000_000), "vis_1", "net_1")
+    with refusal("unknown-device"):
+        house.portal.use_device(later, base64.b64decode(device), "vis_1")
 
 
 def test_the_tenth_wrong_try_in_its_life_kills_a_card(house: House) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 
+import pyotp
 import pytest
 
 from tests.support.keyholder import PHONE, TENANT
-from tests.unit.keyholder.conftest import PERSON, House, refusal
+from tests.unit.keyholder.conftest import PERSON, SECOND, House, refusal
 
 OTHER = "+15005550199"
 ROWS: Sequence[tuple[str, str | None]] = [(PERSON, OTHER), ("per_new", "+15005550188"), ("per_none", None)]
@@ -18,7 +20,7 @@ def test_the_office_registers_numbers_with_a_fresh_code(house: House) -> None:
     handle = office.sign_in()
     code = office.code()
     made = house.portal.register_people(handle, code, ROWS)
-    assert made["changed"] == 1
+    assert (made["changed"], made["first"]) == ([PERSON], [])
     grant = house.deposit().grants[0].id
     house.portal.ask_text(grant, OTHER[-4:], "vis_1", "net_1")
     assert [text["number"] for text in house.worker.take_texts(10)] == [OTHER]
@@ -39,8 +41,8 @@ def test_whose_number_changed_is_told_until_the_worker_did_it(house: House) -> N
     assert house.worker.take_changes(10) == []
 
 
-def test_the_operators_import_is_told_as_well_and_a_first_number_is_not(house: House) -> None:
-    house.operator.register_person(TENANT, "per_first", OTHER)
+def test_the_operators_import_is_told_as_well(house: House) -> None:
+    house.operator.register_person(TENANT, "per_nobody_wrote_to", OTHER)
     house.operator.register_person(TENANT, PERSON, PHONE)
     assert house.worker.take_changes(10) == []
     house.operator.register_person(TENANT, PERSON, "")
@@ -90,4 +92,61 @@ def test_a_list_that_is_not_sound_is_refused_whole(
     code = office.code()
     with refusal(reason):
         house.portal.register_people(handle, code, rows)
-    assert house.portal.register_people(handle, code, ROWS)["changed"] == 1  # the code was not spent on it
+    assert house.portal.register_people(handle, code, ROWS)["changed"] == [PERSON]  # the code was not spent on it
+
+
+@pytest.mark.parametrize("role", ["office", "officer", "admin", "operator"])
+def test_a_first_number_of_somebody_with_live_messages_is_told(house: House, role: str) -> None:
+    house.deposit("per_waiting")
+    over = house.deposit("per_over")
+    house.worker.narrow(TENANT, over.message, None, {"revoke": True}, "sender", "req_1")
+    numbers: Sequence[tuple[str, str | None]] = [("per_waiting", OTHER), ("per_over", OTHER), ("per_nobody", OTHER)]
+    if role == "operator":
+        for person, phone in numbers:
+            house.operator.register_person(TENANT, person, phone)
+    else:
+        member = house.staff("usr_olive", role)
+        made = house.portal.register_people(member.sign_in(), member.code(), numbers)
+        assert (made["changed"], made["first"]) == ([], ["per_waiting"])
+    (news,) = house.worker.take_changes(10)
+    assert (news["person"], news["kind"], news["about"]) == ("per_waiting", "phone-first", "")
+
+
+@pytest.mark.parametrize("role", ["admin", "operator"])
+def test_a_number_from_who_may_let_nobody_in_opens_only_later_messages(house: House, role: str) -> None:
+    earlier = house.deposit("per_waiting").grants[0].id
+    house.wait(60)
+    admin = house.staff("usr_adam", "admin")
+    if role == "operator":
+        house.operator.register_person(TENANT, "per_waiting", OTHER)
+    else:
+        house.portal.register_people(admin.sign_in(), admin.code(), [("per_waiting", OTHER)])
+    later = house.deposit("per_waiting").grants[0].id
+    assert "text" not in house.portal.grant_info(earlier)["doors"]
+    assert "text" in house.portal.grant_info(later)["doors"]
+    with refusal("no-phone"):
+        house.portal.ask_text(earlier, OTHER[-4:], "vis_1", "net_1")
+    house.portal.ask_text(later, OTHER[-4:], "vis_1", "net_1")
+    (text,) = house.worker.take_texts(10)
+    handle = house.portal.verify(later, text["code"], "vis_1", "net_1")["handle"]
+    device = house.portal.remember(handle)["device"]
+    totp = pyotp.TOTP(house.portal.totp_begin(handle)["secret"])
+    house.portal.totp_confirm(handle, totp.at(house.now // SECOND))
+    house.wait(60)
+    assert house.portal.grant_info(earlier)["doors"] == ["staff"]
+    with refusal("too-new"):
+        house.portal.verify(earlier, totp.at(house.now // SECOND), "vis_1", "net_1")
+    with refusal("too-new"):
+        house.portal.use_device(earlier, base64.b64decode(device), "vis_1")
+    office = house.staff("usr_olive", "office")  # who may make codes for anybody may say the same number for all
+    made = house.portal.register_people(office.sign_in(), office.code(), [("per_waiting", OTHER)])
+    assert made["first"] == ["per_waiting"]
+    house.portal.ask_text(earlier, OTHER[-4:], "vis_1", "net_1")
+
+
+def test_a_number_from_the_office_opens_what_waits(house: House) -> None:
+    earlier = house.deposit("per_waiting").grants[0].id
+    office = house.staff("usr_olive", "office")
+    house.portal.register_people(office.sign_in(), office.code(), [("per_waiting", OTHER)])
+    house.portal.ask_text(earlier, OTHER[-4:], "vis_1", "net_1")
+    assert [text["number"] for text in house.worker.take_texts(10)] == [OTHER]

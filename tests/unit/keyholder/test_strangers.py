@@ -44,7 +44,7 @@ def test_a_number_that_was_changed_takes_what_it_let_in_with_it(house: House) ->
     with refusal("unknown-device"):
         house.portal.use_device(grant, device, "vis_1")
     house.wait(60)
-    house.portal.ask_text(grant, "0199", "vis_2", "net_1")
+    house.portal.ask_text(house.deposit().grants[0].id, "0199", "vis_2", "net_1")
 
 
 def test_an_app_set_up_behind_a_number_that_was_changed_opens_nothing_more(house: House) -> None:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from gateway import words
 from gateway.accounts.people_list import Entry
 from gateway.flow.desk import HOW_SURE
-from gateway.flow.people import Change, Imported, Person
+from gateway.flow.people import Change, Imported, Number, Person
 from gateway.flow.recall_report import Stopped
 from gateway.flow.sent import Recipient, Sent, State
 from gateway.portal.face import Face
@@ -132,7 +132,10 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "staff-people-none", "staff/people.html", people | {"people": [], "error": "Nobody with this address."}
     values = {"address": "", "name": "Maria", "phone": "", "language": "en"}
     form = STAFF | {"person": MARIA, "values": values, "may_keep": True, "may_print": True, "how_sure": HOW_SURE}
+    form |= {"later": False, "numbers": []}
+    told = [Number("phone", AT), Number("phone-first", AT)]
     yield "staff-person", "staff/person.html", form | {"note": "Saved."}
+    yield "staff-person-numbers", "staff/person.html", form | {"later": True, "numbers": told, "may_print": False}
     yield "staff-person-new", "staff/person.html", form | {"person": None, "error": wrong}
     yield "staff-person-read-only", "staff/person.html", form | {"may_keep": False}
     yield "staff-people-import", "staff/people_import.html", STAFF | {"wrong": [], "more": 0, "most": 500}
@@ -147,7 +150,7 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     preview = STAFF | {"changes": changes, "counts": counts, "numbers": 1, "list": "address\na@b.example\n"}
     yield "staff-people-preview", "staff/people_preview.html", preview
     yield "staff-people-preview-wrong", "staff/people_preview.html", preview | {"error": wrong}
-    yield "staff-people-imported", "staff/people_imported.html", STAFF | {"done": Imported(1, 1, 1), "total": 3}
+    yield "staff-people-imported", "staff/people_imported.html", STAFF | {"done": Imported(1, 1, 1, 2), "total": 3}
     yield "staff-problem", "staff/problem.html", {"message": "There is no such message among those you may see."}
 
 

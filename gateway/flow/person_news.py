@@ -1,0 +1,174 @@
+"""News of a person that come from the keyholder, past the portal: a phone number, or a card that was used twice.
+
+Promises: a number that changed, and a first one of somebody who has live messages, is told to that person and to the
+senders of those messages; a card used twice is told to the senders of what was put on hold and to the officers; one
+mail for each of them per turn, in the transaction that writes the event; news stay with the keyholder until then.
+A changed row of one person keeps no other's news waiting. DESIGN §4 "Doors", c and e.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import select
+
+from gateway.actions.tenants import TenantView
+from gateway.audit.event import Action, Actor, Event
+from gateway.clock import Clock
+from gateway.errors import Tampered
+from gateway.flow.audience import Audience
+from gateway.flow.posting import Posted, Poster
+from gateway.flow.records import Records
+from gateway.logs import Log
+from gateway.share import answering
+from gateway.store import schema
+from gateway.store.database import Store, Tx
+from gateway.store.rows import Row
+from keys.client import WorkerClient
+
+log = Log("gateway.tellings")
+BATCH = 50
+TO_PERSON = {"phone": "phone", "phone-first": "phone_first"}
+TO_SENDER = {"phone": "number_changed", "phone-first": "number_first", "frozen": "card_twice"}
+_KEYHOLDER = Actor("keyholder", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One piece of news with all that is told of it. `readers` are inboxes of senders and officers."""
+
+    id: str
+    view: TenantView
+    person: str
+    kind: str
+    address: str = field(repr=False)
+    readers: frozenset[str] = field(repr=False)
+    grants: tuple[str, ...]
+
+
+class PersonNews:
+    """Behind the duty of `Tellings`. Everything is handed in."""
+
+    def __init__(
+        self, store: Store, records: Records, keyholder: WorkerClient, poster: Poster, audience: Audience,
+        tenants: Callable[[str], TenantView], clock: Clock,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._records = records
+        self._keyholder = keyholder
+        self._poster = poster
+        self._audience = audience
+        self._tenants = tenants
+        self._clock = clock
+
+    def __call__(self) -> int:
+        """Tell what the keyholder has; how many mails. Raises TryLater."""
+        with answering():
+            waiting = self._keyholder.take_changes(BATCH)
+        found: list[Item] = []
+        over: list[str] = []
+        for news in waiting:
+            try:
+                item = self._item(news)
+            except Tampered:
+                log.error("tellings:row-tampered", kind=str(news["kind"]))
+                continue
+            over.append(str(news["id"]))
+            if item is not None:
+                found.append(item)
+        count = self._told(found) if found else 0
+        for id in over:
+            with answering():
+                self._keyholder.change_done(id)
+        return count
+
+    def _item(self, news: Mapping[str, Any]) -> Item | None:
+        """None for what was told before, and for a person who is not there."""
+        tenant, person, kind = str(news["tenant"]), str(news["person"]), str(news["kind"])
+        with self._store.reading() as conn:
+            row = self._records.rows.get(conn, schema.people, person)
+            told = self._records.rows.get(conn, schema.tellings, str(news["id"]))
+        if row is None or row["tenant"] != tenant or told is not None:
+            return None
+        view = self._tenants(tenant)
+        messages = self._messages(tenant, person, kind)
+        readers = {self._audience.of(view, self._records.sender(message)) for _, message in messages}
+        if kind == "frozen":
+            readers |= self._officers(tenant)
+        address = self._records.directory.open(tenant, "people", person, row["address"])
+        grants = tuple(grant for grant, _ in messages if grant != news["about"])
+        return Item(str(news["id"]), view, person, kind, address, frozenset(readers - {""}), grants)
+
+    def _messages(self, tenant: str, person: str, kind: str) -> list[tuple[str, Row]]:
+        """The person's links that the keyholder calls live or frozen (for a card: frozen), each with its message."""
+        table = schema.grants
+        statement = select(table).where(
+            table.c.tenant == tenant, table.c.person == person, table.c.kind == "link", table.c.revoked_at.is_(None),
+            table.c.expires_at > self._clock.now_us(),
+        )  # fmt: skip
+        with self._store.reading() as conn:
+            rows, changed = self._records.rows.sift(conn, statement.order_by(table.c.id))
+            messages = {row["id"]: self._message(conn, row) for row in rows}
+        for id in changed:
+            log.error("tellings:row-tampered", object=id)
+        states: dict[str, Any] = {}
+        for start in range(0, len(rows), 500):
+            with answering():
+                states |= self._keyholder.grant_state(tenant, [row["id"] for row in rows[start : start + 500]])
+        wanted = ("frozen",) if kind == "frozen" else ("live", "frozen")
+        found = [(row["id"], messages[row["id"]]) for row in rows if states[row["id"]]["state"] in wanted]
+        return [(grant, message) for grant, message in found if message is not None]
+
+    def _message(self, conn: Any, grant: Row) -> Row | None:
+        try:
+            return self._records.message(conn, grant["message"])
+        except Tampered:  # alarmed where it was read; the other messages' senders hear all the same
+            return None
+
+    def _officers(self, tenant: str) -> set[str]:
+        table = schema.users
+        statement = select(table).where(table.c.tenant == tenant, table.c.role == "officer", table.c.state == "active")
+        with self._store.reading() as conn:
+            rows, _ = self._records.rows.sift(conn, statement)
+        return {self._records.directory.open(tenant, "users", row["id"], row["address"]) for row in rows}
+
+    def _told(self, items: list[Item]) -> int:
+        """One mail to each person and to each inbox per kind, and the events, in one transaction."""
+        posts: list[tuple[Posted, str]] = []
+        inboxes: dict[tuple[str, str, str], list[Item]] = {}
+        for item in items:
+            if item.kind in TO_PERSON:
+                posts.append((self._poster.to_person(item.view, item.address, TO_PERSON[item.kind]), item.address))
+            for to in sorted(item.readers):
+                inboxes.setdefault((item.view.id, item.kind, to), []).append(item)
+        for (_, kind, to), theirs in inboxes.items():
+            people = [item.address for item in theirs]
+            posts.append((self._poster.to_sender(theirs[0].view, to, TO_SENDER[kind], None, people), to))
+
+        def work(tx: Tx) -> None:
+            now = self._clock.now_us()
+            for item in items:
+                self._records.rows.insert(
+                    tx, schema.tellings, id=item.id, tenant=item.view.id, kind=item.kind, about=item.person,
+                    state="done", created_at=now, done_at=now,
+                )  # fmt: skip
+                for event in _events(item):
+                    self._records.log.append(tx, event)
+            for posted, _ in posts:
+                self._poster.insert(tx, posted)
+
+        self._store.run(work)
+        for posted, to in posts:
+            self._poster.submit(posted, to)
+        return len(posts)
+
+
+def _events(item: Item) -> list[Event]:
+    if item.kind == "frozen":  # the link with which the code was tried is in the portal's own event
+        return [
+            Event(Action.LINK_FROZEN, item.view.id, grant, _KEYHOLDER, reason="redeemed", request=item.id)
+            for grant in item.grants
+        ]
+    return [Event(Action.PERSON_CHANGED, item.view.id, item.person, _KEYHOLDER, reason=item.kind, request=item.id)]
