@@ -118,6 +118,42 @@ def test_pages_survive_forced_colours_and_twice_the_text_size(
     page.close()
 
 
+_REACHABLE = """() => {
+  const all = [...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea, summary')]
+    .filter(one => !one.disabled && one.getClientRects().length && one.tabIndex >= 0);
+  const groups = new Map();  // of radio buttons with one name the keyboard stops at one (HTML 4.10.5.1.17)
+  all.forEach((one, at) => { one.dataset.stop = one.type === 'radio'
+    ? (groups.has(one.name) ? groups.get(one.name) : (groups.set(one.name, at), at)) : at; });
+  return [...new Set(all.map(one => Number(one.dataset.stop)))]; }"""
+_STOPPED_AT = """() => { const one = document.activeElement, look = getComputedStyle(one);
+  const seen = (look.outlineStyle !== 'none' && parseFloat(look.outlineWidth) >= 2) || look.boxShadow !== 'none';
+  return 'stop' in one.dataset ? [Number(one.dataset.stop), seen, one.outerHTML.slice(0, 80)] : null; }"""
+
+
+def test_the_keyboard_reaches_everything_in_order_and_shows_where_it_is(
+    chromium: Chromium, samples: tuple[str, list[str]]
+) -> None:
+    base, names = samples
+    page = chromium.new_page(viewport={"width": WIDE, "height": 800}, reduced_motion="reduce")
+    for name in names:
+        page.goto(base + name)
+        wanted: list[int] = page.evaluate(_REACHABLE)
+        stops: list[int] = []
+        for _ in range(
+            len(wanted) + 2
+        ):  # a page with an error begins in its middle, and round by the browser's own bar
+            page.keyboard.press("Tab")
+            at = page.evaluate(_STOPPED_AT)
+            if at is not None:
+                assert at[1], (name, at[2])
+                stops.append(at[0])
+        assert set(stops) == set(wanted), name
+        first = stops.index(min(stops))
+        assert stops[:first] == sorted(stops[:first]), name
+        assert stops[first : first + len(wanted)] == sorted(set(stops[first : first + len(wanted)])), name
+    page.close()
+
+
 def test_an_error_takes_the_focus_without_script(chromium: Chromium, samples: tuple[str, list[str]]) -> None:
     base, _ = samples
     page = chromium.new_context(java_script_enabled=True).new_page()
