@@ -1,7 +1,8 @@
 """The one door to the tests: `python -m tests fast|full|nightly [pytest arguments]`.
 
 Prints what ran, how long each room took, and what was skipped for want of what. `fast` leaves out what is marked `full`
-or `nightly`, `full` leaves out `nightly`. Properties get 50, 500 or 20,000 examples. The exit code is pytest's.
+or `nightly`, `full` leaves out `nightly`. Properties get 50, 500 or 20,000 examples. The exit code is pytest's, but for
+a few tests of whole servers that failed beside others and passed alone (`tests/again.py`): those are named as unsteady.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import os
 import sys
 import time
 from collections import Counter, defaultdict
-from pathlib import Path
 
 import pytest
+
+from tests.again import Failures, room_of
 
 TIERS = {"fast": "not full and not nightly", "full": "not nightly", "nightly": ""}
 
@@ -27,8 +29,7 @@ class Ledger:
         self.slowest: list[tuple[float, str]] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        parts = Path(report.nodeid.split("::")[0]).parts
-        room = "/".join(parts[1:3] if parts[1] == "unit" else parts[1:2])
+        room = room_of(report.nodeid)
         self.seconds[room] += report.duration
         if report.when == "call":
             self.count[room] += 1
@@ -54,15 +55,22 @@ def main(arguments: list[str]) -> int:
     if tier not in TIERS:
         print(f"usage: python -m tests {'|'.join(TIERS)} [pytest arguments]", file=sys.stderr)
         return 64
-    ledger, start = Ledger(), time.monotonic()
+    ledger, failures, start = Ledger(), Failures(), time.monotonic()
     # A file at a time in each process. Two even on one core: most tests wait for servers they started. At most four:
     # those servers need cores too.
     processes = max(2, min(4, len(os.sched_getaffinity(0))))
-    side_by_side = [] if {"-n", "-x", "--pdb"} & set(arguments) else ["-n", str(processes), "--dist", "loadfile"]
-    options = [*side_by_side, f"--hypothesis-profile={tier}", *(["-m", TIERS[tier]] if TIERS[tier] else [])]
-    code = int(pytest.main([*options, *arguments[1:]], plugins=[ledger]))
+    by_hand = bool({"-x", "--pdb"} & set(arguments))
+    side_by_side = [] if by_hand or "-n" in arguments else ["-n", str(processes), "--dist", "loadfile"]
+    options = [f"--hypothesis-profile={tier}", *(["-m", TIERS[tier]] if TIERS[tier] else []), *arguments[1:]]
+    code = int(pytest.main([*side_by_side, *options], plugins=[ledger, failures]))
+    unsteady = not by_hand and failures.may_try_again(code)
+    if unsteady:
+        unsteady = failures.try_again(options)
+        code = 0 if unsteady else code
+        print(failures.closing(time.monotonic() - start, unsteady))
     sys.stdout.flush()
-    print("\n".join(ledger.lines(tier, time.monotonic() - start)), file=sys.stderr)
+    account = ledger.lines(tier, time.monotonic() - start) + (failures.account() if unsteady else [])
+    print("\n".join(account), file=sys.stderr)
     return code
 
 
