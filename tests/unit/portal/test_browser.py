@@ -7,16 +7,17 @@ import http.server
 import secrets
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page, sync_playwright
 
 from gateway.assets import web_dir
 from gateway.portal.headers import LOOK_CSP, PAGE_CSP
 from tests.support import needs
+from tests.support.axe import SCHEMES, violations
 from tests.support.keyholder import PHONE
 from tests.unit.portal.samples import rendered
 from tests.unit.portal.world import PDF, World, plain
@@ -39,6 +40,7 @@ def chromium() -> Iterator[Chromium]:
 
 
 class _Samples(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # one connection for all of them
     pages: ClassVar[dict[str, str]] = {}
     css = b""
 
@@ -49,6 +51,7 @@ class _Samples(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("content-type", "text/css" if is_css else "text/html; charset=utf-8")
         self.send_header("content-security-policy", LOOK_CSP if name == "look-picture" else PAGE_CSP)
+        self.send_header("cache-control", "max-age=600" if is_css else "no-store")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -71,50 +74,78 @@ def samples() -> Iterator[tuple[str, list[str]]]:
     thread.join()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_violation_on_any_page(chromium: Chromium, samples: tuple[str, list[str]], scheme: Any) -> None:
-    base, names = samples
-    page = chromium.new_page(viewport={"width": NARROW, "height": 800}, color_scheme=scheme, bypass_csp=True)
-    found = []
-    for name in names:
-        page.goto(base + name)
-        for violation in Axe().run(page).response["violations"]:
-            found.append((name, violation["id"], [node["html"] for node in violation["nodes"]]))
-    page.close()
-    assert found == []
-
-
 _TOO_SMALL = """() => [...document.querySelectorAll('button, .button, input:not([type=hidden]):not([type=radio])')]
     .map(one => [one.outerHTML.slice(0, 80), one.getBoundingClientRect().height]).filter(one => one[1] < 44)"""
+_WIDTH = "document.documentElement.scrollWidth"
+_LETTERS = "parseFloat(getComputedStyle(document.querySelector('main')).fontSize)"
+_TWICE = "size => { document.documentElement.style.fontSize = size }"
+
+
+@dataclass
+class Walk:
+    """What was seen on all pages: violations by scheme, what did not fit by width, and the browser's complaints."""
+
+    violations: dict[str, list[Any]] = field(default_factory=lambda: {"light": [], "dark": []})
+    misfits: dict[int, list[Any]] = field(default_factory=lambda: {NARROW: [], WIDE: []})
+    forced: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    pages: int = 0
+
+
+@pytest.fixture(scope="module")
+def walk(chromium: Chromium, samples: tuple[str, list[str]]) -> Walk:
+    """Every page opened once and looked at in each shape, under the portal's own policy."""
+    base, names = samples
+    seen = Walk()
+    page = chromium.new_page(viewport={"width": NARROW, "height": 800})
+    page.on("console", lambda message: seen.complaints.append(message.text))
+    for name in names:
+        page.goto(base + name)
+        for width in (WIDE, NARROW):
+            page.set_viewport_size({"width": width, "height": 800})
+            if page.evaluate(_WIDTH) > width or page.evaluate(_LETTERS) < 19 or page.evaluate(_TOO_SMALL):
+                seen.misfits[width].append((name, page.evaluate(_TOO_SMALL)))
+        for scheme, rule, nodes in violations(page):
+            seen.violations[scheme].append((name, rule, nodes))
+        page.emulate_media(color_scheme="light", forced_colors="active")
+        page.set_viewport_size({"width": 2 * NARROW, "height": 800})
+        page.evaluate(_TWICE, "200%")
+        if page.evaluate(_WIDTH) > 2 * NARROW:
+            seen.forced.append(name)
+        page.emulate_media(forced_colors="none")
+        page.set_viewport_size({"width": NARROW, "height": 800})
+        seen.pages += 1
+    page.close()
+    return seen
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_axe_finds_no_violation_on_any_page(walk: Walk, scheme: str) -> None:
+    assert walk.violations[scheme] == []
 
 
 @pytest.mark.parametrize("width", [NARROW, WIDE])
-def test_pages_fit_the_screen_with_large_text_and_large_buttons(
-    chromium: Chromium, samples: tuple[str, list[str]], width: int
-) -> None:
-    base, names = samples
-    page = chromium.new_page(viewport={"width": width, "height": 800})
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    for name in names:
-        page.goto(base + name)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-        assert page.evaluate("parseFloat(getComputedStyle(document.querySelector('main')).fontSize)") >= 19, name
-        assert page.evaluate(_TOO_SMALL) == [], name
-        assert len(_Samples.pages[name].encode()) + len(_Samples.css) < PAGE_BYTES, name
-    page.close()
-    assert [one for one in complaints if "favicon" not in one and "404" not in one] == []
+def test_pages_fit_the_screen_with_large_text_and_large_buttons(walk: Walk, width: int) -> None:
+    assert walk.misfits[width] == []
 
 
-def test_pages_survive_forced_colours_and_twice_the_text_size(
-    chromium: Chromium, samples: tuple[str, list[str]]
-) -> None:
-    base, names = samples
-    page = chromium.new_page(viewport={"width": 2 * NARROW, "height": 800}, forced_colors="active")
-    for name in names:
-        page.goto(base + name)
-        page.evaluate("document.documentElement.style.fontSize = '200%'")
-        assert page.evaluate("document.documentElement.scrollWidth") <= 2 * NARROW, name
+def test_every_page_is_light_and_obeys_its_policy(walk: Walk) -> None:
+    heavy = [name for name, page in _Samples.pages.items() if len(page.encode()) + len(_Samples.css) >= PAGE_BYTES]
+    assert heavy == []
+    assert walk.pages == len(_Samples.pages)
+    assert [one for one in walk.complaints if "favicon" not in one and "404" not in one] == []
+
+
+def test_pages_survive_forced_colours_and_twice_the_text_size(walk: Walk) -> None:
+    assert walk.forced == []
+
+
+def test_ink_that_cannot_be_read_at_night_is_seen(chromium: Chromium, samples: tuple[str, list[str]]) -> None:
+    page = chromium.new_page(viewport={"width": NARROW, "height": 800})
+    page.goto(samples[0] + "open")
+    assert list(violations(page)) == []
+    page.evaluate("document.documentElement.style.setProperty('--ink', '#30404d')")
+    assert {(scheme, rule) for scheme, rule, _ in violations(page)} == {("dark", "color-contrast")}
     page.close()
 
 

@@ -197,6 +197,13 @@ def test_every_page_renders_and_every_word_is_used() -> None:
     ] == []
 
 
+def test_at_night_the_sheet_changes_colours_and_nothing_else() -> None:
+    sheet = (web_dir() / "static" / "portal.css").read_text()
+    (night,) = re.findall(r"@media \(prefers-color-scheme: dark\) \{\s*:root \{([^}]*)\}\s*\}", sheet)
+    assert sheet.count("prefers-color-scheme") == 1
+    assert re.fullmatch(r"(\s*--[a-z-]+: #[0-9a-f]{3,6};)+\s*", night)
+
+
 def test_words_stay_near_grade_six() -> None:
     english = words.language()
     spoken = [english.say(key, **dict.fromkeys(english.fields(key), "x")) for key in _keys("portal")]
