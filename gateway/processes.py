@@ -6,6 +6,7 @@ reads certificates again; SIGTERM ends it in order, and what was promised is on 
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import signal
@@ -17,6 +18,18 @@ from gateway import roles
 from gateway.settings import Settings
 from gateway.smtp import process
 from gateway.smtp.config import Limits, SmtpConfig
+
+YOUNG_OBJECTS = 20_000
+"""So many new objects between two looks for cycles. Python's 700 come ten times with each message, and each tenth look
+walks whatever lives: a third of a message's processor time. What has no cycle, message bytes above all, goes at once.
+"""
+
+
+def settle_memory() -> None:
+    """To be called once a role stands: what it is made of is not looked through for garbage again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, 20, 50)
 
 
 def run_part(role: str, settings: Settings, descriptors: Sequence[int] = ()) -> int:
@@ -37,6 +50,7 @@ def run_part(role: str, settings: Settings, descriptors: Sequence[int] = ()) -> 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     part = PARTS[role](settings)
     ports = part.start(descriptors)
+    settle_memory()
     print(json.dumps({"ready": True, "portal": ports}), flush=True)
     signal.signal(signal.SIGHUP, lambda number, frame: part.reload())
     stopping.wait()
@@ -50,6 +64,7 @@ def run_smtp(settings: Settings, descriptors: Sequence[int] = ()) -> int:
     config = smtp_config(settings)
 
     def ready(ports: dict[str, list[int]]) -> None:
+        settle_memory()
         print(json.dumps({"ready": True, "ports": ports}), flush=True)
 
     return process.run(config, listeners=process.adopt(config, descriptors) if descriptors else None, ready=ready)
