@@ -2,7 +2,8 @@
 
 Promises: without the variable a step costs one comparison and does nothing. With it, the n-th arrival at the named
 step ends the whole process group with SIGKILL, as a power cut would: no handler runs, nothing is flushed; with
-``gather`` the arrivals before it wait there, so that several messages are hit at one and the same step; with ``stop``
+``gather`` the arrivals before it wait there, so that several messages are hit at one and the same step (messages that
+are worked on together arrive together); with ``stop``
 the process stops there instead (SIGSTOP) and goes on when it is told to, so that a test can change its world meanwhile.
 A value of ``@file`` names a file that is looked for at each step and says the same, so that a running process can be
 armed; one that stopped is gone then, and the next can be laid.
@@ -30,13 +31,13 @@ class _Trap:
         self._gather = gather
         self._lock = threading.Lock()
 
-    def sprung(self) -> bool:
+    def sprung(self, arrivals: int) -> bool:
         with self._lock:
-            self._left -= 1
+            before, self._left = self._left, self._left - arrivals
             left = self._left
         if left > 0 and self._gather:
             threading.Event().wait()
-        return left == 0
+        return before > 0 >= left
 
 
 def _read(value: str | None) -> _Trap | None:
@@ -69,12 +70,12 @@ def _armed() -> _Trap | None:
     return _trap
 
 
-def reached(step: int | str) -> None:
-    """Say that this step begins. Ends the process group here if a test asked for it."""
-    if _value is None:
+def reached(step: int | str, arrivals: int = 1) -> None:
+    """Say that this step begins, for so many messages at once. Ends the process group here if a test asked for it."""
+    if _value is None or not arrivals:
         return
     trap = _armed()
-    if trap is not None and str(step) == trap.step and trap.sprung():
+    if trap is not None and str(step) == trap.step and trap.sprung(arrivals):
         if trap.stop:
             _stop()
         else:

@@ -9,27 +9,21 @@ never guessed at. DESIGN §3a, §4a.
 from __future__ import annotations
 
 import os
-import struct
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.errors import Tampered
 from gateway.logs import Log
 from gateway.spool import frame, item, layout
-from gateway.spool.envelope import Envelope
 from gateway.spool.item import Entry
 from gateway.spool.marks import COMPACT_BYTES, Marks, boxed, erased
-from gateway.spool.source import SealedSource
+from gateway.spool.opening import OpenBox, OpenItem, open_item
 from keys.boxes import seal_box
-from keys.datakey import DataKey
 from keys.errors import Tampered as SealBroken
 from keys.signing import SigningKey
 
 _log = Log("gateway.spool")
-_U32 = struct.Struct(">I")
-OpenBox = Callable[[int, bytes, bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,27 +34,6 @@ class Refusal:
     segment: int
     offset: int
     reason: str
-
-
-@dataclass(slots=True)
-class OpenItem:
-    """An opened item: its envelope, and the message by ranges. Close it, or use it as a context manager."""
-
-    entry: Entry
-    envelope: Envelope
-    source: SealedSource
-    descriptor: int = -1
-
-    def close(self) -> None:
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-        self.descriptor = -1
-
-    def __enter__(self) -> OpenItem:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 @dataclass(slots=True)
@@ -248,64 +221,38 @@ class SpoolReader:
         """The item's envelope and message. Raises gateway.errors.Tampered naming the item; what `open_box` raises."""
         with self._lock:
             entry = self._entries.get(entry.id, entry)
-        parts = (entry.tenant, entry.id, self._direction, self._node)
-        if entry.large:
-            path, base = layout.large_path(self._directory, entry.id), 0
-        else:
-            path, base = layout.segment_path(self._directory, entry.segment), entry.offset
-        try:
-            key = DataKey(self._open_box(entry.epoch, item.box_context(*parts, entry.epoch), entry.box))
-            opener = key.opener(item.context(*parts), entry.header, entry.header[-32:])
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError as error:
-            raise Tampered(f"spool item {entry.id}: its content is missing") from error
-        except (SealBroken, ValueError) as error:
-            raise Tampered(f"spool item {entry.id}: {error}") from error
-        try:
-            if entry.large and os.fstat(descriptor).st_size != entry.sealed_bytes:
-                raise SealBroken("its content has another length than its record says")
-
-            def fetch(start: int, stop: int) -> bytes:
-                return os.pread(descriptor, stop - start, base + start)
-
-            source = SealedSource(f"spool item {entry.id}", opener, fetch, entry.sealed_bytes)
-            envelope = _envelope(source)
-            if (envelope.tenant, envelope.queue, envelope.node) != (entry.tenant, entry.id, self._node):
-                raise SealBroken("its envelope names another item")
-        except (SealBroken, ValueError) as error:
-            os.close(descriptor)
-            raise Tampered(f"spool item {entry.id}: {error}") from error
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return OpenItem(entry, envelope, source, descriptor)
+        return open_item(self._directory, self._direction, self._node, self._open_box, entry)
 
     # -- settling
 
-    def erase(self, item_id: str) -> None:
-        """The item is done with: delivered, held in the vault, returned, or looked at as a refused one.
+    def erase(self, *item_ids: str) -> None:
+        """The items are done with: delivered, held in the vault, returned, or looked at as refused ones.
 
         A segment's file goes when its last item is erased; a large item's at once.
         """
         with self._lock:
-            entry = self._entries.pop(item_id, None)
-            self._ungiven.pop(item_id, None)
-            record = erased(item_id)
-            self._marks.append([record])
-            self._erased[item_id] = record
-            self._box_records.pop(item_id, None)
-            self._boxes.pop(item_id, None)
-            if entry is not None and entry.large:
-                # Mark before file: a mark lost to a power cut would otherwise leave a record whose content is missing.
-                self._marks.sync()
-                layout.large_path(self._directory, item_id).unlink(missing_ok=True)
-            for number, segment in list(self._segments.items()):
-                if item_id in segment.ids:
-                    segment.ids.discard(item_id)
-                    segment.done.add(item_id)
-                    self._drop(number)
+            records = [erased(item_id) for item_id in item_ids]
+            self._marks.append(records)
+            for item_id, record in zip(item_ids, records, strict=True):
+                self._forget(item_id, record)
             if self._tidied and self._marks.size > COMPACT_BYTES:
                 self._compact()
+
+    def _forget(self, item_id: str, record: bytes) -> None:
+        entry = self._entries.pop(item_id, None)
+        self._ungiven.pop(item_id, None)
+        self._erased[item_id] = record
+        self._box_records.pop(item_id, None)
+        self._boxes.pop(item_id, None)
+        if entry is not None and entry.large:
+            # Mark before file: a mark lost to a power cut would otherwise leave a record whose content is missing.
+            self._marks.sync()
+            layout.large_path(self._directory, item_id).unlink(missing_ok=True)
+        for number, segment in list(self._segments.items()):
+            if item_id in segment.ids:
+                segment.ids.discard(item_id)
+                segment.done.add(item_id)
+                self._drop(number)
 
     def rebox(self, old: Collection[int], current: int, public: bytes) -> int:
         """Give every waiting item of the epochs `old` a box for `current`; lasting when it returns. How many.
@@ -382,16 +329,3 @@ class SpoolReader:
             del self._erased[gone]
         self._boxes.clear()
         self._marks.rewrite([*self._erased.values(), *self._box_records.values()])
-
-
-def _envelope(source: SealedSource) -> Envelope:
-    """Read the envelope at the front and leave it out of the source."""
-    head = source.read(0, 4)
-    if len(head) != 4:
-        raise SealBroken("its content is too short")
-    (length,) = _U32.unpack(head)
-    if length > source.size - 4:
-        raise SealBroken("its content is too short")
-    envelope = Envelope.from_json(source.read(4, 4 + length))
-    source.skip(4 + length)
-    return envelope
