@@ -3,15 +3,16 @@
 Promises: an outcome is committed before the copy is erased; a delivery is attempted by one thread at a time and only
 while its row still waits, so nothing is delivered twice without a crash or a broken line; while the database takes no
 outcome nothing is sent; after a crash an item is delivered again only if its outcome had not been committed (at least
-once, DESIGN §1.1); one changed row or item delays no other. Clauses: RFC 5321 4.5.4.1 (retries).
+once, DESIGN §1.1); one changed row or item delays no other; outcomes of what one thread delivers within a moment are
+committed together, and nobody waits for that. Clauses: RFC 5321 4.5.4.1 (retries).
 """
 
 from __future__ import annotations
 
-import queue
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from gateway.actions.bounce import Returner
@@ -22,7 +23,8 @@ from gateway.courier.port import Courier, Deferred, Outbound, Outcome, Recipient
 from gateway.courier.port import Recipient as Addressee
 from gateway.errors import GatewayError, Tampered
 from gateway.flow.jobs import Job, Target
-from gateway.flow.outcomes import Outcomes, Pauses
+from gateway.flow.line import Line
+from gateway.flow.outcomes import Attempt, Outcomes, Pauses, Settled
 from gateway.flow.records import WAITING, Records
 from gateway.logs import Log
 from gateway.mail.source import Source
@@ -37,6 +39,11 @@ from gateway.store.rows import Row
 __all__ = ["Deliverer", "Pauses"]
 log = Log("gateway.delivery")
 HEAD_BYTES = 65_536
+ROUND = 16
+ROUND_SECONDS = 0.1
+"""So many deliveries, or such a time, until outcomes are committed: that is what a crash may repeat for each thread."""
+KEPT_BYTES = 16 << 20
+"""Originals that wait opened for their delivery; beyond that they are read from the spool again."""
 
 
 class Deliverer:
@@ -59,7 +66,8 @@ class Deliverer:
         self._spools = spools
         self._couriers = couriers
         self._clock = clock
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: Line[Job] = Line()
+        self._kept_bytes = 0
         self._lock = threading.Lock()
         self._busy: set[str] = set()
         self._alarmed: set[str] = set()
@@ -76,8 +84,7 @@ class Deliverer:
     def stop(self) -> None:
         """Finish what is under way and end; what is queued stays in the spool."""
         self._stopping.set()
-        for _ in self._threads:
-            self._jobs.put(None)
+        self._jobs.close()
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(30)
@@ -98,8 +105,14 @@ class Deliverer:
 
     def begin(self, jobs: Iterable[Job]) -> None:
         """Queue jobs that were reserved, now that their rows are committed."""
-        for job in jobs:
-            self._jobs.put(replace(job, fresh=True))
+        fresh = []
+        with self._lock:
+            for job in jobs:
+                size = 0 if job.original is None else job.original.source.size
+                kept = job.original if self._kept_bytes + size <= KEPT_BYTES else None
+                self._kept_bytes += size if kept is not None else 0
+                fresh.append(replace(job, fresh=True, original=kept))
+        self._jobs.put(fresh)
 
     def submit(self, jobs: Iterable[Job]) -> None:
         """Queue jobs, leaving out deliveries that are queued or under way already."""
@@ -108,7 +121,7 @@ class Deliverer:
                 targets = tuple(one for one in job.targets if one.delivery not in self._busy)
                 self._busy.update(one.delivery for one in targets)
             if targets:
-                self._jobs.put(replace(job, targets=targets))
+                self._jobs.put([replace(job, targets=targets)])
 
     def due(self) -> list[Job]:
         """Jobs for every delivery of this node whose time has come; the database says which."""
@@ -177,43 +190,84 @@ class Deliverer:
                 count += 1
         return count
 
-    # one job
+    # some jobs
 
     def _serve(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            self._one(job)
+        while (job := self._jobs.take()) is not None:
+            self.round(job)
 
-    def _one(self, job: Job) -> None:
+    def run_waiting(self) -> None:
+        """Do what is queued in this thread, for a deliverer without threads."""
+        while (job := self._jobs.more()) is not None:
+            self.round(job)
+
+    def round(self, first: Job) -> None:
+        """This job, and what else waits as long as it goes fast; then the outcomes of all of them, and step 10."""
+        until = time.monotonic() + ROUND_SECONDS
+        jobs: list[Job] = []
+        tried: list[Attempt] = []
+        job: Job | None = first
         try:
-            if not self._stopping.is_set():
-                self._deliver(job)
+            while job is not None:
+                jobs.append(job)
+                attempt = self._tried(job)
+                if attempt is not None:
+                    tried.append(attempt)
+                job = self._jobs.more() if len(jobs) < ROUND and time.monotonic() < until else None
+            self._jobs.rest()
+            reached(9, len(tried))
+            self._settle(tried)
+        except GatewayError as error:
+            log.warning("delivery:later", message=first.message, count=len(jobs), error=type(error).__name__)
+        except Exception:
+            log.exception("delivery:failed", message=first.message, count=len(jobs))
+        finally:
+            self._jobs.rest()
+            with self._lock:
+                for job in jobs:
+                    self._busy.difference_update(one.delivery for one in job.targets)
+                    self._kept_bytes -= 0 if job.original is None else job.original.source.size
+
+    def _tried(self, job: Job) -> Attempt | None:
+        """One job's attempt; None when there was none. Its trouble is nobody else's."""
+        try:
+            return None if self._stopping.is_set() else self._deliver(job)
         except GatewayError as error:
             log.warning("delivery:later", message=job.message, error=type(error).__name__)
         except Exception:
             log.exception("delivery:failed", message=job.message)
-        finally:
-            with self._lock:
-                self._busy.difference_update(one.delivery for one in job.targets)
+        return None
 
-    def _deliver(self, job: Job) -> None:
+    def _deliver(self, job: Job) -> Attempt | None:
         if not self._store.health:
-            return  # its outcome could not be written, and then it would have to be delivered again
+            return None  # its outcome could not be written, and then it would have to be delivered again
         # A fresh original cannot be taken back, for it has no link; a fresh copy can.
         waiting, recalled = (job.targets, ()) if job.fresh and job.direction == "in" else self._waiting(job)
         if recalled:
             self._drop(job, recalled)
-        job = replace(job, targets=waiting)
         if not waiting:
             if recalled:
-                self._erase(job)
-            return
-        outcomes, head, alarm = self._attempt(job)
-        reached(9)
-        settled = self._outcomes.settle(job, outcomes, head, alarm)
-        if settled.notice is not None:
-            self.submit([settled.notice])
-        if settled.done:
-            self._erase(job)
+                self._erase([replace(job, targets=())])
+            return None
+        job = job if waiting == job.targets else replace(job, targets=waiting)
+        return Attempt(job, *self._attempt(job))
+
+    def _settle(self, tried: Sequence[Attempt]) -> None:
+        """Commit the outcomes: together where nobody has to be told, and each by itself where that fails."""
+        plain = [one for one in tried if one.delivered]
+        settled: list[tuple[Job, Settled]] = []
+        if len(plain) > 1 and self._outcomes.settle_delivered(plain):
+            settled = [(one.job, Settled(True)) for one in plain]
+        else:
+            plain = []
+        self._done(settled)
+        for one in tried:
+            if one not in plain:
+                self._done([(one.job, self._outcomes.settle(one.job, one.outcomes, one.head, one.alarm))])
+
+    def _done(self, settled: Sequence[tuple[Job, Settled]]) -> None:
+        self.submit([one.notice for _, one in settled if one.notice is not None])
+        self._erase([job for job, one in settled if one.done])
 
     def _waiting(self, job: Job) -> tuple[tuple[Target, ...], tuple[Target, ...]]:
         """The targets that nobody settled or tried since the job was made; and, apart, those of them whose link was
@@ -262,9 +316,8 @@ class Deliverer:
         if entry is None:
             log.error("delivery:missing", message=job.message, queue=job.item)
             return self._nobody(job), b"", "item missing"
-        head = b""
         try:
-            with reader.open(entry) as item:
+            with job.original or reader.open(entry) as item:
                 source = item.source
                 top = self._top(job.tenant, item.envelope) if job.direction == "in" else b""
                 outbound = Outbound(
@@ -305,15 +358,18 @@ class Deliverer:
             entry = reader.entry(item)
         return entry
 
-    def _erase(self, job: Job) -> None:
+    def _erase(self, jobs: Sequence[Job]) -> None:
         """Step 10. An original is shared by all its as-is deliveries; the last one settled erases it."""
-        if job.direction == "in" and not job.fresh:
-            with self._store.reading() as conn:
-                rows = self._records.deliveries(conn, job.message)
-            if any(row["copy"] is None and row["state"] in WAITING for row in rows):
-                return
-        reached(10)
-        self._spools[job.direction].erase(job.item)
+        done = [job for job in jobs if job.direction == "out" or job.fresh or self._last(job)]
+        reached(10, len(done))
+        for direction in dict.fromkeys(job.direction for job in done):
+            self._spools[direction].erase(*(job.item for job in done if job.direction == direction))
+
+    def _last(self, job: Job) -> bool:
+        """Whether no other delivery waits for the same original."""
+        with self._store.reading() as conn:
+            rows = self._records.deliveries(conn, job.message)
+        return not any(row["copy"] is None and row["state"] in WAITING for row in rows)
 
     def _alarm(self, changed: Iterable[str]) -> None:
         """One event for each row or item found changed, once in this process's life."""

@@ -183,6 +183,12 @@ class Isolated:
                 texts.append(Text(part.part, part.place, ""))  # read, and empty: it gets its verdict too
         return assess_texts(texts, [*gone, *unread], formats)
 
+    def assess_here(self, parts: Sequence[PartInput], unread: Sequence[Unread] = ()) -> Assessment | None:
+        """As `assess` for a message that needs no child; None for one that does, and nothing was done then."""
+        if not all(is_text(part, self._here_bytes) for part in parts):
+            return None
+        return self.assess(parts, unread)
+
     def extract(self, part: PartInput) -> Extracted:
         """The text of one part, here or in a child."""
         if is_text(part, self._here_bytes):

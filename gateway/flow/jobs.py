@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gateway.spool.envelope import Params, Recipient
+from gateway.spool.opening import OpenItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Job:
     `accepted_us` is when the message was accepted; `since_us` is when we began to deliver it, which for held mail is
     when it was released, and its age decides when to give up. `fresh` says that nobody else can have settled any of
     it: its rows were just written, it was reserved before that (`Deliverer.reserve`), and it has every delivery of its
-    item.
+    item. `original` is the item itself, opened and verified a moment ago, where it is small: it is not opened twice.
     """
 
     tenant: str
@@ -38,3 +39,4 @@ class Job:
     accepted_us: int
     since_us: int
     fresh: bool = False
+    original: OpenItem | None = field(default=None, repr=False, compare=False)

@@ -76,6 +76,16 @@ class Looker:
             return Looked(reading, None, release, scanned)
         return Looked(reading, assessment, None, scanned)
 
+    def glance(self, message: Message, source: Source) -> Looked | None:
+        """What `look` says of a message that needs neither a scanner nor a parser's child; None for any other, and
+        nothing slow was done then. The caller has reached step 4. Raises whatever reading or detection raises.
+        """
+        if self._scanner is not None:
+            return None
+        reading = read(message, source, self._words)
+        assessment = self._isolated.assess_here(reading.inputs, reading.unread)
+        return None if assessment is None else Looked(reading, assessment)
+
     def _read(self, message: Message, source: Source, release: Decision | None) -> Reading | None:
         try:
             found = read(message, source, self._words)

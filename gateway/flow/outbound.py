@@ -9,9 +9,7 @@ makes no second set of links, unless nobody got the first. DESIGN §1, §3, §3a
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
@@ -20,22 +18,23 @@ from gateway.actions.copies import NotEditable
 from gateway.actions.tenants import TenantView
 from gateway.audit.event import GATEWAY, Action, Actor, Event
 from gateway.clock import Clock
-from gateway.detect.model import Assessment
 from gateway.errors import NotFound, Tampered, TryLater
-from gateway.flow import facts as factual
-from gateway.flow.answers import Answers
-from gateway.flow.decided import UNPROCESSABLE, held_together, state_of
+from gateway.flow.answers import Answers, Order
+from gateway.flow.decided import UNPROCESSABLE
 from gateway.flow.delivery import Deliverer
 from gateway.flow.doubts import Doubts, blameless, sound
 from gateway.flow.isolate import Isolated
+from gateway.flow.judging import Judged, judge
 from gateway.flow.looking import Looked, Looker
+from gateway.flow.message_rows import MessageRows
 from gateway.flow.records import WAITING, Prepared, Records
+from gateway.flow.together import Alone, Together
 from gateway.flow.treat import Piece, Treatment
 from gateway.logs import Log
 from gateway.mail.model import Message
 from gateway.mail.scan import Scanner
 from gateway.mail.source import Source
-from gateway.policy import Decision, decide
+from gateway.policy import Decision
 from gateway.scan import Scanner as MalwareScanner
 from gateway.share import Directory
 from gateway.spool.envelope import Envelope
@@ -81,8 +80,7 @@ class Outbound:
         self._store = store
         self._answers = answers
         self._records = records
-        self._users = users
-        self._directory = directory
+        self._made = MessageRows(directory, users, clock)
         self._spool = spool
         self._treatment = treatment
         self._deliverer = deliverer
@@ -90,11 +88,22 @@ class Outbound:
         self._clock = clock
         self._looker = Looker(isolated, words, scanner, scan_seconds)
         self._doubts = Doubts(store, records, spool)
+        self._together = Together(self, store, spool, self._doubts, self._looker, self._made, deliverer)
 
-    def process(self, entry: Entry, *, again: bool = False) -> None:
+    def process_all(self, entries: Sequence[Entry], give: Callable[[list[Alone]], None]) -> None:
+        """Items that nobody began before, steps 3 to 8 together as far as they are ordinary (`flow/together.py`).
+
+        `give` hears of those that `process` must take through one by one: once before the wait for the database, when
+        nothing but waiting is left to do, and once after it. Raises TryLater: each of the others must be tried again,
+        as one that was begun.
+        """
+        self._together.process(entries, give)
+
+    def process(self, entry: Entry, *, again: bool = False, judged: Judged | None = None) -> None:
         """One item, steps 3 to 8. Raises TryLater when it must be tried again; everything else is settled here.
 
-        `again`: it was begun before, in this life or an earlier one, and may have been committed then.
+        `again`: it was begun before, in this life or an earlier one, and may have been committed then. `judged`: what
+        was found and decided a moment ago, so that it is not looked for twice.
         """
         if not self._store.health:
             raise TryLater("nothing could be committed")  # and every try would leave blobs and copies to sweep up
@@ -111,7 +120,7 @@ class Outbound:
             return
         with item:
             try:
-                self._through(entry, item.envelope, item.source)
+                self._through(entry, item.envelope, item.source, judged)
             except Tampered as error:
                 if not sound(item.source):
                     self._doubts.unsound(entry)
@@ -132,21 +141,33 @@ class Outbound:
             self._spool.erase(entry.id)
         return bool(messages)
 
-    def _through(self, entry: Entry, envelope: Envelope, source: Source) -> None:
+    def view(self, tenant: str) -> TenantView:
+        """Raises TryLater for a tenant that is not known here."""
         try:
-            view = self._tenants(envelope.tenant)
+            return self._tenants(tenant)
         except NotFound as error:
             raise TryLater("tenant unknown") from error
+
+    def orders(self, view: TenantView, envelope: Envelope, message: Message, source: Source) -> Order | None:
+        """What a mail orders that answers one of our notices; None for mail that goes its way."""
+        return None if self._answers is None else self._answers.order(view, envelope, message, source)
+
+    def _through(self, entry: Entry, envelope: Envelope, source: Source, judged: Judged | None) -> None:
+        view = self.view(envelope.tenant)
         forced = UNPROCESSABLE if self._doubts.hopeless(entry) else None
         try:
             message = self._parsed(source, forced)
             if forced is None and self._recalls(view, entry, envelope, message, source):
                 return
-            retry = self._retry_key(envelope, message, source)
+            retry = self._made.retry_key(envelope, message, source)
             with self._store.reading() as conn:
                 earlier = self._earlier(conn, envelope.tenant, retry, entry.id)
             if earlier is None:
-                self._done(entry, self._made(view, envelope, source, message, retry, forced))
+                piece = self.piece(
+                    view, envelope, source, message, retry, forced=forced, judged=None if forced else judged
+                )
+                self.commit(piece)
+                self._done(entry, piece)
                 return
         except Repeated as repeated:
             earlier = repeated.queue
@@ -166,25 +187,12 @@ class Outbound:
         self, view: TenantView, entry: Entry, envelope: Envelope, message: Message, source: Source
     ) -> bool:  # fmt: skip
         """Whether it was RECALL in answer to a notice: then it was obeyed, and nothing of it is sent or kept."""
-        order = self._answers.order(view, envelope, message, source) if self._answers is not None else None
+        order = self.orders(view, envelope, message, source)
         if order is None or self._answers is None:
             return False
         self._answers.obey(view, envelope, order)
         self._spool.erase(entry.id)
         return True
-
-    def _made(
-        self,
-        view: TenantView,
-        envelope: Envelope,
-        source: Source,
-        message: Message,
-        retry: bytes,
-        forced: Decision | None,
-    ) -> Piece:
-        piece = self.piece(view, envelope, source, message, retry, forced=forced)
-        self.commit(piece)
-        return piece
 
     def _done(self, entry: Entry, piece: Piece) -> None:
         if not any(job.direction == "in" for job in piece.jobs):
@@ -221,40 +229,58 @@ class Outbound:
         adjust: Callable[[Decision], Decision] = lambda decision: decision,
         release: Decision | None = None,
         suspect: bool = False,
+        judged: Judged | None = None,
     ) -> Piece:
         """Steps 4 to 7 of one message: everything durable that its transaction will name.
 
         `forced` decides for every recipient without reading, and then the message is sealed whole; `adjust` is what an
         officer's release changes, and `release` decides when held mail cannot be read now either. `suspect`: it is
         held for malware and goes out only when a scanner says today that there is none. Raises Harmful for held mail
-        with malware; mail that comes in with it is held.
+        with malware; mail that comes in with it is held. `judged` is what came of steps 4 to 6 when they were made just
+        now.
         """
-        looked = Looked(forced=forced)
-        if forced is None:
-            looked = self._looker.look(message, source, release=release, suspect=suspect)
-        reading, assessment, forced = looked.reading, looked.assessment, looked.forced
-        reached(5)
-        decisions: dict[int, Decision] = {}
-        if forced is not None or assessment is None:
-            decisions = dict.fromkeys(range(len(envelope.recipients)), forced or UNPROCESSABLE)
-        else:
-            mail = factual.mail_facts(message, source, envelope, reading, assessment, looked.scanned.parts)
-            for number, recipient in enumerate(envelope.recipients):
-                decisions[number] = adjust(decide(view.policy, mail, factual.recipient_facts(view, recipient.address)))
-        decisions = held_together(decisions)
-        reached(6)
+        if judged is None:
+            looked = Looked(forced=forced)
+            if forced is None:
+                looked = self._looker.look(message, source, release=release, suspect=suspect)
+            reached(5)
+            judged = judge(view, envelope, source, message, looked, adjust)
+            reached(6)
+        with self._store.reading() as conn:
+            user = self._made.user(conn, envelope, forced=judged.looked.assessment is None)
+        piece = self.made(view, envelope, source, message, retry, judged, user, parent=parent, spooled=spooled)
+        reached(7)
+        return piece
+
+    def made(
+        self,
+        view: TenantView,
+        envelope: Envelope,
+        source: Source,
+        message: Message,
+        retry: bytes,
+        judged: Judged,
+        user: str | None,
+        *,
+        parent: str | None = None,
+        spooled: bool = True,
+    ) -> Piece:
+        """Step 7: what the decisions ask for, and the rows. What nobody but its sender touches makes rows only."""
+        looked, forced = judged.looked, judged.looked.forced
         for whole in dict.fromkeys((forced is not None, True)):
             # A new row for each: what the first try deposited under its ids is left behind and swept up.
-            row = self._row(view, envelope, message, source, retry, decisions, assessment, parent)
+            row = self._made.row(
+                view, envelope, message, source, retry, judged.decisions, looked.assessment, parent, user
+            )
             piece = Piece(
                 view,
                 envelope,
                 source,
                 message,
-                reading,
-                decisions,
+                looked.reading,
+                judged.decisions,
                 Prepared(row),
-                assessment=assessment,
+                assessment=looked.assessment,
                 parent=parent,
                 spooled=spooled,
                 unread_whole=whole,
@@ -277,7 +303,6 @@ class Outbound:
                     raise
                 continue
             break
-        reached(7)
         return piece
 
     def commit(self, piece: Piece, more: Callable[[Tx], None] = lambda tx: None) -> None:
@@ -287,12 +312,9 @@ class Outbound:
         """
 
         def work(tx: Tx) -> None:
-            row = piece.prepared.message
-            # Asked again where only one at a time can ask: two of a sender's tries may be worked on side by side.
-            earlier = self._asked(tx, row) if piece.spooled else None
+            earlier = self.write(tx, piece)
             if earlier is not None:
                 raise Repeated(earlier)
-            self._records.write(tx, piece.prepared)
             more(tx)
 
         self._deliverer.reserve(piece.jobs)
@@ -304,84 +326,18 @@ class Outbound:
             raise
         self._deliverer.begin(piece.jobs)
 
-    def _row(
-        self,
-        view: TenantView,
-        envelope: Envelope,
-        message: Message,
-        source: Source,
-        retry: bytes,
-        decisions: Mapping[int, Decision],
-        assessment: Assessment | None,
-        parent: str | None,
-    ) -> dict[str, Any]:
-        id = self._clock.new_id("msg")
-        with self._store.reading() as conn:
-            user = self._user(conn, envelope, forced=assessment is None)
-        first = decisions[0] if decisions else UNPROCESSABLE
-        return {
-            "id": id,
-            "tenant": view.id,
-            "node": envelope.node,
-            "queue": envelope.queue,
-            "parent": parent,
-            "user": user,
-            "sender": self._directory.seal(view.id, "messages", id, envelope.mail_from),
-            "sender_index": self._directory.index(view.id, envelope.mail_from),
-            "identity": envelope.identity.kind,
-            "retry_key": retry,
-            "message_id": self._message_id(view.id, id, message),
-            "message_id_index": self._directory.keyed(view.id, "message-id", message.message_id or ""),
-            "state": state_of(decisions.values()),
-            "reference": None,
-            "rule": first.rule,
-            "policy": first.policy,
-            "findings": factual.summary(assessment),
-            "meta": None,
-            "urgent": int(factual.urgent(message)),
-            "size_bytes": source.size,
-            "received_at": envelope.arrived_us,
-            "created_at": self._clock.now_us(),
-            "expires_at": None,
-            "hold_until": None,
-        }
-
-    def _message_id(self, tenant: str, id: str, message: Message) -> bytes | None:
-        """What a reminder to the recipient will answer, so that it stands in the thread (RFC 5322 3.6.4)."""
-        found = (message.message_id or "").strip()
-        return self._directory.seal(tenant, "messages.message_id", id, found) if 0 < len(found) < 900 else None
-
-    def _user(self, conn: Connection, envelope: Envelope, *, forced: bool) -> str | None:
-        if envelope.identity.user:
-            return envelope.identity.user
-        if not envelope.mail_from:
-            return None
-        try:
-            found = self._users.find(conn, envelope.tenant, envelope.mail_from)
-        except Tampered:
-            if not forced:
-                raise
-            return None  # it is held whole for an officer, and whose it seems to be is not said
-        return None if found is None else str(found["id"])
-
-    def _retry_key(self, envelope: Envelope, message: Message, source: Source) -> bytes:
-        digest = hashlib.sha256()
-        for chunk in source.chunks(0, source.size):
-            digest.update(chunk)
-        value = [
-            envelope.mail_from,
-            sorted(one.address for one in envelope.recipients),
-            message.message_id or envelope.queue,
-            digest.hexdigest(),
-        ]
-        return self._directory.keyed(envelope.tenant, "retry", value)
+    def write(self, tx: Tx, piece: Piece) -> str | None:
+        """The rows of one message, unless it was taken before: then nothing, and the spool id of that time."""
+        # Asked again where only one at a time can ask: two of a sender's tries may be worked on side by side.
+        row = piece.prepared.message
+        earlier = self._earlier(tx.conn, row["tenant"], row["retry_key"], row["queue"]) if piece.spooled else None
+        if earlier is None:
+            self._records.write(tx, piece.prepared)
+        return earlier
 
     def _earlier(self, conn: Connection, tenant: str, retry: bytes, queue: str) -> str | None:
         """The spool id under which the same message was taken before."""
         return self._records.of_retry(conn, tenant, retry, self._clock.now_us() - RETRY_WINDOW_US, queue)
-
-    def _asked(self, tx: Tx, row: Mapping[str, Any]) -> str | None:
-        return self._earlier(tx.conn, row["tenant"], row["retry_key"], row["queue"])
 
     def _duplicate(self, entry: Entry, envelope: Envelope) -> None:
         event = Event(

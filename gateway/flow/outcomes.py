@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -54,6 +54,21 @@ class Settled:
 
     done: bool
     notice: Job | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What became of one job: an outcome for each target, the beginning of what was sent, what was found changed."""
+
+    job: Job
+    outcomes: Sequence[Outcome]
+    head: bytes = field(repr=False)
+    alarm: str = ""
+
+    @property
+    def delivered(self) -> bool:
+        """Whether everybody has it: nobody is told, and nothing is tried again."""
+        return not self.alarm and all(isinstance(one, Delivered) for one in self.outcomes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +118,27 @@ class Outcomes:
                     raise
         done = all(not isinstance(outcome, Deferred) for _, outcome in settled)
         return Settled(done, None if told is None else self._job(job, told))
+
+    def settle_delivered(self, attempts: Sequence[Attempt]) -> bool:
+        """Commit attempts by which everybody was reached, all in one transaction. False, with nothing written, when
+        that cannot be done together: each is to be settled by itself then. Raises TryLater as `settle` does.
+        """
+
+        def write(tx: Tx) -> None:
+            for one in attempts:
+                self._write(tx, one.job, list(zip(one.job.targets, one.outcomes, strict=True)), None, "")
+
+        while True:
+            try:
+                self._store.run(write)
+                return True
+            except TryLater:
+                log.warning("delivery:outcome-waits", message=attempts[0].job.message, count=len(attempts))
+                if self._stopping.wait(AGAIN_SECONDS):
+                    raise
+            except Exception:
+                log.exception("delivery:together-failed", message=attempts[0].job.message, count=len(attempts))
+                return False
 
     def _final(self, job: Job, outcomes: Sequence[Outcome]) -> list[tuple[Target, Outcome]]:
         old = self._clock.now_us() - job.since_us > self._pauses.give_up // timedelta(microseconds=1)

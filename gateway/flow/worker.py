@@ -2,7 +2,8 @@
 
 Promises: an item that failed is tried again after a pause that grows to 30 s; large items have threads of their own, so
 that one does not delay the others; after a restart everything that was promised goes on from the disk alone, and
-readiness does not wait for it; a thread that has ended turns the sign of life red.
+readiness does not wait for it; a thread that has ended turns the sign of life red. Small items that wait at the same
+moment are worked on together; none waits for another to come, and what turns out to be slow goes on alone.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from gateway.errors import TryLater
 from gateway.flow.delivery import Deliverer
+from gateway.flow.line import Line
 from gateway.flow.outbound import Outbound
+from gateway.flow.together import Alone
 from gateway.logs import Log
 from gateway.spool.item import Entry
 from gateway.spool.reader import SpoolReader
@@ -24,13 +29,8 @@ log = Log("gateway.worker")
 LOOK_EVERY_SECONDS = 0.02
 LARGE_BYTES = 1 << 20
 LARGE_THREADS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    entry: Entry
-    again: bool
-    """Begun before, in this life or an earlier one."""
+BATCH = 32
+BATCH_BYTES = 1 << 20
 
 
 @dataclass(order=True, slots=True)
@@ -39,7 +39,7 @@ class _Later:
     entry: Entry = field(compare=False)
 
 
-_Line = queue.SimpleQueue[_Task | None]
+_Line = Line[Entry | Alone]
 
 
 class Worker:
@@ -53,8 +53,8 @@ class Worker:
         self._deliverer = deliverer
         self._store = store
         # Without a bound: the reader holds every entry anyway, and a full line would hold up all that is behind it.
-        self._small: _Line = queue.SimpleQueue()
-        self._large: _Line = queue.SimpleQueue()
+        self._small: _Line = Line()
+        self._large: _Line = Line()
         self._later: queue.PriorityQueue[_Later] = queue.PriorityQueue()
         self._pauses: dict[str, float] = {}
         self._stopping = threading.Event()
@@ -73,38 +73,37 @@ class Worker:
     def stop(self) -> None:
         """Finish the messages under way; what waits stays in the spool."""
         self._stopping.set()
-        threads = [thread for thread in (self._finder, *self._takers) if thread.ident is not None]
         for line in (self._small, self._large):
-            self._drain(line)
-        for line in [self._small] * (len(self._takers) - LARGE_THREADS) + [self._large] * LARGE_THREADS:
-            line.put(None)
-        for thread in threads:
-            thread.join(30)
+            line.close()
+        for thread in (self._finder, *self._takers):
+            if thread.ident is not None:
+                thread.join(30)
         self._deliverer.stop()
 
     def alive(self) -> bool:
         """Whether every thread still works."""
         return self._deliverer.alive() and all(thread.is_alive() for thread in (self._finder, *self._takers))
 
-    @staticmethod
-    def _drain(line: _Line) -> None:
+    def _offer(self, entries: Iterable[Entry], *, again: bool) -> None:
+        """Put them into their lines; `again`: begun before, in this life or an earlier one."""
+        small: list[Entry | Alone] = []
+        large: list[Entry | Alone] = []
         try:
-            while True:
-                line.get_nowait()
-        except queue.Empty:
-            pass
-
-    def _offer(self, entry: Entry, *, again: bool) -> None:
-        line = self._large if entry.sealed_bytes > LARGE_BYTES else self._small
-        line.put(_Task(entry, again))
+            for entry in entries:
+                if entry.sealed_bytes > LARGE_BYTES:
+                    large.append(Alone(entry, again))
+                else:
+                    small.append(Alone(entry, again) if again else entry)
+        finally:  # what was given before the trouble is not given again
+            self._small.put(small)
+            self._large.put(large)
 
     def _find(self) -> None:
         due_at = 0.0
         replayed = False
         while not self._stopping.is_set():
             try:
-                for entry in self._spool.poll():
-                    self._offer(entry, again=not replayed)
+                self._offer(self._spool.poll(), again=not replayed)
                 replayed = True
                 if time.monotonic() >= due_at:
                     due_at = time.monotonic() + 1.0
@@ -113,25 +112,61 @@ class Worker:
                 log.exception("worker:look-failed")
                 self._stopping.wait(1.0)
             while not self._later.empty() and self._later.queue[0].at <= time.monotonic():
-                self._offer(self._later.get().entry, again=True)
+                self._offer([self._later.get().entry], again=True)
             self._stopping.wait(LOOK_EVERY_SECONDS)
 
     def _take(self, line: _Line) -> None:
-        while (task := line.get()) is not None:
-            entry = task.entry
-            if self._stopping.is_set():
+        while (task := line.take()) is not None:
+            if isinstance(task, Alone):
+                line.rest()  # it may be slow, so the others go on meanwhile
+                self._one(task)
                 continue
-            try:
-                self._outbound.process(entry, again=task.again)
-                self._pauses.pop(entry.id, None)
-            except TryLater as error:
-                log.warning("worker:later", queue=entry.id, error=type(error).__name__)
-                self._again(entry)
-            except Exception:
-                log.exception("worker:failed", queue=entry.id)
-                self._again(entry)
+            batch, room = [task], BATCH_BYTES - task.sealed_bytes
+            while len(batch) < BATCH:
+                following = line.more(partial(_fits, room))
+                if following is None or isinstance(following, Alone):
+                    break
+                batch.append(following)
+                room -= following.sealed_bytes
+            self._batch(batch, line)
+            line.rest()
+
+    def _batch(self, batch: list[Entry], line: _Line) -> None:
+        given: set[str] = set()
+
+        def give(alone: list[Alone]) -> None:
+            given.update(one.entry.id for one in alone)
+            line.put(alone, first=True)
+            line.rest()
+
+        try:
+            self._outbound.process_all(batch, give)
+        except Exception as error:
+            if isinstance(error, TryLater):
+                log.warning("worker:later", queue=batch[0].id, count=len(batch), error=type(error).__name__)
+            else:
+                log.exception("worker:failed", queue=batch[0].id, count=len(batch))
+            for entry in batch:
+                if entry.id not in given:
+                    self._again(entry)
+
+    def _one(self, task: Alone) -> None:
+        entry = task.entry
+        try:
+            self._outbound.process(entry, again=task.again, judged=task.judged)
+            self._pauses.pop(entry.id, None)
+        except TryLater as error:
+            log.warning("worker:later", queue=entry.id, error=type(error).__name__)
+            self._again(entry)
+        except Exception:
+            log.exception("worker:failed", queue=entry.id)
+            self._again(entry)
 
     def _again(self, entry: Entry) -> None:
         pause = min(30.0, self._pauses.get(entry.id, 0.25) * 2)
         self._pauses[entry.id] = pause
         self._later.put(_Later(time.monotonic() + pause, entry))
+
+
+def _fits(room_bytes: int, task: Entry | Alone) -> bool:
+    return not isinstance(task, Alone) and task.sealed_bytes <= room_bytes

@@ -183,10 +183,7 @@ class World:
 
     def deliver(self) -> None:
         """Do every job that is queued, in this thread."""
-        while not self.deliverer._jobs.empty():
-            job = self.deliverer._jobs.get()
-            assert job is not None
-            self.deliverer._one(job)
+        self.deliverer.run_waiting()
 
     def due(self, ahead: timedelta = timedelta()) -> None:
         """Do what is due after that time."""

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from gateway.errors import TryLater
+from gateway.flow.together import Alone
 from gateway.flow.worker import Worker
 from tests.support.spool import eventually
 
@@ -32,7 +33,10 @@ class Taken:
         self.calls: list[tuple[str, bool]] = []
         self.later = set(later)
 
-    def process(self, entry: Any, *, again: bool = False) -> None:
+    def process_all(self, entries: list[Any], give: Any) -> None:
+        give([Alone(entry) for entry in entries])
+
+    def process(self, entry: Any, *, again: bool = False, judged: Any = None) -> None:
         self.calls.append((entry.id, again))
         if entry.id in self.later:
             self.later.discard(entry.id)

@@ -1,0 +1,48 @@
+"""Step 6 of an outgoing message: what policy says for each recipient, from what was found in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.actions.tenants import TenantView
+from gateway.flow import facts as factual
+from gateway.flow.decided import UNPROCESSABLE, held_together
+from gateway.flow.looking import Looked
+from gateway.mail.model import Message
+from gateway.mail.source import Source
+from gateway.policy import Decision, decide
+from gateway.spool.envelope import Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was found, and what is decided for each recipient by number."""
+
+    looked: Looked
+    decisions: dict[int, Decision]
+
+    @property
+    def untouched(self) -> bool:
+        """Whether everybody gets it as it is: then nothing is made before its transaction."""
+        return all(decision.treatment == "as-is" for decision in self.decisions.values())
+
+
+def judge(
+    view: TenantView,
+    envelope: Envelope,
+    source: Source,
+    message: Message,
+    looked: Looked,
+    adjust: Callable[[Decision], Decision] = lambda decision: decision,
+) -> Judged:
+    """`adjust` is what an officer's release changes. What could not be assessed has one decision for everybody."""
+    if looked.forced is not None or looked.assessment is None:
+        decisions = dict.fromkeys(range(len(envelope.recipients)), looked.forced or UNPROCESSABLE)
+    else:
+        mail = factual.mail_facts(message, source, envelope, looked.reading, looked.assessment, looked.scanned.parts)
+        decisions = {
+            number: adjust(decide(view.policy, mail, factual.recipient_facts(view, recipient.address)))
+            for number, recipient in enumerate(envelope.recipients)
+        }
+    return Judged(looked, held_together(decisions))
