@@ -23,6 +23,9 @@ CHUNK_CHARS = 262_144
 MESSAGE_CHARS = 8 * 1024 * 1024
 FINDINGS_PER_PART = 200
 BY_NATURE = 0.995
+NUMBERED = 0.75
+"""Strength of a person's mark that names alone, a greeting among them, do not reach; a labelled number or date does."""
+
 REPORTED = 0.5
 """Confidence from which a span is a finding."""
 
@@ -142,9 +145,13 @@ def _judge(known: Model, parts: dict[str, _Part], work: Work) -> tuple[float, st
                 and known.score(features([*part.seen, *context])) >= known.threshold
             )
     if body is not None and not body.phi and not any(part.phi for part in parts.values() if part is not subject):
-        body.phi = True  # only together do they name a person and their health
+        # Only together do they name a person and their health. Where the subject does so by itself, it leaves the mail:
+        # then what speaks of health or identifies by a number goes with it, and a name under a letter does not.
+        alone = subject is not None and subject.score >= known.threshold
+        least = NUMBERED if alone else 0.25
+        body.phi = not alone
         for part in parts.values():
-            part.phi = part.phi or (part is not subject and max(_health(part), _person(part)) >= 0.25)
+            part.phi = part.phi or (part is not subject and (_health(part) >= 0.25 or _person(part) >= least))
     if not any(part.phi for part in parts.values()):
         for part in parts.values():
             part.phi = bool(part.seen)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from gateway.detect.model import PartInput, Unread
 from gateway.mail import cipher, fields
@@ -278,4 +279,4 @@ def _cids(part: Part, source: Source) -> Iterator[str]:
             return
         pieces.append(piece)
     for match in re.finditer(rb"""cid:([^"'\s>)]{1,200})""", b"".join(pieces), re.IGNORECASE):
-        yield match[1].decode("ascii", "replace")
+        yield unquote(match[1].decode("ascii", "replace"))  # RFC 2392 2: as in any URL

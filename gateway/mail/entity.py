@@ -113,7 +113,7 @@ class Entity:
                 else:
                     seen[name] = value
             elif name == "content-id":
-                self.content_id = self.content_id or value
+                self.content_id = self.content_id or fields.content_id(value)
             elif parent is None or parent.kind == "message":
                 if name in seen:
                     self.flags.add("field-twice")

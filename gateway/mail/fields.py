@@ -40,6 +40,11 @@ def unfold(raw: bytes) -> str:
         return flat.decode("latin-1").strip()
 
 
+def content_id(value: str) -> str | None:
+    """The id in a Content-ID field or a `start` parameter, without its angle brackets (RFC 2045 7, RFC 2387 3.2)."""
+    return value.strip().removeprefix("<").removesuffix(">").strip() or None
+
+
 def decode_words(value: str) -> str:
     """RFC 2047 encoded words as text; neighbours of one charset are decoded together, as senders split letters."""
     if "=?" not in value:

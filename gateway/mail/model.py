@@ -65,7 +65,7 @@ class Part:
 
     `start` is the first byte of its header, `body_stop` the end of its body without the line end that belongs to the
     next delimiter. `delimiter_start` is where the delimiter line before it begins (equal to `start` where there is
-    none). `preamble` and `epilogue` are the ranges of a multipart that mail programs usually hide.
+    none). `content_id` stands without its angle brackets. `preamble` and `epilogue` are the ranges of a multipart that mail programs usually hide.
     """
 
     path: tuple[int, ...]
@@ -268,7 +268,8 @@ def _visible(part: Part, removed: frozenset[tuple[int, ...]], depth: int = 0) ->
         return tuple(found for child in part.children for found in _visible(child, removed, depth + 1))
     children = part.children
     if part.content_type == "multipart/related" and "start" in part.params:
-        named = [child for child in children if child.content_id and child.content_id == part.params["start"].strip()]
+        start = fields.content_id(part.params["start"])
+        named = [child for child in children if child.content_id and child.content_id == start]
         children = (*named, *children)
     for child in children:
         found = _visible(child, removed, depth + 1)

@@ -38,6 +38,21 @@ def test_a_name_with_a_diagnosis_in_the_body_is_phi_of_the_body() -> None:
     assert found.own_text == "new"
 
 
+PHI_SUBJECT = "Results of Rosalind Achterberg, DOB 04/17/1957, MRN 4471922, type 2 diabetes"
+
+
+@pytest.mark.parametrize("body", ["See you soon.\n\nAmy Reyes", "Dear Mr. Smith,\n\nplease call us.\n\nAmy"])
+def test_a_subject_that_says_it_all_takes_no_harmless_body_along(body: str) -> None:
+    parts = {name: part.status for name, part in message(PHI_SUBJECT, body)[0].items()}
+    assert parts == {"subject": "phi", "body": "clean"}
+
+
+@pytest.mark.parametrize("body", ["Her A1c is 8.1 %.", "MRN 4471922 as asked.", "The biopsy came back malignant."])
+def test_a_subject_that_says_it_all_takes_a_body_along_that_goes_on(body: str) -> None:
+    parts = {name: part.status for name, part in message(PHI_SUBJECT, body)[0].items()}
+    assert parts == {"subject": "phi", "body": "phi"}
+
+
 def test_the_subject_is_phi_when_it_names_the_patient_of_the_body() -> None:
     parts, _ = message("Results Priya Raman", "Priya Raman has melanoma, biopsy done, surgery is planned.")
     assert parts["subject"].status == "phi"
