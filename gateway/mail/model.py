@@ -65,7 +65,8 @@ class Part:
 
     `start` is the first byte of its header, `body_stop` the end of its body without the line end that belongs to the
     next delimiter. `delimiter_start` is where the delimiter line before it begins (equal to `start` where there is
-    none). `content_id` stands without its angle brackets. `preamble` and `epilogue` are the ranges of a multipart that mail programs usually hide.
+    none). `content_id` stands without its angle brackets. `preamble` and `epilogue` are the ranges of a multipart that
+    mail programs usually hide.
     """
 
     path: tuple[int, ...]
