@@ -12,7 +12,7 @@ from gateway.demo.story import Sealed, Story, expect, page
 from gateway.demo.visitor import Page, Visitor
 
 PHONES = {address: phone for address, _, phone, _ in PEOPLE}
-CODE_SECONDS = 45
+CODE_SECONDS = 25
 """How long a text code lives in the check, so that one can be seen to end; ten minutes otherwise."""
 FILE_LINK = "/files/obj_"
 DIGITS = re.compile(r"\b(\d{6})\b")

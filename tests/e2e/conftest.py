@@ -1,4 +1,9 @@
-"""Whole clinics, started as a person would start them: the real `sealgate serve`, a sink, a pretend phone."""
+"""Whole clinics, started as a person would start them: the real `sealgate serve`, a sink, a pretend phone.
+
+Most of a small module's time is the start of its clinic, so whoever can shares one: `shared` and `observing` are
+started once in each process of tests. Who shares writes to people of its own, counts nothing of the whole, signs nobody
+in whom others may sign in, and changes no setting.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +31,15 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
     yield from running(tmp_path_factory.mktemp("clinic"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+    """A clinic under the policy `clinic` that modules share."""
+    yield from running(tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture(scope="package")
 def observing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
-    """A clinic under the policy `observe`."""
+    """A clinic under the policy `observe` that modules share."""
     yield from running(tmp_path_factory.mktemp("observe"), "observe")
 
 

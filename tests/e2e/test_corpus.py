@@ -27,6 +27,11 @@ READABLE = {"plain", "quoted-printable", "base64", "eight-bit", "html", "alterna
 PROTECTED_ALL_THE_SAME = {"smime-signed-2", "eight-bit-2"}
 
 
+@pytest.fixture(scope="module")
+def clinic(shared: Clinic) -> Clinic:
+    return shared
+
+
 def kind_of(path: Path) -> str:
     return path.stem.rpartition("-")[0]
 

@@ -17,6 +17,11 @@ from tests.support.postfix import Postfix
 pytestmark = pytest.mark.full
 
 
+@pytest.fixture(scope="module")
+def clinic(shared: Clinic) -> Clinic:
+    return shared
+
+
 def message(clinic: Clinic, recipient: str) -> bytes:
     mail = mails.lab_report(recipient)
     return mail.as_bytes(policy=mail.policy.clone(linesep="\r\n"))
