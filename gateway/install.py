@@ -132,13 +132,17 @@ def readable(settings: Settings, who: Identities, config: Path | None) -> None:
         return
     program = [Path(sys.executable), Path(__file__), web_dir() / "text"]
     named = [config] if config is not None else []
-    courier = settings.courier
+    couriers = [one.courier for one in settings.tenants]
     pages = [settings.portal.tls_cert_file, settings.portal.tls_key_file]
     own: dict[str, list[Path | None]] = {
         "smtp": [*named, settings.smtp.tls_cert_file, settings.smtp.tls_key_file],
         "gateway": [
-            *named, *([] if who.apart else pages), courier.client_cert_file, courier.client_key_file, courier.ca_file,
-            *(secret.path for secret in (courier.password_file, settings.notify.sms_token_file) if secret is not None),
+            *named, *([] if who.apart else pages), *(
+                path for courier in couriers
+                for path in (courier.client_cert_file, courier.client_key_file, courier.ca_file)
+            ),
+            *(secret.path for secret in (*(courier.password_file for courier in couriers),
+                                         settings.notify.sms_token_file) if secret is not None),
         ],
         "keyholder": [],
     }  # fmt: skip

@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway import install, nodes
+from gateway import enlisting, install, nodes
 from gateway.errors import GatewayError, Misconfigured, TryLater
 from gateway.logs import Log
 from gateway.roles import GROUP_READS, PRIVATE, Identities, identities
@@ -68,7 +68,7 @@ def launch(settings: Settings, config: Path | None, *, single_user: bool, log_le
                 "keyholder", python("-m", "keys.keyholder", "--config", str(path)), who.of["keyholder"], environ,
                 descriptors=[running],
             )  # fmt: skip
-        tenant = keyholder_ready(settings, who, setup)
+        tenants = keyholder_ready(settings, who, setup)
         base = ["-m", "gateway", "serve", "--log-level", log_level, *(["--config", str(config)] if config else [])]
         parts = [("worker", []), ("portal", portal)] if settings.on_postgres else [("gateway", portal)]
         for role, sockets in (*parts, ("smtp", smtp)):
@@ -90,10 +90,11 @@ def launch(settings: Settings, config: Path | None, *, single_user: bool, log_le
         raise
     if setup is not None:
         install.finished(settings)
-        print(f"new log: {setup.origin}", flush=True)
 
     def started() -> None:
-        print(json.dumps({"ready": True, "tenant": tenant, "portal": settings.portal.public_url}), flush=True)
+        first = tenants[settings.tenant.name]
+        said = {"ready": True, "tenant": first, "tenants": tenants, "portal": settings.portal.public_url}
+        print(json.dumps(said), flush=True)
 
     return supervisor.run(started)
 
@@ -168,8 +169,8 @@ def _bound(listen: Sequence[Endpoint]) -> list[socket.socket]:
     return sockets
 
 
-def keyholder_ready(settings: Settings, who: Identities, setup: install.Setup | None) -> str:
-    """Register what is fresh, check the node's keys, put the file's settings to the keyholder; the tenant's id.
+def keyholder_ready(settings: Settings, who: Identities, setup: install.Setup | None) -> dict[str, str]:
+    """Register what is fresh, check the node's keys, put the file's settings to the keyholder; tenants' ids by name.
 
     Raises Misconfigured, and KeysError while the keyholder does not answer.
     """
@@ -177,22 +178,11 @@ def keyholder_ready(settings: Settings, who: Identities, setup: install.Setup | 
     try:
         if setup is not None:
             operator.create_tenant(setup.tenant, setup.name, setup.origin)
+            print(f"new log: {setup.origin}", flush=True)
             nodes.node_keys(settings, who, operator)
         nodes.check_node_keys(settings, operator)
-        tenants = operator.status()["tenants"]
-        tenant = next((id for id, one in tenants.items() if one["name"] == settings.tenant.name), None)
-        if tenant is None:
-            raise Misconfigured(f"[tenant] name '{settings.tenant.name}' is not a tenant of this installation: "
-                                + ", ".join(one["name"] for one in tenants.values()))  # fmt: skip
-        if settings.node.keyholder == "shared":
-            return str(tenant)  # what is signed comes from the node that starts the keyholder
-        answer = operator.put_settings(tenant, install.settings_body(settings))
-        if answer["waiting"]:
-            print(
-                "sealgate: settings of the tenant changed, and it has an officer: the signed ones stay in force. "
-                "Approving a change comes with a later release; until then set them back to what they were",
-                file=sys.stderr,
-            )
-        return str(tenant)
+        if settings.node.keyholder == "shared":  # what is signed comes from the node that starts the keyholder
+            return enlisting.known(settings, operator)
+        return enlisting.put(settings, operator)
     finally:
         operator.close()

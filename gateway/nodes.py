@@ -29,8 +29,10 @@ def add(settings: Settings, who: Identities, operator: OperatorClient) -> None:
         raise Misconfigured("[store] url: a further node needs PostgreSQL; an installation on SQLite has one node")
     name = settings.node.name
     known = operator.status()
-    if not any(one["name"] == settings.tenant.name for one in known["tenants"].values()):
-        raise Misconfigured(f"[tenant] name '{settings.tenant.name}' is not a tenant of this installation")
+    names = {one["name"] for one in known["tenants"].values()}
+    for own in settings.tenants:
+        if own.tenant.name not in names:
+            raise Misconfigured(f"[tenant] name '{own.tenant.name}' is not a tenant of this installation")
     note = settings.node_directory / ADDING
     if name in known["nodes"] and not note.exists():
         raise Misconfigured(f"[node] name '{name}' is a node of this installation already; write another name")

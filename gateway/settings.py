@@ -10,16 +10,14 @@ folder. Secrets come as `…_file` only. DESIGN §8.
 
 from __future__ import annotations
 
-import difflib
 import re
-import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
+from gateway import tenancies
 from gateway.errors import Misconfigured
-from gateway.registry import nearest
 from gateway.sections import (
     Courier,
     Keys,
@@ -36,6 +34,8 @@ from gateway.sections import (
     Vault,
     Worker,
 )
+from gateway.settingsreader import Reader
+from gateway.settingstext import SECTIONS, example, render_value
 from gateway.settingtypes import Endpoint, SecretFile, is_loopback
 
 __all__ = [
@@ -63,24 +63,6 @@ __all__ = [
 ]
 
 DEFAULT_PATH = Path("/etc/sealgate/sealgate.toml")
-PREFIX = "SEALGATE_"
-_OUTSIDE_SECTIONS = ("SEALGATE_CONFIG",)  # variables that are ours and no setting; also SEALGATE_TEST_…
-SECTIONS: dict[str, type[Any]] = {
-    "tenant": Tenant,
-    "smtp": Smtp,
-    "portal": Portal,
-    "courier": Courier,
-    "policy": Policy,
-    "store": Store,
-    "vault": Vault,
-    "keys": Keys,
-    "spool": Spool,
-    "scan": Scan,
-    "metrics": Metrics,
-    "notify": Notify,
-    "node": Node,
-    "worker": Worker,
-}
 _LATER: tuple[tuple[str, str, Callable[[Settings], bool], str], ...] = (
     ("vault", "url", lambda s: not s.vault.url.startswith("file:"),
      'a vault outside this machine comes with a later release; write "file:///absolute/folder"'),
@@ -110,6 +92,14 @@ class Settings:
     worker: Worker
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """Where each value came from: `smtp.listen` to `gateway.toml:12`, a variable's name, or `default`."""
+    several: tuple[Settings, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def tenants(self) -> tuple[Settings, ...]:
+        """Each clinic's settings as though it were alone. What is the installation's own is the same in all of them;
+        these themselves are those of the first.
+        """
+        return self.several or (self,)
 
     @property
     def public_host(self) -> str:
@@ -161,8 +151,24 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
         path = Path(environ["SEALGATE_CONFIG"])
     elif path is None and DEFAULT_PATH.exists():
         path = DEFAULT_PATH
-    reader = _Reader(path, environ)
-    return _settled(Settings(**{name: reader.section(name) for name in SECTIONS}, origins=reader.origins), reader)
+    reader = Reader(path, environ)
+    readers = [reader.overlaid(index) for index in range(len(reader.tables))] or [reader]
+    found = [
+        _settled(Settings(**{name: one.section(name) for name in SECTIONS}, origins=one.origins), one)
+        for one in readers
+    ]
+    if not reader.tables:
+        return found[0]
+    taken = [
+        tenancies.Taken(
+            one.at_table, own.tenant.name, own.tenant.domains, own.portal.public_url, own.smtp.trusted_networks,
+            one.networks_shared,
+        )
+        for one, own in zip(readers, found, strict=True)
+    ]  # fmt: skip
+    if sentence := tenancies.clash(taken):
+        raise Misconfigured(sentence)
+    return replace(found[0], several=tuple(found))
 
 
 def refuse_later(settings: Settings) -> None:
@@ -173,118 +179,11 @@ def refuse_later(settings: Settings) -> None:
             raise Misconfigured(f"{where}: [{section}] {key} {sentence}")
 
 
-class _Reader:
-    """One configuration file and one environment, turned into sections."""
-
-    def __init__(self, path: Path | None, environ: Mapping[str, str]) -> None:
-        self.path = path
-        self.file = path.name if path else "the environment"
-        self.origins: dict[str, str] = {}
-        self._lines: dict[tuple[str, str], int] = {}
-        self._values: dict[tuple[str, str], tuple[Any, str, Path]] = {}
-        if path is not None:
-            self._read_file(path)
-        self._read_environment(environ)
-
-    def section(self, name: str) -> Any:
-        """The section's class, filled in."""
-        values: dict[str, Any] = {}
-        for item in fields(SECTIONS[name]):
-            key = f"{name}.{item.name}"
-            raw, where, base = self._values.get((name, item.name), (None, "default", Path("/")))
-            self.origins[key] = where
-            if where == "default":
-                if item.metadata["required"]:
-                    raise Misconfigured(
-                        f"{self.file}: [{name}] {item.name} is missing; write for example: "
-                        f"{item.name} = {render_value(item.metadata['example'])}   # {item.metadata['doc']}"
-                    )
-                continue
-            try:
-                empty = raw == "" and item.default in (None, "") and not item.metadata["required"]
-                values[item.name] = item.default if empty else _anchored(item.metadata["parse"](raw), base)
-            except ValueError as error:
-                raise Misconfigured(f"{where}: [{name}] {item.name} {error}") from error
-        return SECTIONS[name](**values)
-
-    def where(self, section: str, key: str) -> str:
-        """`file:line` or the variable's name, of a value that stands somewhere, else the file."""
-        origin = self.origins.get(f"{section}.{key}", "default")
-        return self.file if origin == "default" else origin
-
-    def _read_file(self, path: Path) -> None:
-        try:
-            data = path.read_bytes()
-            source = data.decode("utf-8")
-            document = tomllib.loads(source)
-        except OSError as error:
-            raise Misconfigured(f"configuration file {path} cannot be read: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise Misconfigured(f"{path.name}: is not UTF-8 text") from error
-        except tomllib.TOMLDecodeError as error:
-            raise Misconfigured(f"{path.name}: is not TOML: {error}") from error
-        self._lines = _line_numbers(source)
-        base = path.absolute().parent
-        for name, table in document.items():
-            if name not in SECTIONS:
-                raise Misconfigured(f"{self._at(name, '')}: [{name}] is not a section; {nearest(name, list(SECTIONS))}")
-            if not isinstance(table, dict):
-                raise Misconfigured(f"{self._at(name, '')}: {name} must be a section; write [{name}] above its keys")
-            for key, value in table.items():
-                self._take(name, key, value, self._at(name, key), base)
-
-    def _read_environment(self, environ: Mapping[str, str]) -> None:
-        ours = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
-        for variable, value in sorted(ours.items()):
-            if variable in _OUTSIDE_SECTIONS or variable.startswith("SEALGATE_TEST_"):
-                continue
-            name, _, key = variable.removeprefix(PREFIX).lower().partition("__")
-            if name not in SECTIONS or not key:
-                known = [f"{PREFIX}{part}__{item.name}".upper() for part in SECTIONS for item in fields(SECTIONS[part])]
-                close = difflib.get_close_matches(variable, known, n=1, cutoff=0.8)
-                hint = f"did you mean '{close[0]}'?" if close else "settings are named SEALGATE_SECTION__KEY"
-                raise Misconfigured(f"environment variable {variable} is not a setting; {hint}")
-            self._take(name, key, value, f"environment variable {variable}", Path.cwd())
-
-    def _take(self, name: str, key: str, value: Any, where: str, base: Path) -> None:
-        known = [item.name for item in fields(SECTIONS[name])]
-        if key not in known:
-            raise Misconfigured(f"{where}: [{name}] {key} is not a setting; {nearest(key, known)}")
-        self._values[name, key] = (value, where, base)
-
-    def _at(self, name: str, key: str) -> str:
-        line = self._lines.get((name, key)) or self._lines.get((name, ""))
-        return f"{self.file}:{line}" if line else self.file
-
-
-def _line_numbers(source: str) -> dict[tuple[str, str], int]:
-    """Where each plain `[section]` and `key =` stands; tomllib does not say. Unusual spellings simply have no line."""
-    found: dict[tuple[str, str], int] = {}
-    section = ""
-    for index, line in enumerate(source.splitlines(), 1):
-        if header := re.match(r"\s*\[\s*([A-Za-z0-9_-]+)\s*\]", line):
-            section = header[1]
-            found.setdefault((section, ""), index)
-        elif pair := re.match(r"\s*([A-Za-z0-9_-]+)(?:\.([A-Za-z0-9_-]+))?\s*=", line):
-            place = (section, pair[1]) if section else (pair[1], pair[2] or "")
-            found.setdefault(place, index)
-            found.setdefault((place[0], ""), index)
-    return found
-
-
-def _anchored(value: Any, base: Path) -> Any:
-    if isinstance(value, Path):
-        return base / value
-    if isinstance(value, SecretFile):
-        return SecretFile(base / value.path)
-    return value
-
-
-def _settled(settings: Settings, reader: _Reader) -> Settings:
+def _settled(settings: Settings, reader: Reader) -> Settings:
     """Fill in what follows from other values, and refuse what does not fit together."""
 
     def wrong(section: str, key: str, sentence: str) -> Misconfigured:
-        return Misconfigured(f"{reader.where(section, key)}: [{section}] {key} {sentence}")
+        return Misconfigured(f"{reader.where(section, key)}: {reader.named(section, key)} {sentence}")
 
     for name, cert, key in (
         ("smtp", "tls_cert_file", "tls_key_file"),
@@ -347,35 +246,3 @@ def _settled(settings: Settings, reader: _Reader) -> Settings:
 
 def _pretend_file(settings: Settings) -> Path:
     return settings.worker_directory / "pretend-phone.jsonl"
-
-
-def render_value(value: Any) -> str:
-    """A value as TOML."""
-    if isinstance(value, (tuple, list)):
-        return "[" + ", ".join(render_value(item) for item in value) + "]"
-    if isinstance(value, int):
-        return str(value)
-    shown = "" if value is None else str(value)
-    return '"' + shown.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def example() -> str:
-    """The text of `deploy/gateway.toml`: every setting with its sentence; what has a default stands commented out."""
-    lines = [
-        "# Sealgate's settings. Made from gateway/sections.py by: python -m gateway check --example",
-        "#",
-        '# What is commented out shows its default, or after "e.g." an example. Each key can be set by the',
-        "# environment too: [smtp] listen is SEALGATE_SMTP__LISTEN. Secrets come as …_file only.",
-    ]
-    for name, section in SECTIONS.items():
-        lines += ["", f"# {(section.__doc__ or '').strip()}", f"[{name}]"]
-        for item in fields(section):
-            lines.append(f"# {item.metadata['doc']}")
-            if item.metadata["required"]:
-                lines.append(f"{item.name} = {render_value(item.metadata['example'])}")
-            elif item.default in (None, "", ()) and item.metadata["example"] is not None:
-                shown = render_value(item.metadata["example"])
-                lines.append(f"#{item.name} = {render_value(item.default)}   # e.g. {shown}")
-            else:
-                lines.append(f"#{item.name} = {render_value(item.default)}")
-    return "\n".join(lines) + "\n"

@@ -127,6 +127,13 @@ def choice(*words: str) -> Parse:
     return parse
 
 
+def flag(value: Any) -> bool:
+    """true or false."""
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false, without quotes")
+    return value
+
+
 def listed(parse_one: Parse) -> Parse:
     """A value or a list of them; in the environment separated by commas."""
 

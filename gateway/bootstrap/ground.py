@@ -17,6 +17,7 @@ from gateway.actions.tenants import TenantView
 from gateway.audit.event import GATEWAY, SYSTEM, Action, Event
 from gateway.audit.log import AuditLog
 from gateway.audit.sequencer import guard
+from gateway.bootstrap import newcomers
 from gateway.clock import SystemClock
 from gateway.errors import NotFound, TryLater
 from gateway.logs import Log
@@ -24,7 +25,7 @@ from gateway.settings import Settings
 from gateway.share import Directory, KeyRing, answering
 from gateway.spool import nodekey
 from gateway.store import grants, schema
-from gateway.store.database import Store, Tx
+from gateway.store.database import Store
 from gateway.store.engines import NameTaken, parse, path_of
 from gateway.store.rows import Rows
 from gateway.store.scope import acting
@@ -79,6 +80,10 @@ class Ground:
         except KeyError:
             raise NotFound("no such tenant") from None
 
+    def own(self, view: TenantView) -> Settings:
+        """What the file says of that clinic alone, its credentials for the smarthost among it."""
+        return next(one for one in self.settings.tenants if one.tenant.name == view.name)
+
     def _store(self) -> Store:
         settings = self.settings
         if settings.on_postgres:  # its tables are the owner's, who is not here
@@ -111,10 +116,10 @@ class Ground:
         return made
 
     def _set_up(self) -> None:
-        """Tenant row and first log entries of a fresh installation; its note goes once all roles are ready."""
-        path = install.setup_file(self.settings)
-        if path.exists() and isinstance(self.keyholder, WorkerClient):
-            self._first_entries(install.read_setup(path), self.keyholder)
+        """Row and first log entries of each tenant that is new at the keyholder, then everything as it was signed."""
+        if isinstance(self.keyholder, WorkerClient):
+            for id in newcomers.missing(self.ring, {id for id, _ in self._tenants()}):
+                newcomers.enter(self.store, self.audit, self.keyholder, id)
         for id, origin in self._tenants():
             self.views[id] = vouched_view(self.keyholder, self.pinned, id, origin)
         self.note(Action.NODE_STARTED)
@@ -136,26 +141,6 @@ class Ground:
             with acting(tenant), self.store.reading() as conn:
                 found += [(str(id), str(origin)) for id, origin in conn.execute(statement)]
         return found
-
-    def _first_entries(self, setup: install.Setup, keyholder: WorkerClient) -> None:
-        with answering():
-            vkeys = keyholder.vkeys(setup.tenant)
-            system = keyholder.vkeys(SYSTEM)
-
-        def work(tx: Tx) -> None:
-            table = schema.tenants
-            if tx.conn.execute(select(table.c.id).where(table.c.id == setup.tenant)).first() is None:
-                tx.conn.execute(
-                    table.insert().values(id=setup.tenant, name=setup.name, origin=setup.origin, created_at=tx.now_us)
-                )
-            for name, origin, release in (
-                (SYSTEM, system["origin"], system["release_vkey"]),
-                (setup.tenant, setup.origin, vkeys["release_vkey"]),
-            ):
-                own = system if name == SYSTEM else vkeys
-                self.audit.open_log(tx, name, origin=origin, release_vkey=release, system_vkey=own["system_vkey"])
-
-        self.store.run(work)
 
     def _guard(self) -> None:
         for name in (*self.views, SYSTEM):

@@ -22,9 +22,13 @@ from keys.client import WorkerClient
 
 
 def audience(ground: Ground) -> Audience:
-    """Who reads for whom, from the settings."""
-    notify = ground.settings.notify
-    return Audience(notify.owner, frozenset(address.lower() for address in notify.unattended))
+    """Who reads for whom, from the settings of each clinic."""
+    owners, unattended = {}, {}
+    for view in ground.views.values():
+        notify = ground.own(view).notify
+        owners[view.id] = notify.owner
+        unattended[view.id] = frozenset(address.lower() for address in notify.unattended)
+    return Audience(owners, unattended)
 
 
 def thread(ground: Ground) -> Callable[[TenantView, str], str]:

@@ -108,8 +108,10 @@ class WorkerSide:
             self.copies_spool, clock, english, view, self._checkpoint, ground.node, thread(ground), reader(ground)
         )  # fmt: skip
         self.records = Records(ground.rows, ground.directory, ground.audit, ground.node)
-        home = next(one for one in ground.views.values() if one.name == settings.tenant.name)
-        self.courier: Courier = SmtpCourier(vouched_courier(settings.courier, home), settings.smtp.hostname)
+        self.couriers: dict[str, Courier] = {
+            view.id: SmtpCourier(vouched_courier(ground.own(view).courier, view), settings.smtp.hostname)
+            for view in ground.views.values()
+        }
         treatment = Treatment(ground.vault, self.keyholder, ground.store, ground.people, self.records, copies, clock)
         worker = settings.worker
         self.returner = Returner(copies, view, clock)
@@ -117,7 +119,7 @@ class WorkerSide:
             ground.store,
             self.records,
             {"in": self.incoming, "out": self.outgoing},
-            lambda tenant: self.courier,
+            self.couriers.__getitem__,
             self.returner,
             clock,
             Pauses(
@@ -266,7 +268,9 @@ class WorkerSide:
         return words.say("text.code", clinic=self.ground.view(tenant).display_name, code=code)
 
     def _snapshot(self) -> None:
-        extensions = dict.fromkeys(self.courier.extensions(), True)
+        # What is offered before it is known whose mail it will be must be what every clinic's smarthost takes.
+        known = [set(courier.extensions()) for courier in self.couriers.values()]
+        extensions = dict.fromkeys(sorted(set.intersection(*known)), True)
         with self._snapshot_turn, answering():  # one at a time, so that a lower serial never replaces a higher one
             answer = self.keyholder.snapshot(self.ground.node, extensions)
             path = self.settings.snapshot_directory / "snapshot.json"
@@ -321,7 +325,8 @@ class WorkerSide:
         self.copies_spool.close()
         self.incoming.close()
         self.outgoing.close()
-        self.courier.close()
+        for courier in self.couriers.values():
+            courier.close()
 
 
 def _free_bytes(folder: Path) -> int:

@@ -47,7 +47,8 @@ def audit_installation(args: argparse.Namespace) -> Iterator[Installation]:
     keyholder = OperatorClient(settings.sockets_directory / "operator.sock")
     try:
         tenants = keyholder.status()["tenants"]
-        default = next((id for id, one in tenants.items() if one["name"] == settings.tenant.name), None)
+        only = settings.tenant.name if len(settings.tenants) == 1 else None
+        default = next((id for id, one in tenants.items() if one["name"] == only), None)
         yield Installation(
             audit=AuditLog(store, settings.node.name, SystemClock()),
             keyholder=keyholder,

@@ -12,6 +12,7 @@ from dataclasses import fields
 from gateway.cli._options import add_config, add_json, settings_of
 from gateway.policy import load as load_policy
 from gateway.settings import SECTIONS, SecretFile, Settings, example, refuse_later, render_value
+from gateway.tenancies import PLACES
 
 NAME = "check"
 HELP = "validate the configuration and print what is in force"
@@ -28,12 +29,13 @@ def run(args: argparse.Namespace) -> int:
         print(example(), end="")
         return 0
     settings = settings_of(args)
-    for name, key in (("courier", "password_file"), ("notify", "sms_token_file")):
-        secret: SecretFile | None = getattr(getattr(settings, name), key)
-        if secret is not None:
-            secret.read()
+    for own in settings.tenants:
+        for name, key in (("courier", "password_file"), ("notify", "sms_token_file")):
+            secret: SecretFile | None = getattr(getattr(own, name), key)
+            if secret is not None:
+                secret.read()
+        load_policy(own.policy.file)
     refuse_later(settings)
-    load_policy(settings.policy.file)
     rows = in_force(settings)
     if args.json:
         shown = {key: {"value": value, "from": origin} for key, value, origin in rows}
@@ -53,4 +55,8 @@ def in_force(settings: Settings) -> list[tuple[str, str, str]]:
             value = getattr(getattr(settings, name), item.name)
             shown = '"***"' if item.metadata["secret"] and "@" in str(value) else render_value(value)
             rows.append((f"{name}.{item.name}", shown, settings.origins.get(f"{name}.{item.name}", "default")))
-    return rows
+    for own in settings.several:
+        for key, (name, place) in PLACES.items():
+            value = render_value(getattr(getattr(own, name), place))
+            rows.append((f"tenants.{own.tenant.name}.{key}", value, own.origins.get(f"{name}.{place}", "default")))
+    return [row for row in rows if not (settings.several and tuple(row[0].split(".")) in PLACES.values())]

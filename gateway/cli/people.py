@@ -10,7 +10,7 @@ from typing import Any
 from gateway import words
 from gateway.accounts import people_list
 from gateway.accounts.people_list import Entry
-from gateway.cli._options import add_config, add_json, settings_of
+from gateway.cli._options import add_config, add_json, add_tenant, settings_of, tenant_of
 from gateway.cli._running import control, keyholder, show
 from gateway.errors import Misconfigured
 from keys.client import OperatorClient
@@ -27,16 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument("file", metavar="FILE.csv", type=Path)
     one.add_argument("--region", default="US", help="country of numbers without one (default US)")
     add_config(one)
+    add_tenant(one)
     add_json(one)
 
 
 def run(args: argparse.Namespace) -> int:
-    settings = settings_of(args)
+    settings = tenant_of(settings_of(args), args)
     rows = read(args.file, args.region)
     for one in rows:
-        person = control(
-            settings, "person.record", {"address": one.address, "name": one.name, "language": one.language}
-        )
+        given = {"address": one.address, "name": one.name, "language": one.language, "tenant": settings.tenant.name}
+        person = control(settings, "person.record", given)
         if one.phone:
             keyholder(settings, partial(_register, person, one.phone))
     show({"people": len(rows)}, as_json=args.json, words=f"{len(rows)} people")

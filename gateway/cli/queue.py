@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from gateway.cli._options import add_config, add_json, settings_of
+from gateway.cli._options import add_config, add_json, add_tenant, settings_of, tenant_of
 from gateway.cli._running import control, secret_lines, show
 
 NAME = "queue"
@@ -34,13 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 help="send it as it came; without this it goes out protected, as a secure message",
             )  # fmt: skip
         add_config(one)
+        add_tenant(one)
         add_json(one)
 
 
 def run(args: argparse.Namespace) -> int:
-    settings = settings_of(args)
+    settings = tenant_of(settings_of(args), args)
+    of = {"tenant": settings.tenant.name}
     if args.action == "list":
-        found = control(settings, "queue.list", {})
+        found = control(settings, "queue.list", of)
         lines = [
             f"{one['id']}  {one['state']:<9} {one.get('rule') or one.get('status') or one.get('reason') or ''}"
             for one in found
@@ -48,11 +50,11 @@ def run(args: argparse.Namespace) -> int:
         show(found, as_json=args.json, words="\n".join(lines) or "Nothing is held and nothing waits.")
         return 0
     if args.action in ("show", "retry"):
-        answer = control(settings, f"queue.{args.action}", {"id": args.id})
+        answer = control(settings, f"queue.{args.action}", {"id": args.id, **of})
         show(answer, as_json=args.json, words="" if args.action == "show" else f"{answer['count']} to be tried now")
         return 0
     password, totp = secret_lines(["password", "code from the authenticator app"])
-    given = {"id": args.id, "as": args.officer, "password": password, "totp": totp, "reason": args.reason}
+    given = {**of, "id": args.id, "as": args.officer, "password": password, "totp": totp, "reason": args.reason}
     if args.action == "release":
         given["as_is"] = args.as_is
     answer = control(settings, f"queue.{args.action}", given)

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from gateway.accounts.roles import ROLES
-from gateway.cli._options import add_config, add_json, settings_of
+from gateway.cli._options import add_config, add_json, add_tenant, settings_of, tenant_of
 from gateway.cli._running import control, keyholder, show
 from gateway.clock import SystemClock
 from gateway.errors import GatewayError, Misconfigured
@@ -33,11 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if name in ("add", "password"):
             one.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
         add_config(one)
+        add_tenant(one)
         add_json(one)
 
 
 def run(args: argparse.Namespace) -> int:
-    settings = settings_of(args)
+    settings = tenant_of(settings_of(args), args)
     answer = ACTIONS[args.action](settings, args)
     if args.action == "add":
         words = f"{answer['id']}\nScan this with an authenticator app: {answer['totp_uri']}"
@@ -78,7 +79,11 @@ def _add(settings: Settings, args: argparse.Namespace) -> dict[str, Any]:
     tenant = _tenant(settings)
     made = keyholder(settings, lambda keys: keys.add_user(tenant, user, args.role, password, name=args.address))
     try:
-        control(settings, "user.record", {"id": user, "address": args.address, "role": args.role, "name": args.name})
+        control(
+            settings,
+            "user.record",
+            {"id": user, "address": args.address, "role": args.role, "name": args.name, **_of(settings)},
+        )
     except GatewayError:
         keyholder(settings, lambda keys: keys.disable_user(tenant, user))
         raise
@@ -86,28 +91,33 @@ def _add(settings: Settings, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _app_password(settings: Settings, args: argparse.Namespace) -> dict[str, Any]:
-    found = control(settings, "user.find", {"address": args.address})
+    found = control(settings, "user.find", {"address": args.address, **_of(settings)})
     made = keyholder(settings, lambda keys: keys.app_password(found["tenant"], found["id"], args.address))
-    control(settings, "user.changed", {"id": found["id"], "what": "app-password"})
+    control(settings, "user.changed", {"id": found["id"], "what": "app-password", **_of(settings)})
     return {"username": args.address, "password": made["password"]}
 
 
 def _set_password(settings: Settings, args: argparse.Namespace) -> dict[str, Any]:
-    found = control(settings, "user.find", {"address": args.address})
+    found = control(settings, "user.find", {"address": args.address, **_of(settings)})
     password = new_password(settings, args)
     keyholder(settings, lambda keys: keys.set_password(found["tenant"], found["id"], password))
-    control(settings, "user.changed", {"id": found["id"], "what": "password"})
+    control(settings, "user.changed", {"id": found["id"], "what": "password", **_of(settings)})
     return {"id": found["id"]}
 
 
 def _disable(settings: Settings, args: argparse.Namespace) -> dict[str, Any]:
-    found = control(settings, "user.find", {"address": args.address})
+    found = control(settings, "user.find", {"address": args.address, **_of(settings)})
     keyholder(settings, lambda keys: keys.disable_user(found["tenant"], found["id"]))
-    control(settings, "user.changed", {"id": found["id"], "what": "disabled"})
+    control(settings, "user.changed", {"id": found["id"], "what": "disabled", **_of(settings)})
     return {"id": found["id"]}
 
 
 ACTIONS = {"add": _add, "app-password": _app_password, "password": _set_password, "disable": _disable}
+
+
+def _of(settings: Settings) -> dict[str, str]:
+    """Which clinic a control command is about."""
+    return {"tenant": settings.tenant.name}
 
 
 def _tenant(settings: Settings) -> str:

@@ -7,6 +7,7 @@ must be of the tenant's own domains, for a notice names recipients.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.actions.tenants import TenantView
@@ -16,16 +17,19 @@ _NOBODY = re.compile(r"(?:no-?reply|do-?not-?reply|mailer-daemon)(?:[+-].*)?", r
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """`owner` reads for the senders in `unattended` (addresses, lower case) and for no-reply addresses."""
+    """Of each tenant by id: its owner reads for the senders in `unattended` (addresses, lower case) and for no-reply
+    addresses.
+    """
 
-    owner: str = field(default="", repr=False)
-    unattended: frozenset[str] = field(default=frozenset(), repr=False)
+    owners: Mapping[str, str] = field(default_factory=dict, repr=False)
+    unattended: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
 
     def of(self, view: TenantView, sender: str) -> str:
         """Whose inbox a notice about this sender's mail goes to; empty when there is nobody to tell."""
         if not sender:
             return ""
         local = sender.rpartition("@")[0]
-        if sender.lower() not in self.unattended and not _NOBODY.fullmatch(local):
+        if sender.lower() not in self.unattended.get(view.id, ()) and not _NOBODY.fullmatch(local):
             return sender
-        return self.owner if self.owner and view.internal(self.owner) else ""
+        owner = self.owners.get(view.id, "")
+        return owner if owner and view.internal(owner) else ""

@@ -90,6 +90,19 @@ class StaffDesk:
             origin, Happened(Action.SESSION_ENDED, session["user"] or "", user_of(session), proof=session["proof"])
         )
 
+    def missed(self, origin: Origin, session: Session, what: str, reason: str) -> None:
+        """Record that somebody with a session asked for an id that is not there for them, or may not do that to it."""
+        if session["user"]:
+            happened = Happened(
+                Action.META_REFUSED, what, user_of(session), outcome="refused", reason=reason, proof=session["proof"]
+            )
+        else:
+            actor = Actor("person", session["person"] or "")
+            happened = Happened(
+                Action.OBJECT_REFUSED, what, actor, outcome="refused", reason=reason, proof=session["proof"]
+            )
+        self._trail.record(origin, happened)
+
     # recall
 
     def recallable(self, origin: Origin, session: Session, message_id: str, grant: str | None) -> Sent:

@@ -323,6 +323,8 @@ class Office:
     def _tenant(self, given: Mapping[str, Any]) -> TenantView:
         wanted = given.get("tenant")
         views = self._tenants()
+        if wanted is None and len(views) > 1:
+            raise Misconfigured("name a tenant with --tenant: " + ", ".join(sorted(view.name for view in views)))
         for view in views:
             if wanted in (None, view.id, view.name):
                 return view

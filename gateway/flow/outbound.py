@@ -30,6 +30,7 @@ from gateway.flow.message_rows import MessageRows
 from gateway.flow.records import WAITING, Prepared, Records
 from gateway.flow.together import Alone, Together
 from gateway.flow.treat import Piece, Treatment
+from gateway.flow.turned_away import turned_away
 from gateway.logs import Log
 from gateway.mail.model import Message
 from gateway.mail.scan import Scanner
@@ -120,6 +121,9 @@ class Outbound:
             return
         with item:
             try:
+                if turned_away(self._store, self._records, item.envelope):
+                    self._spool.erase(entry.id)
+                    return
                 self._through(entry, item.envelope, item.source, judged)
             except Tampered as error:
                 if not sound(item.source):

@@ -25,6 +25,7 @@ from gateway.flow.message_rows import MessageRows
 from gateway.flow.treat import Piece
 from gateway.logs import Log
 from gateway.mail.model import Message
+from gateway.spool.envelope import REFUSED
 from gateway.spool.item import Entry
 from gateway.spool.opening import OpenItem
 from gateway.spool.reader import SpoolReader
@@ -119,7 +120,7 @@ class Together:
         if work.entry.large or self._doubts.hopeless(work.entry):
             return False
         work.item = self._spool.open(work.entry)
-        if not work.item.in_memory:
+        if not work.item.in_memory or work.item.envelope.identity.kind == REFUSED:
             work.item.close()
             return False
         envelope, source = work.item.envelope, work.item.source

@@ -8,6 +8,7 @@ cannot be gives 503; no traceback, id or reason reaches a page. 45 CFR 164.312(a
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -34,6 +35,9 @@ log = Log("sealgate.portal")
 FORM_BYTES = 16_384
 LINK_PER_MINUTE = 120
 """Requests a minute with one link, and as many more with a session: enough for people, too few to fill the log."""
+MISSED_PER_MINUTE = 60
+"""Ids that are not there, asked for by one person: each leaves an event."""
+_ID = re.compile(r"[a-z]{3}_[0-9A-Za-z]{1,40}", re.ASCII)
 ENDED = {"revoked": "recalled", "frozen": "frozen"}
 
 
@@ -73,7 +77,7 @@ class Endpoint:
         except GatewayError as error:
             if not isinstance(error, NotFound):
                 log.warning("portal:refused", error=type(error).__name__, request=call.origin.request)
-            response = _problem(call, error)
+            response = _missed(call, error) if isinstance(error, Refused) else _problem(call, error)
         except Exception:
             log.exception("portal:failed", request=call.origin.request, path_kind=self.page.path)
             response = _problem(call, GatewayError())
@@ -229,6 +233,24 @@ def _form_is_ours(call: Call) -> bool:
     if not call.jar.has_visitor():
         return False
     return cookies.form_token_holds(call.form.get("csrf", ""), call.jar.visitor(), call.handle)
+
+
+def _missed(call: Call, error: GatewayError) -> Response:
+    """Somebody who proved who they are asked for what is not theirs or not there: one page for both, and the log keeps
+    it. What is not a guessed id, such as a form that was sent twice, is kept all the same.
+    """
+    if call.proved is None:
+        return _problem(call, error)
+    asked = next((one for name, one in call.path.items() if name != "token" and _ID.fullmatch(one)), "")
+    reason = "unknown" if isinstance(error, NotFound) else "not-allowed"
+    who = call.proved["user"] or call.proved["person"] or ""
+    if not call.deps.limits.take("missed", who, MISSED_PER_MINUTE):
+        return slow(call)
+    try:
+        call.deps.desk.missed(call.origin, call.proved, asked, reason)
+    except GatewayError as trouble:
+        return _problem(call, trouble)
+    return _problem(call, error)
 
 
 def _problem(call: Call, error: GatewayError) -> Response:

@@ -8,6 +8,7 @@ Clauses: RFC 5321 3.3, 4.1.1, 4.5.3.1; RFC 1870 (SIZE), RFC 3030 (CHUNKING), RFC
 from __future__ import annotations
 
 import re
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from gateway import steps
@@ -17,12 +18,12 @@ from gateway.mail.address import GrammarError, MailCommand, RcptCommand, parse_m
 from gateway.smtp import replies
 from gateway.smtp.config import RELAY
 from gateway.smtp.data import DotReader
-from gateway.smtp.gate import admit, client_address, domain_of
+from gateway.smtp.gate import admit, client_address, domain_of, known
 from gateway.smtp.receiver import Receiver
 from gateway.smtp.replies import Reply
 from gateway.smtp.session import Session
-from gateway.spool.envelope import Envelope, Identity, Recipient
-from gateway.spool.snapshot import Address, TenantEntry
+from gateway.spool.envelope import REFUSED, Envelope, Identity, Recipient
+from gateway.spool.snapshot import Address, Snapshot, TenantEntry
 
 _log = Log("gateway.smtp")
 _BDAT = re.compile(r"([0-9]{1,18})(?: +(LAST))?\Z", re.IGNORECASE)
@@ -86,6 +87,8 @@ class Dialogue(Session):
         answer = admit(snapshot, self._address, self._login, mail.address, login_required=self.listener != RELAY)
         if isinstance(answer, Reply):
             self.refuse(answer)
+            if answer is replies.NOT_YOUR_DOMAIN:
+                self._note(snapshot, answer.reason)
             return
         tenant, identity = answer
         config = self.services.config
@@ -96,6 +99,29 @@ class Dialogue(Session):
         max_recipients = min(config.max_recipients, tenant.max_recipients or config.max_recipients)
         self._transaction = Transaction(tenant, identity, mail, max_bytes, max_recipients)
         self.say(replies.SENDER_OK)
+
+    def _note(self, snapshot: Snapshot, reason: str) -> None:
+        """Have the worker write `message:refused` into the log of the tenant whose client tried, a few a minute.
+
+        A sealed and signed item like any other, without addresses: this process has no log to write to.
+        """
+        found = known(snapshot, self._address, self._login)
+        if found is None or not self.services.noted.take(found[0], self.loop.time()):
+            return
+        envelope = Envelope(
+            tenant=found[0],
+            queue=self.services.clock.new_id("spl"),
+            mail_from="",
+            recipients=(),
+            identity=Identity(REFUSED, found[1], reason),
+            arrived_us=self.services.clock.now_us(),
+            node=self.services.config.node,
+            listener=self.listener,
+        )
+        try:
+            self.services.writer.begin(envelope).finish().add_done_callback(_noted)
+        except TryLater as error:
+            _log.warning("smtp:not-noted", reason=error.detail)
 
     async def smtp_RCPT(self, argument: str) -> None:
         transaction = self._transaction
@@ -243,6 +269,11 @@ class Dialogue(Session):
             return
         _log.info("message:spooled", queue=receiver.queue, tenant=transaction.tenant.id, bytes=receiver.bytes)
         self._out += replies.queued(receiver.queue)
+
+
+def _noted(future: Future[str]) -> None:
+    if future.exception() is not None:
+        _log.warning("smtp:not-noted", reason="spool")
 
 
 def _grammar(error: GrammarError) -> Reply:

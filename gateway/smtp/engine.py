@@ -25,12 +25,14 @@ from gateway.logs import Log
 from gateway.smtp import replies
 from gateway.smtp.config import SUBMISSIONS, SmtpConfig
 from gateway.smtp.gate import Gate
-from gateway.smtp.limits import Doorkeeper, FailedLogins, host_of
+from gateway.smtp.limits import Doorkeeper, FailedLogins, Few, host_of
 from gateway.smtp.replies import Reply
 from gateway.spool.writer import SpoolWriter
 
 _log = Log("gateway.smtp")
 READ_BYTES = 262_144
+NOTED_REFUSALS, NOTED_WINDOW_SECONDS = 10, 60.0
+"""So many refusals of one tenant's clients reach its log in that time; all of them stand in this process's own."""
 _LINE_BYTES = 2048
 _UNSENT_BYTES = 65_536
 
@@ -46,6 +48,7 @@ class Services:
     doorkeeper: Doorkeeper
     failed_logins: FailedLogins
     pool: Executor
+    noted: Few = field(default_factory=lambda: Few(NOTED_REFUSALS, NOTED_WINDOW_SECONDS))
     tls_context: ssl.SSLContext | None = None
     draining: bool = False
     connections: set[Engine] = field(default_factory=set)

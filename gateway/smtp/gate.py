@@ -103,6 +103,14 @@ def domain_of(address: str) -> str:
         return domain
 
 
+def known(snapshot: Snapshot, address: Address | None, login: SubmissionUser | None) -> tuple[str, str | None] | None:
+    """Tenant and user of a client whose mail was refused, for that tenant's log; None for a stranger."""
+    if login is not None:
+        return login.tenant, login.user
+    trusted = snapshot.tenants_of(address) if address is not None else []
+    return (trusted[0].id, None) if len(trusted) == 1 else None
+
+
 def admit(
     snapshot: Snapshot, address: Address | None, login: SubmissionUser | None, mail_from: str, *, login_required: bool
 ) -> tuple[TenantEntry, Identity] | Reply:

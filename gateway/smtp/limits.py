@@ -51,6 +51,23 @@ class Doorkeeper:
             del self._hosts[host]
 
 
+class Few:
+    """At most so many of something for each key within a window, so that nobody can fill a log at will."""
+
+    def __init__(self, most: int, window_seconds: float) -> None:
+        self._most = most
+        self._window = window_seconds
+        self._counted: dict[str, tuple[float, int]] = {}
+
+    def take(self, key: str, now: float) -> bool:
+        """Count one, unless that would be too many; `now` in seconds of any steady clock. Keys are ids of tenants."""
+        since, count = self._counted.get(key, (now, 0))
+        if now - since >= self._window:
+            since, count = now, 0
+        self._counted[key] = (since, count + 1)
+        return count < self._most
+
+
 class FailedLogins:
     """Failed sign-ins of each host within a sliding pair of windows; remembers a bounded number of hosts."""
 

@@ -12,6 +12,8 @@ from typing import Any
 from keys.encoding import canonical, parse_canonical
 
 VERSION = 1
+REFUSED = "refused"
+"""Identity of a note that a client of the tenant was refused: no message, no addresses; `name` is the machine word."""
 Params = tuple[tuple[str, str], ...]
 
 
@@ -27,7 +29,8 @@ class Recipient:
 class Identity:
     """Who handed the message in, as it was proved.
 
-    `kind`: ``app-password``, ``network`` (unauthenticated, by client address), ``held`` (released mail) or ``system``.
+    `kind`: ``app-password``, ``network`` (unauthenticated, by client address), ``held`` (released mail), ``system``, or
+    ``refused`` (nothing was handed in).
     `user` is a user id where one is known; `name` a word for people, such as the submission name.
     """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 from keys import notes
 from keys.encoding import canonical
@@ -115,11 +116,17 @@ def node_keys(tx: Tx, *, node: str) -> dict[str, Any]:
 
 
 def put_settings(tx: Tx, *, tenant: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Sign a tenant's settings, or let them wait. An unchanged body keeps its serial."""
+    """Sign a tenant's settings, or let them wait. An unchanged body keeps its serial.
+
+    Denied("shared") for a domain or portal host that is another tenant's by its settings in force: smtp would not know
+    whose mail it is, and a browser whose cookies.
+    """
     text = canonical(body).decode("utf-8")
     row = tx.one("SELECT officer_seen_us FROM tenants WHERE id = ?", tenant)
     if row is None:
         raise Denied("no-tenant")
+    if _shared(tx, tenant, body):
+        raise Denied("shared")
     now = _in_force(tx, tenant)
     if now is not None and now["body"] == text:
         tx.run("DELETE FROM waiting_settings WHERE tenant = ?", tenant)
@@ -148,6 +155,23 @@ def body_of(tx: Tx, tenant: str) -> dict[str, Any]:
     """The settings in force, or nothing at all."""
     now = _in_force(tx, tenant)
     return {} if now is None else dict(json.loads(now["body"]))
+
+
+def _shared(tx: Tx, tenant: str, body: dict[str, Any]) -> bool:
+    mine, host = _domains(body), _host(body)
+    for row in tx.all("SELECT id FROM tenants WHERE id != ?", tenant):
+        other = body_of(tx, row["id"])
+        if mine & _domains(other) or (host and host == _host(other)):
+            return True
+    return False
+
+
+def _domains(body: dict[str, Any]) -> set[str]:
+    return {str(domain).lower().rstrip(".") for domain in body.get("domains", ())}
+
+
+def _host(body: dict[str, Any]) -> str:
+    return (urlsplit(str(body.get("public_url", ""))).hostname or "").rstrip(".")
 
 
 def _in_force(tx: Tx, tenant: str) -> Any:

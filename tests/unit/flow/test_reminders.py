@@ -195,7 +195,7 @@ def test_an_end_whose_commit_was_lost_is_told_although_its_receipt_is_gone(desk:
     ids=["listed", "by-name", "a-person"],
 )  # fmt: skip
 def test_a_sender_nobody_reads_has_an_owner(tmp_path: Path, sender: str, hears: str) -> None:
-    desk = Desk(tmp_path, Audience("owner@clinic.test", frozenset({"scanner@clinic.test"})))
+    desk = Desk(tmp_path, Audience({TENANT: "owner@clinic.test"}, {TENANT: frozenset({"scanner@clinic.test"})}))
     try:
         desk.told()
         desk.send(subject="[urgent] Results", sender=sender)
@@ -207,7 +207,7 @@ def test_a_sender_nobody_reads_has_an_owner(tmp_path: Path, sender: str, hears: 
 
 
 def test_an_owner_elsewhere_hears_nothing(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, Audience("owner@elsewhere.example", frozenset({"scanner@clinic.test"})))
+    desk = Desk(tmp_path, Audience({TENANT: "owner@elsewhere.example"}, {TENANT: frozenset({"scanner@clinic.test"})}))
     try:
         assert desk.audience.of(desk.view, "scanner@clinic.test") == ""
         assert desk.audience.of(desk.view, "") == ""

@@ -204,3 +204,14 @@ def test_a_checkpoint_is_signed_only_for_a_tree_that_extends_the_last_one(house:
         assert no.data["size"] == 11
     assert house.worker.last_checkpoint(log) == last
     assert house.actions(log)[-1] == ("checkpoint:refused", "inconsistent")
+
+
+def test_a_domain_or_a_portal_host_is_one_tenants_by_what_is_signed(house: House) -> None:
+    house.operator.create_tenant("tnt_Second", "Second", "second.test/log/tnt_Second")
+    own = {"domains": ["second.test"], "public_url": "https://mail.second.test"}
+    assert not house.operator.put_settings("tnt_Second", own)["waiting"]
+    with refusal("shared"):
+        house.operator.put_settings(TENANT, {"domains": ["clinic.test", "Second.test."]})
+    with refusal("shared"):
+        house.operator.put_settings(TENANT, {"domains": ["clinic.test"], "public_url": "https://MAIL.second.test:8443"})
+    assert "second.test" not in house.worker.settings(TENANT)["body"]["domains"]
