@@ -48,6 +48,7 @@ class Dialogue(Session):
     """One connection."""
 
     _transaction: Transaction | None = None
+    _in_chunk = False
     _address: Address | None = None
 
     def reset(self) -> None:
@@ -61,7 +62,7 @@ class Dialogue(Session):
 
     @property
     def in_message(self) -> bool:
-        return self._transaction is not None and self._transaction.receiver is not None
+        return self._in_chunk or (self._transaction is not None and self._transaction.receiver is not None)
 
     # -- envelope
 
@@ -186,8 +187,11 @@ class Dialogue(Session):
             refusal = replies.MAIL_FIRST if transaction is None else replies.RCPT_FIRST
         elif transaction.receiver is None:
             self.expect_message(begin=True)
+            self._in_chunk = True  # until it is read, what comes are no commands, whatever goes wrong
             if not self._begin(transaction, announce=False):
-                refusal = replies.TRY_LATER
+                # With this chunk refused the whole message is (RFC 3030 2): a later one must not begin it anew.
+                self.reset()
+                transaction, refusal = None, replies.TRY_LATER
         receiver = transaction.receiver if transaction is not None else None
         if left > self.services.config.max_message_bytes * _DISCARD_FACTOR:
             self.refuse(replies.TOO_LARGE)
@@ -203,6 +207,7 @@ class Dialogue(Session):
             left -= len(chunk)
             if receiver is not None:
                 await receiver.take(chunk)
+        self._in_chunk = False
         if refusal is not None or transaction is None or receiver is None:
             self.refuse(refusal or replies.MAIL_FIRST)
         elif last:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -272,6 +273,37 @@ async def test_exception_inside_is_answered_with_fixed_words(
     await server.stop()
     reader = ring.reader(config.spool)
     assert list(reader.replay()) == []
+
+
+@pytest.mark.parametrize("trouble", ["later", "broken"])
+async def test_a_message_whose_first_chunk_was_refused_is_not_begun_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    ring = Keyring()
+    config = node(tmp_path, ring)
+    server = Server(config)
+    ports = await server.start(bind(config))
+    begin, asked = dialogue.Dialogue._begin, []
+
+    def once(self: dialogue.Dialogue, *given: Any, **more: Any) -> bool:
+        asked.append(trouble)
+        if len(asked) == 1 and trouble == "broken":
+            raise ValueError("of no concern to the client")
+        return len(asked) > 1 and begin(self, *given, **more)
+
+    monkeypatch.setattr(dialogue.Dialogue, "_begin", once)
+    reader, writer = await asyncio.open_connection("127.0.0.1", ports["relay"][0])
+    writer.write(ENVELOPE + b"BDAT 12\r\nNOOP\r\nNOOP\r\nBDAT 13 LAST\r\nsecond part\r\nQUIT\r\n")
+    answer = await asyncio.wait_for(reader.read(), 30)
+    writer.close()
+    await server.stop()
+    after = answer.rpartition(b"250 2.1.5")[2].split(b"\r\n")[1:]
+    if trouble == "later":
+        assert [line[:3] for line in after] == [b"451", b"503", b"221", b""]
+    else:  # what follows could be the rest of a chunk: the connection ends
+        assert [line[:3] for line in after] == [b"421", b""]
+    assert asked == [trouble]
+    assert list(ring.reader(config.spool).replay()) == []
 
 
 # -- limits and stopping
