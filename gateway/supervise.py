@@ -1,9 +1,8 @@
 """The parent of the roles: starts them in order, restarts one that falls over, forwards signals, ends when told.
 
-Promises: the parent itself opens no mail, key or database; a role that dies is started again after a pause that grows
-to
-30 s, and nothing that it had promised is lost, because every promise is on disk; SIGTERM ends the doors first and the
-keyholder last.
+Promises: the parent itself opens no mail, key or database; a role that dies, or that does not become ready, is ended
+and started again after a pause that grows to 30 s, and nothing that it had promised is lost, because every promise is
+on disk; SIGTERM ends the doors first and the keyholder last, also while a role is being started again.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from gateway.roles import PRIVATE, Identity, child_setup
 log = Log("gateway.supervise")
 READY_WITHIN_SECONDS = 60.0
 DRAIN_SECONDS = 40.0
+LOOK_SECONDS = 0.2
 STEADY_SECONDS = 20.0  # a role that ran this long gets a short pause again
 
 
@@ -50,8 +50,11 @@ class Child:
     started_at: float = 0.0
     restart_at: float = 0.0
 
-    def start(self) -> None:
-        """Start it and wait for its ready line. Raises TryLater when it ends or says nothing in time."""
+    def start(self, given_up: Callable[[], bool] = lambda: False) -> None:
+        """Start it and wait for its ready line, unless `given_up` says that nobody waits any more.
+
+        Raises TryLater when it ends or says nothing in time; what was started may still run then.
+        """
         as_user: dict[str, Any] = {}
         if self.identity.uid is not None:
             as_user = {
@@ -64,9 +67,9 @@ class Child:
             list(self.argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=self.environ,
             preexec_fn=child_setup(self.umask), close_fds=True, pass_fds=self.descriptors, **as_user,
         )  # fmt: skip
-        self.ready = self._await_ready()
+        self.ready = self._await_ready(given_up)
 
-    def _await_ready(self) -> dict[str, Any]:
+    def _await_ready(self, given_up: Callable[[], bool]) -> dict[str, Any]:
         assert self.process is not None
         assert self.process.stdout is not None
         descriptor = self.process.stdout.fileno()
@@ -74,8 +77,9 @@ class Child:
         with selectors.DefaultSelector() as selector:
             selector.register(descriptor, selectors.EVENT_READ)
             while b"\n" not in text:
-                if not selector.select(max(0.0, self.started_at + READY_WITHIN_SECONDS - time.monotonic())):
-                    raise TryLater(f"{self.role} did not become ready")
+                while not selector.select(LOOK_SECONDS):
+                    if given_up() or time.monotonic() > self.started_at + READY_WITHIN_SECONDS:
+                        raise TryLater(f"{self.role} did not become ready")
                 piece = os.read(descriptor, 65536)
                 if not piece:
                     raise ChildEnded(self.role, self.process.wait())
@@ -160,7 +164,7 @@ class Supervisor:
         while not self._stopping:
             for child in self._children:
                 self._look_after(child)
-            time.sleep(0.2)
+            time.sleep(LOOK_SECONDS)
         self.stop()
         return 0
 
@@ -184,10 +188,12 @@ class Supervisor:
         elif now >= child.restart_at:
             child.restart_at = 0.0
             try:
-                child.start()
+                child.start(lambda: self._stopping)
                 log.warning("role:restarted", role=child.role)
             except (TryLater, OSError, ValueError):
                 log.exception("role:failed", role=child.role)
+                if not self._stopping:
+                    child.stop(0.0)  # alive and not ready, nobody would look after it again
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True

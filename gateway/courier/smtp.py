@@ -12,7 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from gateway.courier.connection import Connection, ConnectionFailed
 from gateway.courier.plan import plan
@@ -24,6 +24,7 @@ from gateway.sensitive import Sensitive
 from gateway.settings import Courier as Settings
 
 _MESSAGES_PER_CONNECTION = 100  # servers often count; leaving first is cheaper than being thrown out
+ASK_SECONDS = 10.0
 _log = Log("gateway.courier")
 
 
@@ -45,6 +46,7 @@ class SmtpCourier:
         self._idle: list[Connection] = []
         self._features: frozenset[str] = frozenset()
         self._closed = False
+        self._asking: threading.Thread | None = None
 
     def deliver(self, outbound: Outbound) -> list[RecipientOutcome]:
         """One outcome per recipient, in order. Raises only what `outbound.chunks` raises."""
@@ -53,15 +55,21 @@ class SmtpCourier:
         return [RecipientOutcome(recipient, outcomes[index]) for index, recipient in enumerate(outbound.recipients)]
 
     def extensions(self) -> frozenset[str]:
-        """What the smarthost offered last; it is asked if nobody has been there yet."""
+        """What the smarthost offered last. If nobody has been there yet it is asked, and an answer waited for a short
+        time: a smarthost that says nothing must not keep the gateway from starting.
+        """
         if not self._features:
-            with self._slots:
-                try:
-                    with self._connection(fresh=False):
-                        pass
-                except ConnectionFailed:
-                    return frozenset()
+            with self._lock:
+                if self._asking is None or not self._asking.is_alive():
+                    self._asking = threading.Thread(target=self._ask, name="smarthost", daemon=True)
+                    self._asking.start()
+                asking = self._asking
+            asking.join(ASK_SECONDS)
         return self._features
+
+    def _ask(self) -> None:
+        with self._slots, suppress(ConnectionFailed), self._connection(fresh=False):
+            pass
 
     def close(self) -> None:
         """End idle connections; those in use end after their message."""

@@ -143,7 +143,7 @@ class Rows:
         mac = values.pop("row_mac")
         try:
             key = self._mac_key(values["tenant"])
-        except KeyError as error:
+        except (KeyError, NotFound) as error:  # the row names a tenant that is none
             raise self._alarm(table, values) from error
         if not isinstance(mac, bytes) or not key.check(_context(table), encode(values), mac):
             raise self._alarm(table, values)

@@ -11,7 +11,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)  # fmt: skip
 
 metadata = MetaData()
 
@@ -34,6 +46,11 @@ def _bytes(name: str, phi: str = "sealed", nullable: bool = False) -> Column[byt
 
 def _mac() -> Column[bytes]:
     return Column("row_mac", LargeBinary, nullable=False, info={"phi": "none"})
+
+
+def _where(name: str, holds: str, *columns: str) -> Index:
+    """An index over the rows for which that holds: the others, most of them of clean mail, do not pay for it."""
+    return Index(name, *columns, sqlite_where=text(holds), postgresql_where=text(holds))
 
 
 tenants = Table(
@@ -119,6 +136,10 @@ messages = Table(
     Index("messages_retry", "tenant", "retry_key"),
     Index("messages_reference", "tenant", "reference"),
     Index("messages_sender", "tenant", "sender_index", "received_at"),
+    _where("messages_parent", "parent IS NOT NULL", "parent"),
+    _where("messages_held", "hold_until IS NOT NULL", "hold_until"),
+    _where("messages_sealed", "reference IS NOT NULL", "tenant", "created_at"),
+    _where("messages_ending", "reference IS NOT NULL", "tenant", "expires_at"),
 )
 
 objects = Table(
@@ -137,6 +158,7 @@ objects = Table(
     _num("created_at"),
     _mac(),
     Index("objects_message", "message"),
+    Index("objects_blob", "blob"),
 )
 
 grants = Table(  # state, floor and expiry are read from the keyholder at each use; these are copies for lists
@@ -153,6 +175,7 @@ grants = Table(  # state, floor and expiry are read from the keyholder at each u
     _num("revoked_at", nullable=True),
     _mac(),
     Index("grants_message", "message"),
+    _where("grants_person", "person IS NOT NULL", "person"),
 )
 
 deliveries = Table(  # one row per recipient and per notice
@@ -178,6 +201,8 @@ deliveries = Table(  # one row per recipient and per notice
     Index("deliveries_message", "message"),
     Index("deliveries_due", "node", "state", "next_at"),
     Index("deliveries_recipient", "tenant", "recipient_index"),
+    _where("deliveries_grant", '"grant" IS NOT NULL', "grant"),
+    _where("deliveries_person", "person IS NOT NULL", "person"),
 )
 
 held_acts = Table(  # decisions on held mail that the portal took and the worker carries out

@@ -55,6 +55,7 @@ CREATE TABLE messages (  -- share is NULL once destroyed
   deposit_mac BLOB NOT NULL, deposit_index INTEGER NOT NULL, mac BLOB NOT NULL
 ) STRICT;
 CREATE INDEX messages_day ON messages (tenant, day);
+CREATE INDEX messages_live ON messages (tenant, id) WHERE destroyed_us IS NULL;
 CREATE TABLE grants (
   id TEXT PRIMARY KEY, tenant TEXT NOT NULL, message TEXT NOT NULL, person TEXT, kind TEXT NOT NULL,
   floor INTEGER NOT NULL, expires_us INTEGER NOT NULL, secret BLOB, revoked_us INTEGER, revoked_index INTEGER,
@@ -73,6 +74,7 @@ CREATE TABLE sessions (
   made_us INTEGER NOT NULL, last_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, wide_from_us INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX sessions_grant ON sessions (grant_id);
+CREATE INDEX sessions_message ON sessions (message);
 CREATE TABLE codes (
   id TEXT PRIMARY KEY, tenant TEXT NOT NULL, grant_id TEXT NOT NULL, person TEXT NOT NULL, kind TEXT NOT NULL,
   mac BLOB NOT NULL, visitor_mac BLOB, made_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, used_us INTEGER,
@@ -133,6 +135,7 @@ CREATE TABLE acts (
   reason BLOB NOT NULL, made_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, done_us INTEGER,
   second TEXT, second_reason BLOB
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX acts_message ON acts (message);
 
 CREATE TABLE witness (
   log TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, note TEXT NOT NULL, at_us INTEGER NOT NULL

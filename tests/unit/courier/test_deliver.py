@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from gateway.courier import Bounced, Deferred, Delivered, Recipient, SmtpCourier
+from gateway.courier import Bounced, Deferred, Delivered, Recipient, SmtpCourier, smtp
 from gateway.errors import Tampered
 from tests.support.smarthost import Smarthost
 from tests.unit.courier.conftest import MESSAGE, outbound
@@ -291,6 +291,25 @@ def test_extensions_are_those_of_the_smarthost(smarthost: Smarthost, courier_to:
     found = courier_to(smarthost).extensions()
     assert {"SIZE", "8BITMIME", "SMTPUTF8", "DSN"} <= found
     assert ("PIPELINING" in found) == ("PIPELINING" in smarthost._offer)
+
+
+def test_a_smarthost_that_says_nothing_keeps_nobody_waiting_for_what_it_offers(
+    courier_to: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smtp, "ASK_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        class Here:
+            port = listener.getsockname()[1]
+
+        courier = courier_to(Here())
+        assert courier.extensions() == frozenset()  # would wait for the greeting for a minute
+        peer, _ = listener.accept()
+        assert courier.extensions() == frozenset()  # and nobody asks twice at once
+        peer.close()
+        assert courier._asking is not None
+        courier._asking.join(30)
+        assert not courier._asking.is_alive()
 
 
 def test_pipelined_envelope_goes_in_one_write(courier_to: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,6 +152,38 @@ def tables() -> None:
     op.create_index("messages_retry", "messages", ["tenant", "retry_key"], unique=False)
     op.create_index("messages_sender", "messages", ["tenant", "sender_index", "received_at"], unique=False)
     op.create_index("messages_tenant_time", "messages", ["tenant", "received_at"], unique=False)
+    op.create_index(
+        "messages_ending",
+        "messages",
+        ["tenant", "expires_at"],
+        unique=False,
+        sqlite_where=sa.text("reference IS NOT NULL"),
+        postgresql_where=sa.text("reference IS NOT NULL"),
+    )
+    op.create_index(
+        "messages_held",
+        "messages",
+        ["hold_until"],
+        unique=False,
+        sqlite_where=sa.text("hold_until IS NOT NULL"),
+        postgresql_where=sa.text("hold_until IS NOT NULL"),
+    )
+    op.create_index(
+        "messages_parent",
+        "messages",
+        ["parent"],
+        unique=False,
+        sqlite_where=sa.text("parent IS NOT NULL"),
+        postgresql_where=sa.text("parent IS NOT NULL"),
+    )
+    op.create_index(
+        "messages_sealed",
+        "messages",
+        ["tenant", "created_at"],
+        unique=False,
+        sqlite_where=sa.text("reference IS NOT NULL"),
+        postgresql_where=sa.text("reference IS NOT NULL"),
+    )
     op.create_table(
         "outside_checkpoints",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -275,6 +307,22 @@ def tables() -> None:
     op.create_index("deliveries_due", "deliveries", ["node", "state", "next_at"], unique=False)
     op.create_index("deliveries_message", "deliveries", ["message"], unique=False)
     op.create_index("deliveries_recipient", "deliveries", ["tenant", "recipient_index"], unique=False)
+    op.create_index(
+        "deliveries_grant",
+        "deliveries",
+        ["grant"],
+        unique=False,
+        sqlite_where=sa.text('"grant" IS NOT NULL'),
+        postgresql_where=sa.text('"grant" IS NOT NULL'),
+    )
+    op.create_index(
+        "deliveries_person",
+        "deliveries",
+        ["person"],
+        unique=False,
+        sqlite_where=sa.text("person IS NOT NULL"),
+        postgresql_where=sa.text("person IS NOT NULL"),
+    )
     op.create_table(
         "held_acts",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -317,6 +365,14 @@ def tables() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("grants_message", "grants", ["message"], unique=False)
+    op.create_index(
+        "grants_person",
+        "grants",
+        ["person"],
+        unique=False,
+        sqlite_where=sa.text("person IS NOT NULL"),
+        postgresql_where=sa.text("person IS NOT NULL"),
+    )
     op.create_table(
         "objects",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -338,3 +394,4 @@ def tables() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("objects_message", "objects", ["message"], unique=False)
+    op.create_index("objects_blob", "objects", ["blob"], unique=False)
