@@ -165,7 +165,7 @@ class Outbound:
                 return
             retry = self._made.retry_key(envelope, message, source)
             with self._store.reading() as conn:
-                earlier = self._earlier(conn, envelope.tenant, retry, entry.id)
+                earlier, _ = self._earlier(conn, envelope.tenant, retry, entry.id)
             if earlier is None:
                 piece = self.piece(
                     view, envelope, source, message, retry, forced=forced, judged=None if forced else judged
@@ -331,16 +331,25 @@ class Outbound:
         self._deliverer.begin(piece.jobs)
 
     def write(self, tx: Tx, piece: Piece) -> str | None:
-        """The rows of one message, unless it was taken before: then nothing, and the spool id of that time."""
+        """The rows of one message, unless it was taken before: then nothing, and the spool id of that time.
+
+        On the word of a changed row a mail is never taken for a repetition; that there is one is an event.
+        """
         # Asked again where only one at a time can ask: two of a sender's tries may be worked on side by side.
-        row = piece.prepared.message
-        earlier = self._earlier(tx.conn, row["tenant"], row["retry_key"], row["queue"]) if piece.spooled else None
+        row, earlier = piece.prepared.message, None
+        if piece.spooled:
+            earlier, changed = self._earlier(tx.conn, row["tenant"], row["retry_key"], row["queue"])
+            if changed:
+                alarm = Event(
+                    Action.TAMPER_FOUND, row["tenant"], row["queue"], GATEWAY, outcome="refused", reason="row"
+                )
+                self._records.log.append(tx, alarm)
         if earlier is None:
             self._records.write(tx, piece.prepared)
         return earlier
 
-    def _earlier(self, conn: Connection, tenant: str, retry: bytes, queue: str) -> str | None:
-        """The spool id under which the same message was taken before."""
+    def _earlier(self, conn: Connection, tenant: str, retry: bytes, queue: str) -> tuple[str | None, bool]:
+        """The spool id under which the same message was taken before; and whether a row that said so was changed."""
         return self._records.of_retry(conn, tenant, retry, self._clock.now_us() - RETRY_WINDOW_US, queue)
 
     def _duplicate(self, entry: Entry, envelope: Envelope) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Select, and_, bindparam, or_, select
 from gateway.accounts.ports import Directory
 from gateway.audit.event import Action, Actor, Event
 from gateway.audit.log import AuditLog
+from gateway.errors import Tampered
 from gateway.flow.jobs import Target
 from gateway.spool.envelope import Params, Recipient
 from gateway.store import schema
@@ -23,6 +24,9 @@ from keys.encoding import canonical, parse_canonical
 
 WAITING = ("ready", "deferred")
 """States of a delivery that is still to be made."""
+
+_ALIVE = ("delivered", "held", "released", *WAITING)
+_OVER = ("returned", "dropped")
 
 
 def _of_message() -> Select[Any]:
@@ -37,19 +41,17 @@ def _of_retry() -> Select[Any]:
         .where(
             deliveries.c.message == table.c.id,
             deliveries.c.treatment != "notice",
-            or_(*(deliveries.c.state == state for state in ("delivered", "held", "released", *WAITING))),
+            or_(*(deliveries.c.state == state for state in _ALIVE)),
         )
         .exists()
     )
     return (
-        select(table.c.queue)
+        select(table.c.id, table.c.queue)
         .where(
             table.c.tenant == bindparam("of"),
             table.c.retry_key == bindparam("retry"),
             table.c.received_at > bindparam("since"),
-            or_(
-                table.c.queue == bindparam("item"), and_(table.c.state != "returned", table.c.state != "dropped", alive)
-            ),
+            or_(table.c.queue == bindparam("item"), and_(*(table.c.state != state for state in _OVER), alive)),
         )
         .order_by(table.c.created_at)
     )
@@ -158,11 +160,31 @@ class Records:
         )
         return {str(copy) for copy in conn.execute(statement).scalars()}
 
-    def of_retry(self, conn: Connection, tenant: str, retry: bytes, since_us: int, queue: str) -> str | None:
-        """The spool id of the message with that retry key that was accepted after that time, or None.
+    def of_retry(
+        self, conn: Connection, tenant: str, retry: bytes, since_us: int, queue: str
+    ) -> tuple[str | None, bool]:
+        """The spool id of the message with that retry key that was accepted after that time, or None; and whether a
+        row that said so was changed by somebody else: it is not believed, so nothing is swallowed on its word.
 
         A message that nobody got and nobody will get is no reason to swallow the next: who sends it again after it was
-        returned, dropped or refused by everyone means it. The spool item `queue` itself counts in any case.
+        returned, dropped or refused by everyone means it. The spool item `queue` itself counts in any case; then
+        Tampered rises, for that item was worked on before.
         """
-        found = _OF_RETRY.first(conn, {"of": tenant, "retry": retry, "since": since_us, "item": queue})
-        return None if found is None else str(found[0])
+        changed = False
+        for id, item in _OF_RETRY.all(conn, {"of": tenant, "retry": retry, "since": since_us, "item": queue}):
+            if item == queue:
+                self.message(conn, id)
+                return str(item), changed
+            try:
+                if self._says_so(conn, id, retry, since_us):
+                    return str(item), changed
+            except Tampered:
+                changed = True
+        return None, changed
+
+    def _says_so(self, conn: Connection, message: str, retry: bytes, since_us: int) -> bool:
+        """Whether sound rows say what the statement found: only then is a mail a repetition."""
+        row = self.message(conn, message)
+        if row is None or row["retry_key"] != retry or row["received_at"] <= since_us or row["state"] in _OVER:
+            return False
+        return any(one["state"] in _ALIVE and one["treatment"] != "notice" for one in self.deliveries(conn, message))

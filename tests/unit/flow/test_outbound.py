@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from gateway.actions.copies import NotEditable
 from gateway.errors import NotFound, TryLater
@@ -59,6 +60,21 @@ def test_senders_retry_makes_no_second_set_of_links(world: World) -> None:
     assert world.smarthost.times("b@example.test") == 1
     assert world.actions().count("message:duplicate") == 1
     assert world.incoming.entry(second.id) is None
+
+
+@pytest.mark.parametrize("table", ["messages", "deliveries"])
+def test_a_mail_is_not_swallowed_as_a_retry_on_the_word_of_a_changed_row(world: World, table: str) -> None:
+    first, second = world.spool(PHI, head=HEAD), world.spool(PHI, head=HEAD)
+    world.flow.process(first)
+    world.deliver()
+    column = "rule" if table == "messages" else "treatment"
+    world.store.run(lambda tx: tx.conn.execute(text(f"UPDATE {table} SET {column} = 'secure '")))
+    world.flow.process(second)
+    assert "message:duplicate" not in world.actions()
+    assert world.actions().count("tamper:found") == 1
+    assert world.count(schema.messages) == 2
+    world.deliver()
+    assert world.smarthost.times("b@example.test") == 2
 
 
 @pytest.mark.parametrize(
