@@ -43,10 +43,10 @@ class Copies:
         tenants: Callable[[str], TenantView],
         checkpoint: Callable[[str], str],
         node: str,
-        thread: Callable[[TenantView, str], str] | None = None,
+        thread: Callable[[TenantView, str, str], str] | None = None,
         reader: Callable[[TenantView, str], str] = lambda view, sender: sender,
     ) -> None:
-        """`thread` makes the Message-ID of a notice about a message, `reader` says who reads a sender's notices."""
+        """`thread` makes a notice's Message-ID (about a message, to somebody), `reader` says who reads for a sender."""
         self._spool = spool
         self._clock = clock
         self._words = words
@@ -180,7 +180,7 @@ class Copies:
                 postmaster=f"postmaster@{view.host}",
                 clinic=view.display_name,
                 phone=view.phone,
-                message_id=self._message_id(view, reference),
+                message_id=self._message_id(view, reference, self.reader(view, envelope.mail_from)),
                 date=format_datetime(now.astimezone(ZoneInfo(view.timezone))),
                 sent_at=human_moment(self._local(view, envelope.arrived_us)),
                 reference=reference,
@@ -214,7 +214,7 @@ class Copies:
                 reporting_mta=view.host,
                 clinic=view.display_name,
                 phone=view.phone,
-                message_id=self._message_id(view, reference),
+                message_id=self._message_id(view, reference, self.reader(view, envelope.mail_from)),
                 date=format_datetime(self._clock.now().astimezone(ZoneInfo(view.timezone))),
                 arrived=format_datetime(self._local(view, envelope.arrived_us)),
                 reference=reference,
@@ -225,9 +225,9 @@ class Copies:
             message,
         )
 
-    def _message_id(self, view: TenantView, about: str) -> str:
+    def _message_id(self, view: TenantView, about: str, to: str) -> str:
         if self._thread is not None:
-            return self._thread(view, about)
+            return self._thread(view, about, to)
         return f"<{self._clock.new_id('ntc')}@{view.host}>"
 
     @staticmethod

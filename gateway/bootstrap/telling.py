@@ -31,11 +31,11 @@ def audience(ground: Ground) -> Audience:
     return Audience(owners, unattended)
 
 
-def thread(ground: Ground) -> Callable[[TenantView, str], str]:
+def thread(ground: Ground) -> Callable[[TenantView, str, str], str]:
     """Message-IDs of notices, which a RECALL by answer is known from."""
 
-    def made(view: TenantView, about: str) -> str:
-        return threads.message_id(ground.directory, view.id, view.host, about)
+    def made(view: TenantView, about: str, to: str) -> str:
+        return threads.message_id(ground.directory, view.id, view.host, about, to)
 
     return made
 

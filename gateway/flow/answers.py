@@ -1,9 +1,11 @@
 """RECALL by answer: a sender answers a notice of ours with that word, and the message is taken back (DESIGN §3b).
 
 Promises: only what was handed in as that sender's own mail counts (their password, or the clinic's own network), and
-only for a message of theirs; which one is said by our own Message-ID in In-Reply-To or References, or by the six
-digits of one of their own messages; nothing of such an answer is sent, kept or read further. The keyholder revokes
-first, the transaction quotes its receipt, and the report goes by mail. No link does any of this (PAGES 2.3).
+only for a message of theirs; which one is said by our own Message-ID in In-Reply-To or References, which counts only
+from whom that notice was written to; a notice about one message takes back that one, a notice about several the one
+whose six digits are named. Each refused try is in the log, by ids and a word; after five within an hour a sender takes
+nothing back by answer. Nothing of such an answer is sent, kept or read further. The keyholder revokes first, the
+transaction quotes its receipt, and the report goes by mail. No link does any of this (PAGES 2.3).
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ from gateway.errors import Tampered
 from gateway.flow import openings, threads
 from gateway.flow.audience import Audience
 from gateway.flow.openings import Opening
-from gateway.flow.posting import Poster
+from gateway.flow.posting import Posted, Poster
 from gateway.flow.records import Records
+from gateway.flow.tries import Tries
 from gateway.logs import Log
 from gateway.mail import charset
 from gateway.mail.decode import head
@@ -47,10 +50,14 @@ OWN = ("app-password", "network")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Somebody wrote RECALL. `about` is a message, or empty; `reference` six digits, or empty."""
+    """Somebody wrote RECALL. `about` is a message, or empty; `reference` six digits, or empty.
+
+    `sound`: it answers a notice that was written to that sender.
+    """
 
     about: str
     reference: str
+    sound: bool = True
 
 
 class Answers:
@@ -73,17 +80,20 @@ class Answers:
         self._audience = audience
         self._clock = clock
         self._words = words
+        self._tries = Tries(clock)
 
     def order(self, view: TenantView, envelope: Envelope, message: Message, source: Source) -> Order | None:
         """What this mail orders; None for any other mail, which goes its way."""
         fields = " ".join((*message.all("in-reply-to"), *message.all("references")))
         if "<ntc." not in fields or not envelope.mail_from or message.auto_submitted:
             return None
-        about = threads.about(self._records.directory, view.id, fields)  # type: ignore[arg-type]
-        if about is None:
+        notice = threads.answered(
+            self._records.directory, view.id, view.host, fields, envelope.mail_from  # type: ignore[arg-type]
+        )  # fmt: skip
+        if notice is None:
             return None
         found = _ordered(message.subject) or _ordered(_first_line(message, source))
-        return None if found is None else Order(about, "".join(found.groups(default="")))
+        return None if found is None else Order(notice.about, "".join(found.groups(default="")), notice.sound)
 
     def obey(self, view: TenantView, envelope: Envelope, order: Order) -> None:
         """Take the message back, or say that none was. May be repeated: an answer is carried out once.
@@ -94,10 +104,12 @@ class Answers:
         with self._store.reading() as conn:
             if self._records.rows.get(conn, schema.tellings, id) is not None:
                 return
-        row = self._own(view, envelope, order)
+        sender = self._records.directory.index(view.id, envelope.mail_from)
+        reason = "too-many" if self._tries.spent(sender) else "" if order.sound else "another-notice"
+        row = None if reason else self._own(view, envelope, order)
         grants = self._grants(row) if row is not None else []
         if row is None or not grants:
-            self._refused(view, envelope, order, id)
+            self._refused(view, envelope, order, id, reason or ("not-theirs" if row is None else "over"))
             return
         try:
             with answering():
@@ -108,7 +120,7 @@ class Answers:
                 )
         except Denied as denied:
             log.warning("answers:denied", message=row["id"], reason=denied.reason)
-            self._refused(view, envelope, order, id)
+            self._refused(view, envelope, order, id, denied.reason)
             return
         lines = self._report(view, row, len(grants))
         to = self._audience.of(view, envelope.mail_from) or envelope.mail_from
@@ -134,7 +146,7 @@ class Answers:
         directory, table = self._records.directory, schema.messages
         index = directory.index(view.id, envelope.mail_from)
         with self._store.reading() as conn:
-            if order.reference:
+            if order.reference and not order.about:
                 statement = select(table).where(
                     table.c.tenant == view.id, table.c.reference == order.reference, table.c.sender_index == index
                 )
@@ -145,6 +157,8 @@ class Answers:
         for row in found:
             if row["tenant"] != view.id or row["reference"] is None or row["sender_index"] != index:
                 continue
+            if order.reference not in ("", row["reference"]):
+                continue  # a notice speaks for its own message, not for another one of theirs
             if envelope.identity.kind == "app-password" and row["user"] != envelope.identity.user:
                 continue
             return row
@@ -159,21 +173,27 @@ class Answers:
         with self._store.reading() as conn:
             return self._records.rows.find(conn, statement)
 
-    def _refused(self, view: TenantView, envelope: Envelope, order: Order, id: str) -> None:
+    def _refused(self, view: TenantView, envelope: Envelope, order: Order, id: str, reason: str) -> None:
+        """Log it, count it, and say so by mail unless that sender or this node was told often enough."""
         to = self._audience.of(view, envelope.mail_from) or envelope.mail_from
-        posted = self._poster.to_sender(view, to, "recall_refused", None)
+        posted: Posted | None = None
+        if reason != "too-many" and self._tries.told():
+            posted = self._poster.to_sender(view, to, "recall_refused", None)
 
         def work(tx: Tx) -> None:
-            self._done(tx, view, id, posted.message)
+            self._done(tx, view, id, posted.message if posted is not None else order.about or envelope.queue)
             event = Event(
                 Action.MESSAGE_RECALLED, view.id, order.about or envelope.queue, Actor("sender", ""), outcome="refused",
-                reason="not-theirs", request=envelope.queue,
+                reason=reason, request=envelope.queue,
             )  # fmt: skip
             self._records.log.append(tx, event)
-            self._poster.insert(tx, posted)
+            if posted is not None:
+                self._poster.insert(tx, posted)
 
         self._store.run(work)
-        self._poster.submit(posted, to)
+        self._tries.refused(self._records.directory.index(view.id, envelope.mail_from))
+        if posted is not None:
+            self._poster.submit(posted, to)
 
     def _done(self, tx: Tx, view: TenantView, id: str, about: str) -> None:
         self._records.rows.insert(

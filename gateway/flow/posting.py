@@ -71,7 +71,7 @@ class Poster:
             postmaster=f"postmaster@{view.host}",
             clinic=view.display_name,
             phone=view.phone,
-            message_id=self._message_id(view, message),
+            message_id=self._message_id(view, message, to),
             date=self._date(view),
             sent_at=self.moment(view, message["received_at"]) if message is not None else "",
             reference=(message["reference"] or message["id"]) if message is not None else "",
@@ -164,10 +164,9 @@ class Poster:
             "created_at": now,
         }  # fmt: skip
 
-    def _message_id(self, view: TenantView, message: Row | None) -> str:
-        return threads.message_id(
-            self._records.directory, view.id, view.host, message["id"] if message is not None else ""  # type: ignore[arg-type]
-        )  # fmt: skip
+    def _message_id(self, view: TenantView, message: Row | None, to: str) -> str:
+        about, directory = message["id"] if message is not None else "", self._records.directory
+        return threads.message_id(directory, view.id, view.host, about, to)  # type: ignore[arg-type]
 
     def _date(self, view: TenantView) -> str:
         return format_datetime(self._clock.now().astimezone(ZoneInfo(view.timezone)))

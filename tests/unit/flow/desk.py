@@ -96,8 +96,8 @@ class Desk(World):
         self.audience = audience or Audience()
         english = words.language("en")
 
-        def thread(view: TenantView, about: str) -> str:
-            return threads.message_id(self.directory, view.id, view.host, about)
+        def thread(view: TenantView, about: str, to: str) -> str:
+            return threads.message_id(self.directory, view.id, view.host, about, to)
 
         self.copies = Copies(
             self.copies_writer, self.clock, english, self.tenant, lambda tenant: "", NODE, thread,

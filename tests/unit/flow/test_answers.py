@@ -13,15 +13,17 @@ from sqlalchemy import text
 from gateway.accounts.users import Users
 from gateway.audit.event import Action
 from gateway.errors import TryLater
-from gateway.flow import threads
+from gateway.flow import threads, tries
 from gateway.flow.answers import _ordered
 from gateway.flow.tellings import note_refusal
+from gateway.flow.tries import PER_SENDER
 from gateway.spool.envelope import Identity
 from gateway.store.rows import Row
 from tests.support.spool import TENANT
 from tests.unit.flow.desk import NURSE, PATIENT, Desk, plain
 
 STRANGER = "mallory@clinic.test"
+HOST = "mail.clinic.test"
 
 
 @pytest.fixture
@@ -123,7 +125,42 @@ def test_nobody_takes_back_what_another_sent(desk: Desk) -> None:
     assert PATIENT not in answer.as_string()
     assert message["reference"] not in plain(answer).replace(" ", "")
     assert desk.held_by.narrowed == []
-    assert [one["outcome"] for one in desk.entries("message:recalled")] == ["refused"]
+    assert [(one["outcome"], one["reason"]) for one in desk.entries("message:recalled")] == [
+        ("refused", "another-notice")
+    ]
+
+
+def test_a_notice_about_one_message_takes_no_other_one_back(desk: Desk) -> None:
+    _, notice = urgent(desk)
+    other = desk.send("b@mail.example")
+    (answer,) = desk.answer(notice, f"RECALL {other['reference']}")
+    assert answer["Subject"] == "No message was taken back"
+    assert desk.held_by.narrowed == []
+
+
+def test_a_sender_who_was_refused_five_times_takes_nothing_back_for_an_hour(desk: Desk) -> None:
+    message, notice = urgent(desk)
+    for number in range(PER_SENDER + 2):
+        found = desk.answer(notice, "RECALL 000000")
+        assert len(found) == (number < PER_SENDER)
+    assert desk.answer(notice) == []  # theirs, and right, and too late
+    assert desk.held_by.narrowed == []
+    reasons = [one["reason"] for one in desk.entries("message:recalled")]
+    assert reasons == ["not-theirs"] * PER_SENDER + ["too-many"] * 3
+    assert {one["object"] for one in desk.entries("message:recalled")} == {message["id"]}
+    desk.answer(notice, sender=STRANGER)  # another one's tries are their own
+    assert desk.entries("message:recalled")[-1]["reason"] == "another-notice"
+    desk.ahead(hours=1, seconds=1)
+    desk.answer(notice)
+    assert [one[0] for one in desk.held_by.narrowed] == [message["id"]]
+
+
+def test_a_node_tells_of_so_many_refusals_an_hour_and_logs_all(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tries, "PER_NODE", 2)
+    _, notice = urgent(desk)
+    told = [len(desk.answer(notice, sender=f"someone{number}@clinic.test")) for number in range(4)]
+    assert told == [1, 1, 0, 0]
+    assert [one["outcome"] for one in desk.entries("message:recalled")] == ["refused"] * 4
 
 
 @pytest.mark.parametrize("name", ["another-message", "cut", "changed", "of-another-tenant"])
@@ -137,9 +174,11 @@ def test_a_made_up_id_takes_nothing_back(desk: Desk, name: str) -> None:
     elif name == "changed":
         fake = id[:35] + ("b" if id[35] != "b" else "c") + id[36:]
     else:
-        assert threads.about(desk.directory, TENANT, id) == message["id"]
+        assert threads.answered(desk.directory, TENANT, HOST, id, NURSE) == threads.Answered(message["id"], True)
+        assert threads.answered(desk.directory, TENANT, HOST, id, STRANGER) == threads.Answered("", False)
+        assert threads.answered(desk.directory, TENANT, "mail.other.test", id, STRANGER) is None
         assert len(id) < 78  # in one piece on a line, so that no mail program splits it
-        assert id != threads.message_id(desk.directory, TENANT, "mail.clinic.test", message["id"])
+        assert id != threads.message_id(desk.directory, TENANT, HOST, message["id"], NURSE)
         return
     notice.replace_header("Message-ID", fake)
     desk.answer(notice)
