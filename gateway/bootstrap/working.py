@@ -39,7 +39,7 @@ from gateway.metrics import Figures, MetricsServer, Parts
 from gateway.nodes import NODE_KEY
 from gateway.notify import sender as text_sender
 from gateway.portal import roles as permissions
-from gateway.scan import scanner
+from gateway.scan import probe, scanner
 from gateway.share import answering
 from gateway.spool import nodekey, snapshot
 from gateway.spool.reader import SpoolReader
@@ -51,6 +51,7 @@ from keys.client import Connection, PortalClient, WorkerClient, unb64
 from keys.signing import SigningKey, verify_signature
 
 PULSE_SECONDS = 1.5
+SCANNER_SECONDS = 600.0
 OPENINGS_SECONDS = 600.0
 UNDER_WAY_US = 120_000_000
 """Between a release at the keyholder and its opening in the log lies one commit, which gives up after seconds."""
@@ -132,6 +133,9 @@ class WorkerSide:
         )
         self.telling = Telling(ground, self.keyholder, self.records, copies, self.deliverer, self._checkpoint)
         self.isolated = Isolated(children=worker.parsers)
+        self._scanner = scanner(
+            settings.scan.clamd, max_bytes=settings.scan.max_bytes, timeout_seconds=settings.scan.timeout_seconds
+        )
         self.outbound = Outbound(
             store=ground.store,
             records=self.records,
@@ -144,9 +148,7 @@ class WorkerSide:
             tenants=view,
             clock=clock,
             words=english,
-            scanner=scanner(
-                settings.scan.clamd, max_bytes=settings.scan.max_bytes, timeout_seconds=settings.scan.timeout_seconds
-            ),
+            scanner=self._scanner,
             scan_seconds=float(settings.scan.timeout_seconds),
             answers=self.telling.answers,
         )
@@ -212,6 +214,11 @@ class WorkerSide:
                 [Duty("texts", 0.5, texts)],
                 [Duty("held-acts", 1.0, self._once("held-acts", acts))],
                 *self.telling.duties(self._once),
+                *(
+                    [[Duty("scanner", SCANNER_SECONDS, probe.watch(self._scanner))]]
+                    if self._scanner is not None
+                    else []
+                ),
                 [Duty("evidence", 1.0, Evidence(ground.store, ground.audit, spools))],
                 [
                     Duty("holds", 60.0, self._once("holds", self.held.return_expired)),

@@ -79,6 +79,25 @@ class Clamd:
         made = datetime.strptime(re.sub(" +", " ", found[3]), "%b %d %H:%M:%S %Y").replace(tzinfo=UTC)
         return Signatures(found[1], int(found[2]), made)
 
+    def takes(self, count: int) -> bool:
+        """Whether it takes a stream of so many bytes; given up before its end, so that nothing is looked at.
+
+        Raises OSError when there is no answer.
+        """
+        until = time.monotonic() + self._timeout_seconds
+        with closing(self._connected(until)) as line:
+            line.sendall(b"zINSTREAM\0")
+            piece = bytes(PIECE_BYTES)
+            try:
+                for at in range(0, count, PIECE_BYTES):
+                    line.settimeout(_left(until))
+                    size = min(PIECE_BYTES, count - at)
+                    line.sendall(struct.pack(">I", size) + piece[:size])
+                line.shutdown(socket.SHUT_WR)
+                return b"size limit exceeded" not in _answer(line, until)
+            except (BrokenPipeError, ConnectionResetError):
+                return False
+
     def _connected(self, until: float) -> socket.socket:
         if self._address.startswith("unix:"):
             line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

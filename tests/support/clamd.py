@@ -29,16 +29,18 @@ MaxThreads 4
 StreamMaxLength {limit}
 MaxFileSize {limit}
 MaxScanSize 400M
-AlertExceedsMax yes
-AlertEncrypted yes
+AlertExceedsMax {alerts}
+AlertEncrypted {alerts}
 {user}
 """
 
 
 class Clamd:
-    """See the module's words. `limit` is clamd's own largest stream, as its configuration says it."""
+    """See the module's words. `limit` is clamd's own largest stream, as its configuration says it; without `alerts` it
+    calls clean what it could not look into, as Debian ships it.
+    """
 
-    def __init__(self, folder: Path, *, tcp: bool = False, limit: str = "100M") -> None:
+    def __init__(self, folder: Path, *, tcp: bool = False, limit: str = "100M", alerts: bool = True) -> None:
         self._program = need("clamd", "clamav-daemon")
         self.folder = folder
         signatures = folder / "signatures"
@@ -50,7 +52,8 @@ class Clamd:
         else:
             self.address, listen = f"unix:{folder}/clamd.sock", f"LocalSocket {folder}/clamd.sock"
         self._config = folder / "clamd.conf"
-        self._config.write_text(_CONFIG.format(folder=folder, listen=listen, limit=limit, user=_user()))
+        said = "yes" if alerts else "no"
+        self._config.write_text(_CONFIG.format(folder=folder, listen=listen, limit=limit, alerts=said, user=_user()))
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Clamd:

@@ -10,7 +10,9 @@ from gateway.doctor.case import Case
 from gateway.doctor.finding import Finding, check, green, red, yellow
 from gateway.errors import Misconfigured
 from gateway.scan.clamd import Clamd
+from gateway.scan.probe import blind_spots
 
+MOST_PROBED_BYTES = 200_000_000
 OLD_DAYS = 3
 REASONS = {
     "name": ("its name is not known", "write the right name in [courier] smarthost, or repair this machine's DNS"),
@@ -70,8 +72,30 @@ def clamd(case: Case) -> Finding:
         found = Clamd(where, max_bytes=65_536, timeout_seconds=4.0).signatures()
     except (OSError, ValueError):
         return red(f"no answer from {where}", "systemctl restart clamav-daemon")
+    asked = Clamd(where, max_bytes=65_536, timeout_seconds=20.0)
+    blind = blind_spots(asked)
+    if blind:
+        lines = " and ".join(f"{name} yes" for name in blind)
+        return red(
+            f"ClamAV {found.version} calls clean what it could not look into ({', '.join(blind)} off)",
+            f"write in /etc/clamav/clamd.conf: {lines}; then: systemctl restart clamav-daemon",
+        )
+    wanted = min(case.settings.scan.max_bytes, MOST_PROBED_BYTES)
+    if not _takes(asked, wanted):
+        return yellow(
+            f"ClamAV {found.version} takes less than [scan] max_bytes: what is larger counts as not scanned",
+            f"write in /etc/clamav/clamd.conf: StreamMaxLength {wanted} and MaxFileSize {wanted}; then: "
+            "systemctl restart clamav-daemon",
+        )
     if found.made_at is None:
         return yellow(f"ClamAV {found.version} has no dated signatures", "freshclam && systemctl restart clamav-daemon")
     age = (datetime.now(UTC) - found.made_at).days
     words = f"ClamAV {found.version}, signatures {age} days old"
     return yellow(words, "systemctl restart clamav-freshclam") if age > OLD_DAYS else green(words)
+
+
+def _takes(asked: Clamd, count: int) -> bool:
+    try:
+        return asked.takes(count)
+    except OSError:
+        return True  # too slow to say; what it cannot take counts as not scanned all the same

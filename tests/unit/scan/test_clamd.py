@@ -15,7 +15,8 @@ import pytest
 
 from gateway.errors import Tampered
 from gateway.scan import Clamd as Scanner
-from gateway.scan import Clean, Infected, Unscanned, Verdict, scanner
+from gateway.scan import Clean, Infected, Unscanned, Verdict, probe, scanner
+from gateway.scan.probe import blind_spots, watch
 from tests.support.clamd import MARK, NAME, Clamd
 
 pytestmark = pytest.mark.full
@@ -118,6 +119,24 @@ def test_age_of_the_signatures(clamd: Clamd, tmp_path: Path) -> None:
         thread.join(10)
     assert found.made_at == datetime(2026, 11, 4, 9, 12, 33, tzinfo=UTC)
     assert found.number == 27701
+
+
+def test_a_clamd_that_calls_clean_what_it_could_not_read_is_found_out(clamd: Clamd, tmp_path: Path) -> None:
+    seeing = Scanner(clamd.address, max_bytes=1_000_000, timeout_seconds=20)
+    assert blind_spots(seeing) == ()
+    with Clamd(tmp_path / "b", alerts=False, limit="1M") as other:
+        blind = Scanner(other.address, max_bytes=1_000_000, timeout_seconds=20)
+        assert blind_spots(blind) == ("AlertEncrypted", "AlertExceedsMax")
+        assert blind.takes(1_000_000)
+        assert not blind.takes(1_200_000)
+        said: list[str] = []
+        duty = watch(blind)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(probe.log, "error", lambda event, **values: said.append(f"{event} {values['setting']}"))
+            duty()
+            duty()
+        assert said == ["scan:blind AlertEncrypted", "scan:blind AlertExceedsMax"]
+    assert blind_spots(blind) == ()  # it does not answer: then nothing counts as scanned, which is said elsewhere
 
 
 def test_without_an_address_there_is_no_scanner_and_tcp_works(tmp_path: Path) -> None:
