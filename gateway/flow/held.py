@@ -254,10 +254,8 @@ class Held:
         self._forgotten(row)
 
     def _end(self, tx: Tx, row: Row, deliveries: list[Row], state: str, actor: Actor, action: Action, act: str) -> None:
-        current = self._records.rows.get(tx.conn, schema.messages, row["id"])
-        if current is None or current["state"] != "held":
+        if not self._records.end_hold(tx, row["id"], state):
             raise NotHeld("settled meanwhile")
-        self._records.rows.update(tx, schema.messages, row["id"], state=state)
         for delivery in deliveries:
             self._records.rows.update(
                 tx, schema.deliveries, delivery["id"], state=state, settled_at=self._clock.now_us()

@@ -2,7 +2,8 @@
 
 Promises: what is done, and in whose name, is what the keyholder recorded, whatever the row says; each decision is
 carried out once, through a crash at any instant; one that cannot be carried out says why and stays visible. Two workers
-may look at once: the message's own state decides who was first.
+may look at once: the row is locked while one of them claims it, and the message's own state decides between two
+decisions. One a turn, so that no turn outlasts its lock (`store.engines.TURN_MS`).
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class HeldActs:
         self._clock = clock
 
     def __call__(self) -> int:
-        """Carry out what waits; how many were settled."""
+        """Carry out what has waited longest and is nobody's; how many were settled: one or none."""
         columns, now = schema.held_acts.c, self._clock.now_us()
         statement = select(schema.held_acts).where(
             or_(
@@ -65,15 +66,21 @@ class HeldActs:
             due, changed = self._rows.sift(conn, statement.order_by(columns.changed_at).limit(50))
         for id in changed:
             log.error("held:act-tampered", request=id)
-        return sum(self._one(row) for row in due if self._claimed(row))
+        mine = next((row for row in map(self.claimed, due) if row is not None), None)
+        return 0 if mine is None else int(self._one(mine))
 
-    def _claimed(self, row: Row) -> bool:
-        def work(tx: Tx) -> bool:
-            now = self._rows.get(tx.conn, schema.held_acts, row["id"])
-            if now is None or (now["state"], now["changed_at"]) != (row["state"], row["changed_at"]):
-                return False
-            self._rows.update(tx, schema.held_acts, row["id"], state="working", changed_at=self._clock.now_us())
-            return True
+    def claimed(self, row: Row) -> Row | None:
+        """The row as ours, if nobody changed it since it was read; None for somebody else's. Raises TryLater."""
+
+        def work(tx: Tx) -> Row | None:
+            ours = [False]
+
+            def decide(now: Row) -> dict[str, Any] | None:
+                ours[0] = (now["state"], now["changed_at"]) == (row["state"], row["changed_at"])
+                return {"state": "working", "changed_at": self._clock.now_us()} if ours[0] else None
+
+            found = self._rows.change(tx, schema.held_acts, row["id"], decide)
+            return found if ours[0] else None
 
         return self._store.run(work)
 
@@ -104,8 +111,14 @@ class HeldActs:
             values: dict[str, Any] = {"state": state, "failure": failure, "changed_at": self._clock.now_us()}
             if users is not None:
                 values |= {"kind": users["act"], "user": users["user"], "second": users["second"]}
-            self._rows.update(tx, schema.held_acts, row["id"], **values)
-            if state == "failed":
+            ours = [False]
+
+            def decide(now: Row) -> dict[str, Any] | None:
+                ours[0] = (now["state"], now["changed_at"]) == ("working", row["changed_at"])
+                return values if ours[0] else None  # else another worker took over what took us too long
+
+            self._rows.change(tx, schema.held_acts, row["id"], decide)
+            if state == "failed" and ours[0]:
                 event = Event(
                     Action.ACT_FAILED, row["tenant"], row["message"], GATEWAY, outcome="failed", reason=failure or "",
                     request=row["id"],

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from gateway.actions.tenants import TenantView
 from gateway.audit.event import Action, Actor, Event
@@ -79,6 +80,8 @@ class PersonNews:
             if item is not None:
                 found.append(item)
         count = self._told(found) if found else 0
+        if count is None:
+            return 0
         for id in over:
             with answering():
                 self._keyholder.change_done(id)
@@ -134,8 +137,8 @@ class PersonNews:
             rows, _ = self._records.rows.sift(conn, statement)
         return {self._records.directory.open(tenant, "users", row["id"], row["address"]) for row in rows}
 
-    def _told(self, items: list[Item]) -> int:
-        """One mail to each person and to each inbox per kind, and the events, in one transaction."""
+    def _told(self, items: list[Item]) -> int | None:
+        """One mail to each person and to each inbox per kind, and the events; None when it was told meanwhile."""
         posts: list[tuple[Posted, str]] = []
         inboxes: dict[tuple[str, str, str], list[Item]] = {}
         for item in items:
@@ -159,7 +162,10 @@ class PersonNews:
             for posted, _ in posts:
                 self._poster.insert(tx, posted)
 
-        self._store.run(work)
+        try:
+            self._store.run(work)
+        except IntegrityError:  # another worker told some of it: what is left is looked at again in a moment
+            return None
         for posted, to in posts:
             self._poster.submit(posted, to)
         return len(posts)

@@ -137,6 +137,20 @@ class Records:
         """The messages that came from one spool item."""
         return self.rows.find(conn, _OF_QUEUE, of=queue)
 
+    def end_hold(self, tx: Tx, message: str, state: str) -> bool:
+        """Give a held message the state in which its hold ends; False when it is not held any more.
+
+        The row is locked while it is looked at, so of two decisions at once one ends it. Raises Tampered.
+        """
+        ended = [False]
+
+        def decide(row: Row) -> dict[str, Any] | None:
+            ended[0] = row["state"] == "held"
+            return {"state": state} if ended[0] else None
+
+        self.rows.change(tx, schema.messages, message, decide)
+        return ended[0]
+
     def deliveries(self, conn: Connection, message: str) -> list[Row]:
         """All deliveries of a message, oldest first."""
         return self.rows.find(conn, _OF_MESSAGE, of=message)

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from gateway.actions.tenants import TenantView
 from gateway.audit.event import GATEWAY, Action, Event, receipt_text
@@ -100,14 +102,21 @@ class Marks:
 
     def move(self, tx: Tx, tenant: str, kind: str, old: int | None, new: int) -> None:
         """In the transaction of what was done. Raises Raced when somebody else moved it meanwhile."""
-        id = f"{kind}:{tenant}"
-        row = self._rows.get(tx.conn, schema.notice_marks, id)
-        if (None if row is None else int(row["at"])) != old:
+        id, ours = f"{kind}:{tenant}", [False]
+
+        def decide(row: Row) -> dict[str, Any] | None:
+            ours[0] = row["at"] == old
+            return {"at": new} if ours[0] else None
+
+        # The row is locked while it is compared: two workers who both read it before cannot both move it.
+        found = self._rows.change(tx, schema.notice_marks, id, decide)
+        if found is None and old is None:
+            try:
+                self._rows.insert(tx, schema.notice_marks, id=id, tenant=tenant, at=new)
+            except IntegrityError as error:
+                raise Raced("made meanwhile") from error
+        elif not ours[0]:
             raise Raced("moved meanwhile")
-        if row is None:
-            self._rows.insert(tx, schema.notice_marks, id=id, tenant=tenant, at=new)
-        else:
-            self._rows.update(tx, schema.notice_marks, id, at=new)
 
 
 class Reminders:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC
 from functools import partial
+from typing import Any
 
 from sqlalchemy import select
 
@@ -117,11 +118,8 @@ class Tellings:
             posted = self._poster.to_sender(view, to, row["kind"], message, who)
 
         def work(tx: Tx) -> bool:
-            current = self._records.rows.get(tx.conn, schema.tellings, row["id"])
-            if current is None or current["state"] != "ready":
+            if not self.settled(tx, row["id"], "done" if posted is not None else "dropped"):
                 return False
-            state = "done" if posted is not None else "dropped"
-            self._records.rows.update(tx, schema.tellings, row["id"], state=state, done_at=self._clock.now_us())
             if posted is not None:
                 self._poster.insert(tx, posted)
             return posted is not None
@@ -130,6 +128,17 @@ class Tellings:
         if done and posted is not None:
             self._poster.submit(posted, to)
         return int(done)
+
+    def settled(self, tx: Tx, id: str, state: str) -> bool:
+        """Whether it was still to be told: the row is locked while it is looked at, so of two workers one tells."""
+        ours = [False]
+
+        def decide(row: Row) -> dict[str, Any] | None:
+            ours[0] = row["state"] == "ready"
+            return {"state": state, "done_at": self._clock.now_us()} if ours[0] else None
+
+        self._records.rows.change(tx, schema.tellings, id, decide)
+        return ours[0]
 
     def _address(self, person: Row) -> str:
         return self._records.directory.open(person["tenant"], "people", person["id"], person["address"])
