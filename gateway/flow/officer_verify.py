@@ -28,6 +28,7 @@ from gateway.audit.outside import header_value, notice_header
 from gateway.audit.sequencer import latest_note, signed_size
 from gateway.clock import from_us
 from gateway.errors import TryLater
+from gateway.flow.kept import Busy, Kept
 from gateway.flow.sent import user_of
 from gateway.flow.trail import Happened, Origin, Trail
 from gateway.share import answering
@@ -39,10 +40,6 @@ from keys.notes import Checkpoint, open_note, parse_checkpoint, parse_vkey
 
 SIGNED_WITHIN_SECONDS = 15.0
 PIECE_BYTES = 262_144
-
-
-class Busy(TryLater):
-    """Somebody else is taking the log away right now. Please try again in a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +75,14 @@ class Checked:
 
 
 class Proofs:
-    """Behind the verify page. Thread-safe; one export is made at a time."""
+    """Behind the verify page. Thread-safe; one export is made at a time, and few lie ready for slow readers."""
 
     def __init__(self, audit: AuditLog, keys: PortalClient, trail: Trail) -> None:
         self._audit = audit
         self._keys = keys
         self._trail = trail
         self._turn = threading.Lock()
+        self._kept = Kept()
 
     def head(self, tenant: str) -> Head:
         """The log's head, and how it stands to what lies outside."""
@@ -124,23 +122,36 @@ class Proofs:
 
         Raises Busy, TryLater when the log's latest entries were not signed in time.
         """
-        self._trail.record(
-            origin, Happened(Action.LOG_EXPORTED, origin.tenant, user_of(session), reason="zip", proof=session["proof"])
+        try:
+            return self._export(origin, session)
+        except Busy:
+            self._exported(origin, session, "refused", "busy")
+            raise
+
+    def _exported(self, origin: Origin, session: Session, outcome: str, reason: str) -> None:
+        what = Happened(
+            Action.LOG_EXPORTED, origin.tenant, user_of(session), outcome=outcome, reason=reason, proof=session["proof"]
         )
+        self._trail.record(origin, what)
+
+    def _export(self, origin: Origin, session: Session) -> Iterator[bytes]:
+        self._kept.need_room(origin.tenant)
         if not self._turn.acquire(blocking=False):
             raise Busy("an export is being made")
         folder = TemporaryDirectory(prefix="sealgate-export-", ignore_cleanup_errors=True)
         try:
+            self._exported(origin, session, "ok", "zip")  # before it is made: it stands in what is taken away
             self._signed(origin.tenant)
             made = Path(folder.name) / "log"
             with answering():
                 export(made, self._audit, origin.tenant, _Releases(self._keys, session["handle"]))
+            size = sum(one.stat().st_size for one in made.rglob("*") if one.is_file())
+            return self._kept.keep(origin.tenant, folder, size, _zipped(made))
         except BaseException:
             folder.cleanup()
             raise
         finally:
             self._turn.release()
-        return _zipped(made, folder)
 
     def _signed(self, tenant: str) -> None:
         """Wait until what was appended up to now is signed: the worker does so every second."""
@@ -239,15 +250,14 @@ class _Pipe(io.RawIOBase):
         return data
 
 
-def _zipped(made: Path, folder: TemporaryDirectory[str]) -> Iterator[bytes]:
-    with folder:
-        pipe = _Pipe()
-        with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in sorted(one for one in made.rglob("*") if one.is_file()):
-                name = str(Path("log") / path.relative_to(made))
-                large = path.stat().st_size > 2**31
-                with archive.open(name, "w", force_zip64=large) as out, open(path, "rb") as file:
-                    while piece := file.read(PIECE_BYTES):
-                        out.write(piece)
-                        yield pipe.taken()
-        yield pipe.taken()
+def _zipped(made: Path) -> Iterator[bytes]:
+    pipe = _Pipe()
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(one for one in made.rglob("*") if one.is_file()):
+            name = str(Path("log") / path.relative_to(made))
+            large = path.stat().st_size > 2**31
+            with archive.open(name, "w", force_zip64=large) as out, open(path, "rb") as file:
+                while piece := file.read(PIECE_BYTES):
+                    out.write(piece)
+                    yield pipe.taken()
+    yield pipe.taken()

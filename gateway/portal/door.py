@@ -1,8 +1,9 @@
 """Enforces the guards: every request passes here before a handler runs, and every error leaves here as a calm page.
 
-Promises: what the guard asks for is there before the handler runs; forms are ours (Fetch Metadata, Origin, a token
-bound to browser and session); whoever shows no valid link secret gets one and the same page; what must be logged and
-cannot be gives 503; no traceback, id or reason reaches a page. 45 CFR 164.312(a)(1), DESIGN §4 "The link".
+Promises: what the guard asks for is there before the handler runs, and before a file is read; forms are ours (Fetch
+Metadata, Origin, a token bound to browser and session); whoever shows no valid link secret gets one and the same page;
+what must be logged and cannot be gives 503; no traceback, id or reason reaches a page. 45 CFR 164.312(a)(1), DESIGN §4
+"The link".
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -38,6 +39,7 @@ LINK_PER_MINUTE = 120
 MISSED_PER_MINUTE = 60
 """Ids that are not there, asked for by one person: each leaves an event."""
 _ID = re.compile(r"[a-z]{3}_[0-9A-Za-z]{1,40}", re.ASCII)
+R = TypeVar("R")
 ENDED = {"revoked": "recalled", "frozen": "frozen"}
 
 
@@ -50,30 +52,35 @@ class Endpoint:
         self._pool = pool
 
     async def answer(self, request: Request) -> Response:
-        """Read the form, then do everything else in the pool."""
+        """Read the form, then do everything else in the pool; where a file may come, first see who brings it."""
         request.scope[ROUTE] = self.page.path
-        too_large = False
-        form: dict[str, str] = {}
-        files: dict[str, bytes] = {}
-        try:
-            if request.method == "POST":
-                form, files = await read_form(request, FORM_BYTES, self.page.upload_bytes)
-        except TooLarge:
-            too_large = True
-        call = self._make(request, form)
-        call.files = files
+        call = self._make(request, {})
         call.area = "staff" if self.page.path.startswith(("/staff", "/audit")) else "portal"
         request.scope[REQUEST] = call.origin.request
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._answer, call, too_large)
-
-    def _answer(self, call: Call, too_large: bool) -> Response:
-        with acting(call.origin.tenant):  # on PostgreSQL the database shows this thread no other tenant's rows
-            return self._answered(call, too_large)
-
-    def _answered(self, call: Call, too_large: bool) -> Response:
+        if request.method != "POST":
+            return await self._pooled(call, self._guarded)
+        if self.page.upload_bytes:
+            refusal = await self._pooled(call, self._gate)
+            if refusal is not None:
+                refusal.headers["connection"] = "close"  # or the server would read on what nobody wants
+                return refusal
         try:
-            response = _problem(call, TooLarge()) if too_large else self._guarded(call)
+            call.form, call.files = await read_form(request, FORM_BYTES, self.page.upload_bytes)
+        except TooLarge:
+            return await self._pooled(call, lambda call: _problem(call, TooLarge()))
+        return await self._pooled(call, self._handled if self.page.upload_bytes else self._guarded)
+
+    async def _pooled(self, call: Call, deed: Callable[[Call], R]) -> R | Response:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._calmly, call, deed)
+
+    def _calmly(self, call: Call, deed: Callable[[Call], R]) -> R | Response:
+        with acting(call.origin.tenant):  # on PostgreSQL the database shows this thread no other tenant's rows
+            return self._answered(call, deed)
+
+    def _answered(self, call: Call, deed: Callable[[Call], R]) -> R | Response:
+        response: R | Response
+        try:
+            response = deed(call)
         except GatewayError as error:
             if not isinstance(error, NotFound):
                 log.warning("portal:refused", error=type(error).__name__, request=call.origin.request)
@@ -81,16 +88,22 @@ class Endpoint:
         except Exception:
             log.exception("portal:failed", request=call.origin.request, path_kind=self.page.path)
             response = _problem(call, GatewayError())
-        call.jar.write(response)
+        if isinstance(response, Response):
+            call.jar.write(response)
         return response
 
-    def _guarded(self, call: Call) -> Response:
+    def _gate(self, call: Call) -> Response | None:
+        """None for whoever shows what the guard asks for."""
         guard = self.page.guard
         if not isinstance(guard, Guard):
             raise Refused("a route without a guard")
-        refusal = _GATES[guard.permission](call, guard, self.page.path)
-        if refusal is not None:
-            return refusal
+        return _GATES[guard.permission](call, guard, self.page.path)
+
+    def _guarded(self, call: Call) -> Response:
+        refusal = self._gate(call)
+        return self._handled(call) if refusal is None else refusal
+
+    def _handled(self, call: Call) -> Response:
         if call.origin.method == "POST":
             if not _form_is_ours(call):
                 call.deps.visits.refused(call.origin, call.link.grant if call.link else "", "form")

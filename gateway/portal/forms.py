@@ -33,6 +33,9 @@ async def read_form(request: Request, most: int, upload: int) -> tuple[dict[str,
     kind = kind.strip().lower()
     files = bool(upload) and kind == "multipart/form-data"
     limit = upload + ROOM_BYTES if files else most
+    said = request.headers.get("content-length", "")
+    if said.isascii() and said.isdigit() and int(said[:12]) > limit:
+        raise TooLarge("form too large")  # and not a byte of it is read
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

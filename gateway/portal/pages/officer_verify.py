@@ -8,7 +8,7 @@ from starlette.responses import Response, StreamingResponse
 
 from gateway import words
 from gateway.audit.event import Action
-from gateway.flow.officer_verify import Busy
+from gateway.flow.kept import Busy
 from gateway.portal.call import Call
 from gateway.portal.guards import Rate, Trace, Unlogged, page
 from gateway.portal.pages.officer import officer_page
@@ -29,7 +29,7 @@ def verify(call: Call) -> Response:
 @page(
     "/audit/verify",
     "POST",
-    trace=Trace(Action.LOG_SEARCHED, Rate(20)),
+    trace=Trace(Action.LOG_SEARCHED, Rate(20, per_user=20)),
     upload_bytes=NOTICE_BYTES,
 )
 def check(call: Call) -> Response:
@@ -40,7 +40,7 @@ def check(call: Call) -> Response:
     return _page(call, checked=call.deps.audit.proofs.check_notice(call.origin, call.session, mail))
 
 
-@page("/audit/export", "POST", trace=Trace(Action.LOG_EXPORTED, Rate(10)))
+@page("/audit/export", "POST", trace=Trace(Action.LOG_EXPORTED, Rate(10, per_user=10)))
 def export(call: Call) -> Response:
     """The whole log with its key as one ZIP, streamed."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import socket
 from dataclasses import replace
 
 import pytest
@@ -285,3 +286,39 @@ def test_a_log_that_cannot_be_written_gives_503_and_not_one_byte(world: World, m
     finally:
         world.store.before_commit.remove(broken)
     assert browser.get(f"{plain(mail, who)}/files/{mail.object(1)}").content == PDF
+
+
+@pytest.mark.parametrize("path", ["/audit/verify", "/staff/people/import", "/staff/people/import/confirm"])
+def test_nobody_s_file_is_read_before_they_have_signed_in(world: World, path: str) -> None:
+    server = serve(replace(world.deps, limits=Limits(lambda: 0.0)))
+    try:
+        host = f"localhost:{server.ports[0]}"
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+            "Content-Length: 900000\r\n\r\n--b\r\n"
+        )
+        with socket.create_connection(("127.0.0.1", server.ports[0]), 30) as line:
+            line.sendall(head.encode())  # and no more: an answer can only come from who does not wait for the rest
+            answer = b""
+            while piece := line.recv(65_536):
+                answer += piece
+    finally:
+        server.stop()
+    first, _, fields = answer.decode("latin-1").partition("\r\n")
+    assert " 303 " in first
+    assert "location: /staff/sign-in" in fields.lower()
+    assert "connection: close" in fields.lower()
+
+
+def test_a_form_that_says_it_is_too_long_is_refused_unread(world: World) -> None:
+    server = serve(replace(world.deps, limits=Limits(lambda: 0.0)))
+    try:
+        head = (
+            f"POST /staff/sign-in HTTP/1.1\r\nHost: localhost:{server.ports[0]}\r\nContent-Length: 900000\r\n"
+            "Content-Type: application/x-www-form-urlencoded\r\n\r\na=b"
+        )
+        with socket.create_connection(("127.0.0.1", server.ports[0]), 30) as line:
+            line.sendall(head.encode())
+            assert b" 413 " in line.recv(65_536).partition(b"\r\n")[0]
+    finally:
+        server.stop()

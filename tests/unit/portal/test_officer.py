@@ -11,12 +11,14 @@ import secrets
 import zipfile
 import zlib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from gateway.audit.event import SYSTEM, Action, Actor, Event
 from gateway.audit.sequencer import Sequencer
 from gateway.audit.verify import verify
+from gateway.flow.kept import MOST_PER_TENANT
 from gateway.portal.table import defused, table
 from keys.errors import Tampered
 from keys.merkle import leaf_hash, verify_inclusion
@@ -221,6 +223,21 @@ def test_the_log_is_taken_away_whole_and_checks_elsewhere(world: World, tmp_path
     assert report.problems == ()
     assert report.sizes["log"] > 5
     assert world.events("log:exported")[-1]["reason"] == "zip"
+
+
+def test_an_export_waits_while_others_are_being_read_and_the_page_says_so(world: World, tmp_path: Path) -> None:
+    browser = officer(world)
+    page, kept = browser.get("/audit/verify").text, world.deps.audit.proofs._kept
+    lying = [kept.keep(TENANT, TemporaryDirectory(dir=tmp_path), 1, iter([b"piece"])) for _ in range(MOST_PER_TENANT)]
+    answer = browser.post("/audit/export", page)
+    assert answer.status_code == 503
+    assert "try again in a few minutes" in answer.text
+    assert (world.events("log:exported")[-1]["outcome"], world.events("log:exported")[-1]["reason"]) == (
+        "refused", "busy"
+    )  # fmt: skip
+    for one in lying:
+        one.close()
+    kept.need_room(TENANT)
 
 
 def test_an_old_notice_is_held_against_the_log(world: World) -> None:
