@@ -14,7 +14,6 @@ import fcntl
 import json
 import os
 import secrets
-import stat
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -239,11 +238,20 @@ def storage(settings: Settings, who: Identities) -> None:
         _above(vault, who)
         if Vault.absent(settings.vault.url):
             Vault.create(settings.vault.url)
-        for found in (vault, *vault.rglob("*")):
-            own(found, who, "gateway", group="portal" if who.apart else None)
-            if who.apart:  # the worker writes, the portal reads: what is made there has the portal's group
-                found.chmod(0o2750 if found.is_dir() else 0o640)
+        _own_tree(vault, who)
     spool(settings, who)
+
+
+def _own_tree(top: Path, who: Identities) -> None:
+    """An empty vault becomes the gateway's; where the portal is another user, what is made there has its group."""
+    for _, _, files, here in os.fwalk(top, topdown=False):
+        for name in (*files, "."):
+            one = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=here)
+            if who.enforced:
+                os.fchown(one, who.uid("gateway"), who.gid("portal" if who.apart else "gateway"))
+            if who.apart:
+                os.fchmod(one, 0o2750 if name == "." else 0o640)
+            os.close(one)
 
 
 def spool(settings: Settings, who: Identities) -> None:
@@ -310,10 +318,7 @@ def settings_body(settings: Settings) -> dict[str, object]:
         "timezone": settings.tenant.timezone,
         "domains": list(settings.tenant.domains),
         "networks": [str(network) for network in settings.smtp.trusted_networks],
-        "limits": {
-            "max_message_bytes": settings.smtp.max_message_bytes,
-            "max_recipients": settings.smtp.max_recipients,
-        },
+        "limits": {key: getattr(settings.smtp, key) for key in ("max_message_bytes", "max_recipients")},
         "public_url": settings.portal.public_url,
         "smarthost": str(settings.courier.smarthost),
         "smarthost_tls": settings.courier.tls,
@@ -360,20 +365,21 @@ def _above(path: Path, who: Identities) -> None:
 def _folder(path: Path, who: Identities, role: str | None, mode: int, *, group: str | None = None) -> None:
     """One folder with its owner and rights. Without a role it stays with whoever starts us.
 
-    Raises Misconfigured for a link: what root does here to a folder must not happen to another one.
+    Raises Misconfigured for a link: what root does here must not happen to another folder, now or a moment later.
     """
     with contextlib.suppress(FileExistsError):
         path.mkdir(0o700)
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if not stat.S_ISDIR(os.lstat(path).st_mode):
-            raise Misconfigured(f"{path} is a link or a file, and must be a folder of its own")
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise Misconfigured(f"{path} must be a folder of its own, no link or a file: {error.strerror}") from error
+    try:
         if who.enforced and role is not None:
-            os.chown(path, who.uid(role), who.gid(group or role), follow_symlinks=False)
-        path.chmod(mode)
-        os.fsync(descriptor)
+            os.fchown(descriptor, who.uid(role), who.gid(group or role))
+        os.fchmod(descriptor, mode)
     finally:
         os.close(descriptor)
+    layout.sync_folder(path.parent)
 
 
 def _write(path: Path, content: bytes, mode: int, who: Identities | None = None, role: str = "") -> None:

@@ -100,8 +100,12 @@ def user_name(uid: int) -> str:
         return str(uid)
 
 
-def first_unreadable(identity: Identity, paths: Sequence[Path]) -> Path | None:
-    """The first of these files that this user could not open for reading; asked of the kernel, as that user."""
+def number_as(identity: Identity, count: Callable[[], int]) -> int | None:
+    """What `count` (0 or more) gives in a child that is that user; None when it raised there. Raises Misconfigured when
+    nobody here may become that user.
+
+    What a role can write to, root looks at as that role: a link or a damaged file then leads nowhere new.
+    """
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -111,8 +115,8 @@ def first_unreadable(identity: Identity, paths: Sequence[Path]) -> Path | None:
                 os.setgroups([])
                 os.setgid(identity.gid)
                 os.setuid(identity.uid)
-            refused = next((n for n, path in enumerate(paths) if not os.access(path, os.R_OK)), len(paths))
-            answer = str(refused).encode()
+            answer = b"!"
+            answer = str(count()).encode()
         finally:
             os.write(writer, answer)
             os._exit(0)
@@ -120,11 +124,21 @@ def first_unreadable(identity: Identity, paths: Sequence[Path]) -> Path | None:
     with os.fdopen(reader, "rb") as stream:
         answer = stream.read()
     os.waitpid(child, 0)
-    if not answer.isdigit():
+    if answer != b"!" and not answer.isdigit():
         raise Misconfigured(
             "this process may not become the users of the roles; start it as root, or add --single-user"
         )
-    return paths[int(answer)] if int(answer) < len(paths) else None
+    return int(answer) if answer.isdigit() else None
+
+
+def first_unreadable(identity: Identity, paths: Sequence[Path]) -> Path | None:
+    """The first of these files that this user could not open for reading; asked of the kernel, as that user."""
+
+    def count() -> int:
+        return next((n for n, path in enumerate(paths) if not os.access(path, os.R_OK)), len(paths))
+
+    found = number_as(identity, count) or 0
+    return paths[found] if found < len(paths) else None
 
 
 PRIVATE, GROUP_READS = 0o077, 0o027

@@ -81,6 +81,7 @@ def _installation(args: argparse.Namespace, plan: Plan, single: bool) -> None:
     from gateway.cli.user import new_password
     from gateway.quickstart import firstrun
     from gateway.quickstart.steps import administrators
+    from gateway.roles import identities
     from gateway.settings import load
 
     if args.dry_run:
@@ -88,7 +89,8 @@ def _installation(args: argparse.Namespace, plan: Plan, single: bool) -> None:
         return
     settings = load(plan.config, {})
     fresh = install.fresh(settings)
-    if not fresh and administrators(settings):
+    who = identities(single_user=single)
+    if not fresh and administrators(settings, who.of["gateway"]):
         print(f"installation   {plan.data} is there, with its administrator")
         return
     args.address = args.admin

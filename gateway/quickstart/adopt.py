@@ -1,17 +1,20 @@
 """An installation of one user becomes one whose roles are users: `sealgate unit adopt`, as root, while nothing runs.
 
 Promises: contents are not touched, only owners and rights; it may be repeated after an interruption; what it would have
-to open of folders that are not the installation's own is refused and named instead.
+to open of folders that are not the installation's own is refused and named instead, and so is a link in a folder of the
+user whose installation it was: root follows none (`belongings`).
 """
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
 from gateway import install
 from gateway.errors import Misconfigured
+from gateway.quickstart.belongings import give, only_one, opened
 from gateway.roles import Identities
 from gateway.settings import Settings
 
@@ -24,7 +27,7 @@ def adopt(settings: Settings, who: Identities) -> None:
     try:
         _open_ways(settings)
         for path, role, group in _owned(settings):
-            _give(path, who.uid(role), who.gid(group))
+            give(path, who.uid(role), who.gid(group))
         _keys_of_tls(settings, who)
         install.node_directory(settings, who)
         install.node_folders(settings, who)
@@ -53,14 +56,6 @@ def _owned(settings: Settings) -> list[tuple[Path, str, str]]:
     ]
 
 
-def _give(top: Path, uid: int, gid: int) -> None:
-    for folder, _, files in os.walk(top):
-        for path in (folder, *(os.path.join(folder, name) for name in files)):
-            os.chown(path, uid, gid, follow_symlinks=False)
-    if not top.is_dir():
-        os.chown(top, uid, gid, follow_symlinks=False)
-
-
 def _keys_of_tls(settings: Settings, who: Identities) -> None:
     """Each door's key becomes readable for its role's group."""
     keys = {"smtp": settings.smtp.tls_key_file, "gateway": settings.portal.tls_key_file}
@@ -70,8 +65,10 @@ def _keys_of_tls(settings: Settings, who: Identities) -> None:
         )
     for role, path in keys.items():
         if path is not None:
-            os.chown(path, 0, who.gid(role))
-            path.chmod(0o640)
+            with opened(path) as file:
+                only_one(file, path)
+                os.fchown(file, 0, who.gid(role))
+                os.fchmod(file, 0o640)
 
 
 def _open_ways(settings: Settings) -> None:
@@ -80,11 +77,13 @@ def _open_ways(settings: Settings) -> None:
     holders |= {path.parent for path, role, _ in _owned(settings) if role == "gateway"} - set(_inner(settings))
     for holder in holders:
         for below, above in zip((holder, *holder.parents), holder.parents, strict=False):
-            if not above.stat().st_mode & 0o001:
-                if set(os.listdir(above)) != {below.name}:
-                    raise Misconfigured(f"{above} is closed to other users; run: chmod a+x {above}")
-                above.chmod(0o711)
-        holder.chmod(holder.stat().st_mode | 0o011)
+            with opened(above) as folder:
+                if not os.fstat(folder).st_mode & 0o001:
+                    if set(os.listdir(folder)) != {below.name}:
+                        raise Misconfigured(f"{above} is closed to other users; run: chmod a+x {above}")
+                    os.fchmod(folder, 0o711)
+        with opened(holder) as folder:
+            os.fchmod(folder, stat.S_IMODE(os.fstat(folder).st_mode) | 0o011)
 
 
 def _inner(settings: Settings) -> Iterable[Path]:

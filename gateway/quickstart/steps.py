@@ -21,7 +21,7 @@ from gateway.errors import Misconfigured
 from gateway.quickstart import selfsigned
 from gateway.quickstart.plan import Plan
 from gateway.quickstart.template import render
-from gateway.roles import NAMES
+from gateway.roles import NAMES, Identity, number_as
 from gateway.settings import DEFAULT_PATH, Settings, load
 from gateway.supervise import python
 
@@ -135,12 +135,21 @@ def command_words(settings_path: Path, words: str) -> str:
     return f"sealgate {words}" + ("" if settings_path == DEFAULT_PATH else f" --config {settings_path}")
 
 
-def administrators(settings: Settings) -> int:
-    """How many users the installation has; 0 also where there is no database yet."""
+def administrators(settings: Settings, who: Identity) -> int:
+    """How many users the installation has; 0 also where there is no database yet. The database is opened as the user
+    whose it is: root would open whatever that user put there. Raises Misconfigured when that user cannot open it.
+    """
+    path = Path(settings.store.url.removeprefix("sqlite:///"))
+    found = number_as(who, lambda: _users_in(path))
+    if found is None:
+        raise Misconfigured(f"{path} cannot be read by the user that runs the gateway; see: sealgate doctor")
+    return found
+
+
+def _users_in(path: Path) -> int:
     import sqlite3
     from urllib.parse import quote
 
-    path = Path(settings.store.url.removeprefix("sqlite:///"))
     if not path.exists():
         return 0
     with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, timeout=2)) as store:
