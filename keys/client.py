@@ -52,7 +52,10 @@ class _LogReader(_Client):
         return cast("dict[str, str]", self._call("vkeys", tenant=tenant))
 
     def destroy_message(self, tenant: str, message: str) -> dict[str, Any]:
-        """Crypto-erase: S and every R of that message are destroyed. Idempotent. ``destroyed_us``, ``receipt``."""
+        """Crypto-erase: S and every R of that message are destroyed. Idempotent, with one receipt.
+
+        ``destroyed_us``, ``final_us``, ``receipt``.
+        """
         return cast("dict[str, Any]", self._call("destroy_message", tenant=tenant, message=message))
 
 

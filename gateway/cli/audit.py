@@ -29,6 +29,8 @@ HELP = "export, verify and search the access log"
 
 EX_TAMPERED = 1
 SHOWN = 50
+QUERY_BYTES = 4096
+SEEN = "sealgate: other users can see an address on a command line; 'audit search -' reads it from standard input"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "search",
         help="find entries",
         description="Words: action:object:opened actor:amy object:msg_… message:402917 recipient:@insurer.example "
-        "result:refused proof:2 reason:wrong request:req_… created:2026-11-01..2026-11-07",
+        "result:refused proof:2 reason:wrong request:req_… created:2026-11-01..2026-11-07. A single '-' stands for "
+        "words from standard input: what stands on a command line, an address for instance, others can see with ps.",
     )
-    one.add_argument("query", nargs="*", metavar="WORD")
+    one.add_argument("query", nargs="*", metavar="WORD", help="see above; '-': read more of them from standard input")
     one.add_argument("--limit", type=int, default=1000, help="the latest so many (1000)")
     _live(one)
 
@@ -89,7 +92,20 @@ def run_live(args: argparse.Namespace, live: Installation) -> int:
         return 0
     if args.audit == "export":
         return export_command(live, args.directory, tenant, as_json=args.json)
-    return search_command(live, tenant, " ".join(args.query), args.limit, as_json=args.json)
+    return search_command(live, tenant, words_of(args.query), args.limit, as_json=args.json)
+
+
+def words_of(words: list[str]) -> str:
+    """The query. `-` among its words stands for those on standard input, at most `QUERY_BYTES` of them.
+
+    An address given as an argument is searched for, and said to be visible there.
+    """
+    if any("@" in word for word in words):
+        print(SEEN, file=sys.stderr)
+    if "-" not in words:
+        return " ".join(words)
+    typed = " ".join(sys.stdin.read(QUERY_BYTES).split())
+    return " ".join([word for word in words if word != "-"] + [typed]).strip()
 
 
 def tenant_of(live: Installation, name: str | None) -> str:

@@ -222,7 +222,7 @@ class Reminders:
             with answering():
                 found = self._keyholder.destroy_message(view.id, row["id"])["receipt"]
             destroyed = True
-            receipt = receipt_text(found) if found else ""  # none when an earlier try got this far
+            receipt = receipt_text(found)  # of the first time, when an earlier try got this far
         except Denied as denied:
             log.error("reminders:not-destroyed", message=row["id"], reason=denied.reason)
             destroyed, receipt = False, ""

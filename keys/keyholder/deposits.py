@@ -2,7 +2,8 @@
 
 Promises: a batch of deposits is one commit; the same deposit may be repeated, another under the same id is refused and
 nothing of that batch is kept; nothing deposited can be widened; after `destroy_message` or the end of a day key no copy
-of S is left in our store or its write-ahead log. DESIGN §4 (order of effects), §4a (S); NIST SP 800-88 2.6.
+of S is left in our store or its write-ahead log, and who asks for it again gets the receipt of the first time.
+DESIGN §4 (order of effects), §4a (S); NIST SP 800-88 2.6.
 """
 
 from __future__ import annotations
@@ -93,9 +94,13 @@ def _destroy(tx: Tx, tenant: str, message: str, actor: Actor, reason: str) -> di
     final_us = (row["last_day"] + 1 + tx.limits.day_grace_days) * DAY_US
     tx.destroyed = True  # also when repeated: an earlier attempt may have failed at truncating the write-ahead log
     if row["destroyed_us"] is not None:
-        return {"destroyed_us": row["destroyed_us"], "final_us": final_us, "receipt": None}
+        first = receipt(tx, tenant, row["destroyed_index"])
+        return {"destroyed_us": row["destroyed_us"], "final_us": final_us, "receipt": first}
     index = record(tx, tenant, "share:destroyed", object=message, actor=actor, reason=reason)
-    tx.run("UPDATE messages SET share = NULL, destroyed_us = ? WHERE id = ?", tx.now_us, message)
+    tx.run(
+        "UPDATE messages SET share = NULL, destroyed_us = ?, destroyed_index = ? WHERE id = ?",
+        tx.now_us, index, message,
+    )  # fmt: skip
     tx.run("UPDATE grants SET secret = NULL WHERE message = ?", message)
     tx.run("DELETE FROM sessions WHERE message = ?", message)
     tx.run("DELETE FROM codes WHERE grant_id IN (SELECT id FROM grants WHERE message = ?)", message)
@@ -109,7 +114,7 @@ def _keep(tx: Tx, item: dict[str, Any], mac: bytes) -> dict[str, Any]:
     key = custody.day_key(tx, tenant, day, make=True)
     index = record(tx, tenant, "message:deposited", object=message, actor=("worker", "worker"))
     tx.run(
-        "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, x'')",
+        "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, NULL, x'')",
         message, tenant, item["sender_user"], expires_us, day, day,
         key.seal(grants.share_context(tenant, message, expires_us), unb64(item["share"])),
         item["hold_until_us"], tx.now_us, mac, index,

@@ -19,7 +19,16 @@ from keys.keyholder.custody import DAY_US
 from keys.keyholder.database import Tx
 from keys.keyholder.releaselog import Actor, receipt, record, refused
 
-_MESSAGE_FACTS = ("id", "tenant", "sender_user", "expires_us", "day", "hold_until_us", "destroyed_us")
+_MESSAGE_FACTS = (
+    "id",
+    "tenant",
+    "sender_user",
+    "expires_us",
+    "day",
+    "hold_until_us",
+    "destroyed_us",
+    "destroyed_index",
+)
 _GRANT_FACTS = (
     "id", "tenant", "message", "person", "kind", "floor", "expires_us", "revoked_us", "revoked_index", "frozen_us",
 )  # fmt: skip

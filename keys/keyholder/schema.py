@@ -52,7 +52,7 @@ CREATE TABLE people (  -- the number opens nothing that was deposited before fro
 CREATE TABLE messages (  -- share is NULL once destroyed
   id TEXT PRIMARY KEY, tenant TEXT NOT NULL, sender_user TEXT, expires_us INTEGER NOT NULL, day INTEGER NOT NULL,
   last_day INTEGER NOT NULL, share BLOB, hold_until_us INTEGER, deposited_us INTEGER NOT NULL, destroyed_us INTEGER,
-  deposit_mac BLOB NOT NULL, deposit_index INTEGER NOT NULL, mac BLOB NOT NULL
+  deposit_mac BLOB NOT NULL, deposit_index INTEGER NOT NULL, destroyed_index INTEGER, mac BLOB NOT NULL
 ) STRICT;
 CREATE INDEX messages_day ON messages (tenant, day);
 CREATE INDEX messages_live ON messages (tenant, id) WHERE destroyed_us IS NULL;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 from pathlib import Path
 
@@ -89,6 +90,29 @@ def test_disclosures_are_printed_and_the_export_holds(
     command.run_live(parsed("export", str(directory)), live(house))
     assert main(["audit", "verify", str(directory), "--key", str(directory / "vkey")]) == 0
     assert "disclosure: release without an opening: keyholder entry 1  share:released  obj_7" in capsys.readouterr().out
+
+
+def test_an_address_to_search_for_is_read_from_standard_input(
+    house: House, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("recipient:maria@mail.example\n created:2026-11-01..2026-11-07\n"))
+    words = command.words_of(["action:object:opened", "-"])
+    assert words == "action:object:opened recipient:maria@mail.example created:2026-11-01..2026-11-07"
+    assert capsys.readouterr().err == ""
+    assert command.words_of(["proof:2"]) == "proof:2"  # nothing is read that was not asked for
+    monkeypatch.setattr("sys.stdin", io.StringIO("action:object:opened\n"))
+    house.open_object("obj_1")
+    queries: list[str] = []
+    assert command.run_live(parsed("search", "-"), live(house, queries)) == 0
+    assert queries == ["action:object:opened"]
+    assert "object:opened" in capsys.readouterr().out
+
+
+def test_an_address_on_the_command_line_is_said_to_be_visible_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.words_of(["recipient:maria@mail.example"]) == "recipient:maria@mail.example"
+    said = capsys.readouterr().err
+    assert "audit search -" in said
+    assert "maria" not in said
 
 
 def test_search_prints_each_event_with_its_proof_level(house: House, capsys: pytest.CaptureFixture[str]) -> None:

@@ -179,13 +179,13 @@ def test_at_the_end_nothing_is_said_before_the_share_is_destroyed(desk: Desk) ->
     assert "Your message was never opened" in [one["Subject"] for one in desk.told()]
 
 
-def test_an_end_whose_commit_was_lost_is_told_although_its_receipt_is_gone(desk: Desk) -> None:
+def test_an_end_whose_commit_was_lost_is_told_and_quotes_the_first_receipt(desk: Desk) -> None:
     message = desk.send()
     desk.ahead(days=90, minutes=1)
     desk.held_by.destroy_message(TENANT, message["id"])  # so far it came, and nothing of it was committed
     assert "Your message was never opened" in [one["Subject"] for one in desk.told()]
     (ended,) = desk.entries("message:expired")
-    assert (ended["object"], ended["receipt"]) == (message["id"], "")
+    assert (ended["object"], ended["receipt"].startswith("elm/keyholder#7:")) == (message["id"], True)
 
 
 @pytest.mark.parametrize(
