@@ -120,8 +120,12 @@ class Digest:
         for window in windows:
             sections: dict[tuple[str, str], list[str]] = defaultdict(list)
             for row in self._rows(view, window):
-                to = self._audience.of(view, self._records.sender(row))
-                unopened = self._waiting.of(row) if to else ()
+                try:
+                    to = self._audience.of(view, self._records.sender(row))
+                    unopened = self._waiting.of(row) if to else ()
+                except Tampered:  # a changed row of one message keeps nothing else out of the digest
+                    log.error("digest:row-tampered", message=row["id"])
+                    continue
                 if unopened:
                     until = self._poster.day(view, row["expires_at"])
                     head = self._words.say(f"mail.digest.{window.section}", until=until)

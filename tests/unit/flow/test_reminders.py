@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import text
 
+from gateway.actions.tenants import TenantView
 from gateway.audit.event import Action
-from gateway.errors import TryLater
+from gateway.errors import Tampered, TryLater
 from gateway.flow.audience import Audience
 from gateway.flow.hours import after_hours, days_before, last_opening
 from tests.support.spool import TENANT
@@ -226,6 +229,45 @@ def test_a_changed_row_is_passed_over_and_delays_nobody(desk: Desk) -> None:
     )
     desk.ahead(days=1)
     assert [one["To"] for one in desk.told() if "opened yet" in one["Subject"]] == ["ben@clinic.test"]
+
+
+@pytest.mark.parametrize("table", ["people", "deliveries"])
+def test_a_changed_row_behind_one_message_keeps_no_other_ones_news_waiting(desk: Desk, table: str) -> None:
+    first = desk.send("b@mail.example", subject="[urgent] Results", sender="amy@clinic.test")
+    desk.send(subject="[urgent] Results", sender="ben@clinic.test")
+    both = desk.send("b@mail.example", "c@mail.example", subject="[urgent] Results", sender="cid@clinic.test")
+    person = desk.grants(first)[0]["person"]
+    column = "language" if table == "people" else "treatment"
+    which = "id" if table == "people" else "person"
+    statement = text(f"UPDATE {table} SET {column} = 'xx' WHERE {which} = :person")
+    desk.store.run(lambda tx: tx.conn.execute(statement, {"person": person}) and None)
+    desk.ahead(days=1)
+    told = [one for one in desk.told() if "opened yet" in one["Subject"]]
+    assert sorted(str(one["To"]) for one in told) == ["ben@clinic.test", "cid@clinic.test"]
+    assert "c@mail.example" in told[1].as_string()
+    assert "b@mail.example" not in told[1].as_string()
+    desk.ahead(days=2)
+    digests = [one for one in desk.told() if one["Subject"] == "Your secure messages today"]
+    assert sorted(str(one["To"]) for one in digests) == ["ben@clinic.test", "cid@clinic.test"]
+    desk.ahead(days=90)
+    desk.told()
+    assert {first["id"], both["id"]} <= set(desk.held_by.destroyed)
+
+
+def test_what_cannot_be_told_of_one_message_is_an_alarm_and_the_next_is_told(desk: Desk) -> None:
+    first = desk.send(subject="[urgent] Results", sender="amy@clinic.test")
+    desk.send(subject="[urgent] Results", sender="ben@clinic.test")
+    original = desk.reminders._audience.of
+
+    def of(view: TenantView, sender: str) -> str:
+        if sender.startswith("amy"):
+            raise Tampered("a sealed value that does not open")
+        return original(view, sender)
+
+    desk.reminders._audience = SimpleNamespace(of=of)  # type: ignore[assignment]
+    desk.ahead(days=1)
+    assert [str(one["To"]) for one in desk.told() if "opened yet" in one["Subject"]] == ["ben@clinic.test"]
+    assert [one["object"] for one in desk.entries("tamper:found")] == [first["id"]]
 
 
 def test_downloads_that_failed_count_as_opened(desk: Desk) -> None:
