@@ -23,7 +23,7 @@ from gateway import policy as policies
 from gateway.assets import web_dir
 from gateway.clock import BASE62
 from gateway.errors import Misconfigured
-from gateway.roles import Identities, first_unreadable, user_name
+from gateway.roles import Identities, first_unreadable, own_tree, user_name
 from gateway.settings import Settings
 from gateway.spool import layout
 from gateway.store.database import Store
@@ -238,20 +238,8 @@ def storage(settings: Settings, who: Identities) -> None:
         _above(vault, who)
         if Vault.absent(settings.vault.url):
             Vault.create(settings.vault.url)
-        _own_tree(vault, who)
+        own_tree(vault, who)
     spool(settings, who)
-
-
-def _own_tree(top: Path, who: Identities) -> None:
-    """An empty vault becomes the gateway's; where the portal is another user, what is made there has its group."""
-    for _, _, files, here in os.fwalk(top, topdown=False):
-        for name in (*files, "."):
-            one = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=here)
-            if who.enforced:
-                os.fchown(one, who.uid("gateway"), who.gid("portal" if who.apart else "gateway"))
-            if who.apart:
-                os.fchmod(one, 0o2750 if name == "." else 0o640)
-            os.close(one)
 
 
 def spool(settings: Settings, who: Identities) -> None:
