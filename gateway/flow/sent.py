@@ -237,15 +237,15 @@ class SentMail:
         found = openings(conn, row["tenant"], row["id"])
         kinds = conn.execute(select(schema.objects.c.kind).where(schema.objects.c.message == row["id"])).scalars().all()
         files = kinds.count("file") or kinds.count("original")
-        recipients = [self._recipient(conn, one, grants.get(one["grant"] or ""), found, files) for one in deliveries]
-        shown = recipients if people is None else recipients[:people]
+        asked = deliveries if people is None else deliveries[:people]  # the keyholder is asked about each
+        shown = [self._recipient(conn, one, grants.get(one["grant"] or ""), found, files) for one in asked]
         return Sent(
             id=row["id"], reference=row["reference"] or "",
             sender=self._directory.open(row["tenant"], "messages", row["id"], row["sender"]),
             received_at=from_us(row["received_at"]),
             expires_at=from_us(row["expires_at"]) if row["expires_at"] else None,
             rule=row["rule"], policy=row["policy"],
-            user=row["user"] or "", people=tuple(shown), more=len(recipients) - len(shown),
+            user=row["user"] or "", people=tuple(shown), more=len(deliveries) - len(shown),
         )  # fmt: skip
 
     def _recipient(

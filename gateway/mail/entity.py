@@ -66,9 +66,8 @@ def wanted_fields(block: bytes) -> list[tuple[str, str]]:
             if key in _WANTED and colon:
                 after = index + 1
                 while after < len(lines) and lines[after][:1] in _FOLDS:
-                    value += lines[after]
                     after += 1
-                found.append((key.decode("ascii"), fields.unfold(value)))
+                found.append((key.decode("ascii"), fields.unfold(b"".join((value, *lines[index + 1 : after])))))
     return found
 
 

@@ -19,7 +19,9 @@ def defused(value: object) -> str:
         return str(value)
     text = str(value)
     plain = "".join(character if character.isprintable() else " " for character in text)
-    return f"'{plain}" if text.lstrip(" ").startswith(_FORMULA) else plain
+    # Judged as it came and as it will stand there: what was taken out in front of a sign does not hide it.
+    runs = text.lstrip(" ").startswith(_FORMULA) or plain.lstrip().startswith(_FORMULA)
+    return f"'{plain}" if runs else plain
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:

@@ -242,4 +242,5 @@ class SnapshotReader:
             file.flush()
             os.fsync(file.fileno())
         os.replace(fresh, self._serial_file)
+        sync_folder(self._serial_file.parent)  # or a power cut brings the lower serial back
         self._serial, self._digest = serial, digest

@@ -13,6 +13,7 @@ import socket
 import stat
 import struct
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from keys.keyholder.config import ROLES, BadConfig, KeyholderConfig
 from keys.keyholder.holder import Holder, NotAllowed
 
 _CREDENTIALS = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
-_MOST_CONNECTIONS = 256
+_MOST_CONNECTIONS = 128
+"""Of each role: one in wrong hands must not take the others' places."""
 
 
 class Server:
@@ -34,6 +36,7 @@ class Server:
         self._config = holder.config
         self._listeners: list[socket.socket] = []
         self._peers: set[socket.socket] = set()
+        self._open: Counter[str] = Counter()
         self._busy: set[socket.socket] = set()
         self._guard = threading.Condition()
         self._stopping = False
@@ -73,9 +76,10 @@ class Server:
                 threading.Event().wait(0.1)  # out of descriptors: let some connections end
                 continue
             with self._guard:
-                full = self._stopping or len(self._peers) >= _MOST_CONNECTIONS
+                full = self._stopping or self._open[role] >= _MOST_CONNECTIONS
                 if not full:
                     self._peers.add(peer)
+                    self._open[role] += 1
             if full:
                 peer.close()
                 continue
@@ -103,6 +107,7 @@ class Server:
         finally:
             with self._guard:
                 self._peers.discard(peer)
+                self._open[role] -= 1
             peer.close()
 
     def _admitted(self, role: str, peer: socket.socket) -> bool:

@@ -39,6 +39,11 @@ def attempt(code: str) -> str:
     program = f"""
 import ctypes, json, os, resource, signal, socket, sys
 from gateway.flow.confine import confine
+libc = ctypes.CDLL(None, use_errno=True)
+queued = bytes(8) + bytes([255] * 4) + bytes(116)  # a siginfo whose code is SI_QUEUE (rt_sigqueueinfo(2))
+def system(*given):
+    if libc.syscall(*given) == -1:
+        raise OSError(ctypes.get_errno(), "refused")
 held = confine(memory_bytes=512 * 1024 * 1024)
 try:
 {textwrap.indent(textwrap.dedent(code), "    ")}
@@ -72,6 +77,13 @@ os._exit(0)
         "os.setuid(65534)",
         "resource.setrlimit(resource.RLIMIT_AS, (2**40, 2**40)); bytearray(2**31)",
         "bytearray(1024 * 1024 * 1024)",
+        "system(129, os.getppid(), 0, queued)",  # rt_sigqueueinfo
+        "system(297, os.getppid(), os.getppid(), 0, queued)",  # rt_tgsigqueueinfo
+        "resource.prlimit(os.getppid(), resource.RLIMIT_CORE, (0, 0))",
+        "os.setpriority(os.PRIO_PROCESS, os.getppid(), os.getpriority(os.PRIO_PROCESS, os.getppid()))",
+        "os.sched_setaffinity(os.getppid(), os.sched_getaffinity(os.getppid()))",
+        "system(452, -100, b'/tmp', 0o1777, 0)",  # fchmodat2
+        "system(9999)",
     ],
 )
 def test_a_confined_process_is_refused(code: str) -> None:

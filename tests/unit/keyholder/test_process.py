@@ -23,7 +23,7 @@ from keys.client import OperatorClient, unb64
 from keys.derive import object_share
 from keys.encoding import canonical
 from keys.errors import Denied, Unavailable
-from keys.keyholder import roles
+from keys.keyholder import roles, server
 from keys.providers.file import FileProvider
 from tests.support.keyholder import (
     NODE,
@@ -114,6 +114,21 @@ def test_what_was_answered_under_load_is_there_after_kill_9(process: Keyholder) 
     assert len({index for index, _ in answered}) == len(answered)
     for index, leaf_hash in answered:
         assert leaves[index] == unb64(leaf_hash)
+
+
+def test_one_role_that_takes_all_its_connections_takes_none_of_anothers(process: Keyholder) -> None:
+    held: list[socket.socket] = []
+    try:
+        while len(held) < server._MOST_CONNECTIONS + 20:
+            one = socket.socket(socket.AF_UNIX)  # blocking: it waits while the listener's queue is full
+            one.connect(str(server.socket_path(process.config, "portal")))
+            held.append(one)
+        held[-1].settimeout(30)
+        assert held[-1].recv(1) == b""  # one too many is closed at once
+        assert process.worker.keys(NODE)
+    finally:
+        for one in held:
+            one.close()
 
 
 def test_a_wrong_kek_is_refused_by_name_with_exit_78_and_the_right_one_opens_again(tmp_path: Path) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
+import pytest
+
+from gateway.flow import openings
 from gateway.store import schema
 from tests.unit.portal.test_staff import address, member
 from tests.unit.portal.world import PDF, PDF_NAME, Browser, Mail, World, plain
@@ -50,6 +53,22 @@ def test_after_openings_it_names_files_bytes_person_proof_and_time(world: World)
     assert "recall-report" in reasons
     assert "/recalled" in staff.get(f"/staff/messages/{mail.message}").text
     assert "1 of 1" in staff.get(f"/staff/messages/{mail.message}").text
+
+
+def test_nobody_hides_another_persons_opening_behind_many_of_their_own(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openings, "MOST_ENTRIES", 4)
+    sender, busy, quiet = member(world), address(), address()
+    mail = world.send(busy, quiet, sender=sender)
+    reader, file = world.sign_in(mail, busy), mail.object(1)
+    for at in range(5):
+        reader.get(f"{plain(mail, busy)}/files/{file}", range=f"bytes={at}-{at}")
+    other = world.sign_in(mail, quiet)
+    assert other.get(f"{plain(mail, quiet)}/files/{file}").status_code == 200
+    page = taken_back(world.staff_browser(sender), mail)
+    rows = re.findall(r'<tr data-left="(\w+)"><th scope="row">([^<]+)</th>', page)
+    assert set(rows) == {("unknown", busy), ("unknown", quiet)}  # who is never left out; how far is said to be unknown
 
 
 def test_a_colleague_sees_no_report_of_anothers_mail(world: World) -> None:
