@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import struct
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -22,6 +23,7 @@ from keys.secret import Secret, take32
 VALUE_VERSION = 1
 VALUE_OVERHEAD_BYTES = 1 + 12 + 16
 MAC_BYTES = 32
+_U32 = struct.Struct(">I")
 
 
 class DataKey(Secret):
@@ -95,7 +97,9 @@ class ValueKey(Secret):
         """32 bytes: HMAC-SHA-256 of ``lp(context, value)`` under a key derived for MACs only."""
         if self._mac_key is None:
             self._mac_key = hkdf(self._raw, lp("sealgate/value-mac/v1"))
-        return hmac.digest(self._mac_key, lp(context, value), "sha256")
+        # lp(context, value), written out: this runs for every row read or written
+        framed = b"".join((_U32.pack(len(context)), context, _U32.pack(len(value)), value))
+        return hmac.digest(self._mac_key, framed, "sha256")
 
     def check(self, context: bytes, value: bytes, mac: bytes) -> bool:
         """Whether `mac` is the one of `value` in `context`; compared in constant time."""

@@ -29,7 +29,9 @@ def lp(*parts: str | bytes | int) -> bytes:
     """
     out = []
     for part in parts:
-        if isinstance(part, str):
+        if type(part) is bytes:
+            raw = part
+        elif isinstance(part, str):
             raw = part.encode("ascii")
         elif isinstance(part, bool):
             raise ValueError("a truth value has no length-prefixed form")

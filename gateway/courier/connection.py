@@ -48,6 +48,9 @@ class Connection(smtplib.SMTP):
         self._verified = False
         self._peer = ("", 0)
         self.authenticated = False
+        self.pipelining = False
+        self._features: dict[str, str] = {}
+        self._waits_seconds = 0.0  # the socket's present timeout; setting it anew is a system call
         self.used = 0  # messages begun
         self.idle_since = 0.0
 
@@ -84,7 +87,7 @@ class Connection(smtplib.SMTP):
 
     def features(self) -> Mapping[str, str]:
         """Upper-case keyword to parameters, of the last EHLO."""
-        return {name.upper(): value for name, value in self.esmtp_features.items()}
+        return self._features
 
     def evidence(self, answer: Sensitive[str]) -> Evidence:
         """How this line is protected, and what was answered on it."""
@@ -117,8 +120,7 @@ class Connection(smtplib.SMTP):
 
     def answer(self, *, to_whole_message: bool = False) -> Reply:
         """The next answer. Raises Interrupted, also for 421: the server closes (RFC 5321 3.8)."""
-        if self.sock is not None:
-            self.sock.settimeout(self._end_timeout_seconds if to_whole_message else self._timeout_seconds)
+        self._wait(self._end_timeout_seconds if to_whole_message else self._timeout_seconds)
         try:
             code, text = self.getreply()
         except smtplib.SMTPServerDisconnected as error:
@@ -128,6 +130,11 @@ class Connection(smtplib.SMTP):
         if code == 421:
             raise Interrupted("closing")
         return Reply(code, Sensitive(text.decode("utf-8", "replace")))
+
+    def _wait(self, seconds: float) -> None:
+        if self.sock is not None and seconds != self._waits_seconds:
+            self.sock.settimeout(seconds)
+            self._waits_seconds = seconds
 
     def parting_words(self) -> Reply | None:
         """What the server may have said before it stopped listening; None when nothing is there."""
@@ -155,6 +162,8 @@ class Connection(smtplib.SMTP):
             code, _ = self.helo()
         if code // 100 != 2:
             raise ConnectionFailed("4.3.2", "greeting", code)
+        self._features = {name.upper(): value for name, value in self.esmtp_features.items()}
+        self.pipelining = "PIPELINING" in self._features
 
     def _secure(self, tls: str, context: ssl.SSLContext | None) -> None:
         """STARTTLS. Where it was offered, a handshake that fails never falls back to plain text."""

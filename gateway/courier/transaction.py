@@ -21,6 +21,9 @@ from gateway.errors import Tampered
 Outcomes: TypeAlias = dict[int, Outcome]
 _GROUP = 50  # recipients in one write; their answers fit into any socket buffer, so neither side can wait for the other
 
+_ONE_WRITE_BYTES = 65_536
+"""Content up to that size leaves in one write with its end, so that a small mail wakes the other side once."""
+
 
 class ConnectionLost(Exception):
     """The line broke within a message. `ended`: after its end of data had been handed to the system."""
@@ -35,9 +38,7 @@ def transact(connection: Connection, outbound: Outbound, plan: Plan) -> Outcomes
     """Outcome by index of each recipient in the plan. Raises ConnectionLost, and what the source raises."""
     connection.used += 1
     try:
-        outcomes, go_on = (
-            _pipelined(connection, plan) if "PIPELINING" in connection.features() else _stepwise(connection, plan)
-        )
+        outcomes, go_on = _pipelined(connection, plan) if connection.pipelining else _stepwise(connection, plan)
     except Interrupted as error:
         raise ConnectionLost(error.reason, ended=False) from None
     taken = [index for index, _ in plan.rcpt if index not in outcomes]
@@ -103,10 +104,17 @@ def _stepwise(connection: Connection, plan: Plan) -> tuple[Outcomes, bool]:
 def _content(connection: Connection, outbound: Outbound) -> Outcome:
     """The outcome of all whose RCPT was taken."""
     stuffer = DotStuffer()
+    held = b""
+    ended = False
     try:
         for block in _measured(outbound):
-            connection.send_bytes(stuffer.feed(block))
-        end = stuffer.finish()
+            if len(held) + len(block) > _ONE_WRITE_BYTES:
+                connection.send_bytes(held)
+                held = b""
+            held += stuffer.feed(block)
+        held += stuffer.finish()
+        ended = True
+        connection.send_bytes(held)
     except BareNewline:
         connection.close()
         return Bounced("5.6.0", "content")
@@ -115,9 +123,8 @@ def _content(connection: Connection, outbound: Outbound) -> Outcome:
         connection.close()
         if words is not None and words.code // 100 in (4, 5):
             return refusal(words)
-        raise ConnectionLost(error.reason, ended=False) from None
+        raise ConnectionLost(error.reason, ended=ended) from None
     try:
-        connection.send_bytes(end)
         reply = connection.answer(to_whole_message=True)
     except Interrupted as error:
         raise ConnectionLost(error.reason, ended=error.reason != "closing") from None

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 
 from gateway.detect.assess import assess_texts
-from gateway.detect.extract import extract, is_text
+from gateway.detect.extract import extract_here
 from gateway.detect.model import Assessment, Extracted, Format, PartInput, Text, Unread
 from gateway.flow.parser import MEMORY_BYTES
 from gateway.logs import Log
@@ -143,6 +143,20 @@ def _from_wire(answer: bytes, part: PartInput) -> Extracted:
     return found
 
 
+def _judged(read: Sequence[tuple[PartInput, Extracted]], unread: Sequence[Unread]) -> Assessment:
+    """The assessment of a message from what its parts gave."""
+    texts: list[Text] = []
+    gone: list[Unread] = []
+    formats: list[Format] = []
+    for part, found in read:
+        texts += found.texts
+        gone += found.unread
+        formats += found.formats
+        if not (found.texts or found.unread or found.formats):
+            texts.append(Text(part.part, part.place, ""))  # read, and empty: it gets its verdict too
+    return assess_texts(texts, [*gone, *unread], formats)
+
+
 class Isolated:
     """The pool of parser children, and the way from parts to an assessment."""
 
@@ -171,28 +185,23 @@ class Isolated:
 
     def assess(self, parts: Sequence[PartInput], unread: Sequence[Unread] = ()) -> Assessment:
         """Judge a message by its parts. Never raises for what a part holds."""
-        texts: list[Text] = []
-        gone: list[Unread] = []
-        formats: list[Format] = []
-        for part in parts:
-            found = self.extract(part)
-            texts += found.texts
-            gone += found.unread
-            formats += found.formats
-            if not (found.texts or found.unread or found.formats):
-                texts.append(Text(part.part, part.place, ""))  # read, and empty: it gets its verdict too
-        return assess_texts(texts, [*gone, *unread], formats)
+        return _judged([(part, self.extract(part)) for part in parts], unread)
 
     def assess_here(self, parts: Sequence[PartInput], unread: Sequence[Unread] = ()) -> Assessment | None:
-        """As `assess` for a message that needs no child; None for one that does, and nothing was done then."""
-        if not all(is_text(part, self._here_bytes) for part in parts):
-            return None
-        return self.assess(parts, unread)
+        """As `assess` for a message that needs no child; None for one that does, and nothing slow was done then."""
+        read: list[tuple[PartInput, Extracted]] = []
+        for part in parts:
+            found = extract_here(part, self._here_bytes)
+            if found is None:
+                return None
+            read.append((part, found))
+        return _judged(read, unread)
 
     def extract(self, part: PartInput) -> Extracted:
         """The text of one part, here or in a child."""
-        if is_text(part, self._here_bytes):
-            return extract(part)
+        found = extract_here(part, self._here_bytes)
+        if found is not None:
+            return found
         try:
             return self._in_child(part)
         except ChildFailed as failure:

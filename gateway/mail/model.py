@@ -90,6 +90,7 @@ class Part:
     epilogue: tuple[int, int] = (0, 0)
     boundary: bytes = b""
     close_start: int = 0  # where a multipart's closing delimiter line begins; its end where there is none
+    _named: dict[str, list[bytes]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def headers(self) -> tuple[Header, ...]:
@@ -108,7 +109,18 @@ class Part:
 
     def header(self, name: str) -> str | None:
         """The unfolded value of the first field of that name (any case)."""
-        return _first(self.header_block, name)
+        raw = self.raw_values(name)
+        return fields.unfold(raw[0]) if raw else None
+
+    def raw_values(self, name: str) -> list[bytes]:
+        """The values of every field of that name, in order, as they stand. The block is gone through once."""
+        if not self._named:
+            found: dict[str, list[bytes]] = {"": []}
+            for match in FIELD.finditer(self.header_block):
+                if match[1] is not None:
+                    found.setdefault(match[1].decode("ascii").lower(), []).append(match[3])
+            self._named.update(found)
+        return self._named.get(name.lower(), [])
 
     def walk(self) -> Iterator[Part]:
         """This part and everything below it, in the order of the message."""
@@ -126,17 +138,6 @@ def read_headers(block: bytes, start: int) -> tuple[Header, ...]:
         for match in FIELD.finditer(block)
         if match[1] is not None
     )
-
-
-def _values(block: bytes, name: str) -> Iterator[str]:
-    wanted = name.lower().encode()
-    for match in FIELD.finditer(block):
-        if match[1] is not None and match[1].lower() == wanted:
-            yield fields.unfold(match[3])
-
-
-def _first(block: bytes, name: str) -> str | None:
-    return next(_values(block, name), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +158,11 @@ class Message:
 
     def header(self, name: str) -> str | None:
         """The unfolded value of the first field of that name (any case)."""
-        return _first(self.root.header_block, name)
+        return self.root.header(name)
 
     def all(self, name: str) -> list[str]:
         """The unfolded values of every field of that name, in order."""
-        return list(_values(self.root.header_block, name))
+        return [fields.unfold(raw) for raw in self.root.raw_values(name)]
 
     @property
     def subject(self) -> str:

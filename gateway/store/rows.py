@@ -25,6 +25,7 @@ from keys.encoding import lp
 _FIXED = ("id", "tenant")
 _MACED = frozenset(MACED_TABLES)
 _U32 = struct.Struct(">I")
+_OCTETS = (bytes, memoryview)
 _WHICH = "which_id"  # a parameter's name that no column has
 
 log = Log("sealgate.store")
@@ -165,24 +166,36 @@ def encode(values: Mapping[str, Any]) -> bytes:
     bytes. Raises ValueError for a type that no column has.
     """
     parts: list[bytes] = []
+    add = parts.append
     for name in sorted(values):
         value = values[name]
         if value is None:
             continue
-        if isinstance(value, bool):
+        number, text, octets = _labels(name)
+        # lp(name, type, value), written out: this runs for every column of every row read or written
+        if isinstance(value, str):
+            label, raw = text, value.encode("utf-8")
+        elif isinstance(value, _OCTETS):
+            label, raw = octets, bytes(value)
+        elif type(value) is int:
+            add(number)
+            add(value.to_bytes(8, "big", signed=True))
+            continue
+        elif isinstance(value, bool):
             raise ValueError("a row holds no truth values")
-        if isinstance(value, int):
-            kind, raw = b"i", value.to_bytes(8, "big", signed=True)
-        elif isinstance(value, str):
-            kind, raw = b"s", value.encode("utf-8")
-        elif isinstance(value, bytes | memoryview):
-            kind, raw = b"b", bytes(value)
         else:
             raise ValueError(f"a row holds no {type(value).__name__}")
-        label = name.encode("ascii")
-        # lp(name, type, value), written out: this runs for every column of every row read or written
-        parts += [_U32.pack(len(label)), label, _U32.pack(1), kind, _U32.pack(len(raw)), raw]
+        add(label)
+        add(_U32.pack(len(raw)))
+        add(raw)
     return b"".join(parts)
+
+
+@lru_cache(maxsize=1024)
+def _labels(name: str) -> tuple[bytes, bytes, bytes]:
+    """What stands before a column's number, text or bytes: its name and type, and a number's length."""
+    label = lp(name)
+    return label + lp("i") + _U32.pack(8), label + lp("s"), label + lp("b")
 
 
 class _Shape:

@@ -32,6 +32,7 @@ class Unreadable(Exception):
         self.reason = reason
 
 
+_CONTROLS = bytes(one for one in range(32) if one not in (9, 10, 11, 12, 13, 27, 28, 29, 30, 31))
 _IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\x00", b"MM\x00*", b"BM", b"\x00\x00\x01\x00")
 
 
@@ -88,9 +89,7 @@ def _looks_like_text(data: bytes) -> bool:
     """Text in some charset: a byte-order mark, or hardly any control characters in the whole of it."""
     if data[:3] == b"\xef\xbb\xbf" or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return True
-    controls = len(data) - len(
-        data.translate(None, bytes(one for one in range(32) if one not in (9, 10, 11, 12, 13, 27, 28, 29, 30, 31)))
-    )
+    controls = len(data) - len(data.translate(None, _CONTROLS))
     if controls == 0:
         return True
     sample = data[:4096]
@@ -106,10 +105,21 @@ HTML_TAGS_HERE = 4_000
 
 def is_text(part: PartInput, limit_bytes: int) -> bool:
     """Whether this process may read the part itself: text of modest size, no foreign binary format."""
+    return _kind_here(part, limit_bytes) is not None
+
+
+def extract_here(part: PartInput, limit_bytes: int) -> Extracted | None:
+    """As `extract` for what `is_text` allows here; None for anything else."""
+    kind = _kind_here(part, limit_bytes)
+    return None if kind is None else extract(part, kind=kind)
+
+
+def _kind_here(part: PartInput, limit_bytes: int) -> str | None:
     if len(part.data) > limit_bytes:
-        return False
+        return None
     kind = sniff(part.data, part.content_type)
-    return kind in ("text", "empty") or (kind == "html" and part.data.count(b"<") <= HTML_TAGS_HERE)
+    fine = kind in ("text", "empty") or (kind == "html" and part.data.count(b"<") <= HTML_TAGS_HERE)
+    return kind if fine else None
 
 
 def name_text(part: PartInput) -> tuple[Text, ...]:
@@ -120,11 +130,11 @@ def name_text(part: PartInput) -> tuple[Text, ...]:
     return (Text(part.part, f"{part.place}, file name", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", words)),)
 
 
-def extract(part: PartInput, limits: Limits | None = None, depth: int = 0) -> Extracted:
-    """Everything there is to read in a part. Never raises: what fails is unread."""
+def extract(part: PartInput, limits: Limits | None = None, depth: int = 0, kind: str | None = None) -> Extracted:
+    """Everything there is to read in a part. Never raises: what fails is unread. `kind` is what `sniff` said of it."""
     limits = limits or Limits()
     try:
-        found = _read(part, limits, depth)
+        found = _read(part, limits, depth, kind)
     except Unreadable as error:
         found = Extracted(unread=(Unread(part.part, part.place, error.reason),))
     except MemoryError:
@@ -134,8 +144,8 @@ def extract(part: PartInput, limits: Limits | None = None, depth: int = 0) -> Ex
     return Extracted(name_text(part) + found.texts, found.unread, found.formats)
 
 
-def _read(part: PartInput, limits: Limits, depth: int) -> Extracted:
-    kind = sniff(part.data, part.content_type)
+def _read(part: PartInput, limits: Limits, depth: int, kind: str | None) -> Extracted:
+    kind = kind or sniff(part.data, part.content_type)
     if kind == "empty":
         return Extracted()
     if kind == "text":

@@ -22,6 +22,8 @@ def read(part: PartInput, limits: Limits) -> Extracted:
     """The text as it stands; encoded files inside it are unread."""
     text = take_text(decode(part.data, part.charset), limits)
     unread: tuple[Unread, ...] = ()
-    if (len(text) > 2400 and _EMBEDDED.search(text)) or _UUENCODED.search(text):
+    # Either needs a word of sixty characters; looking for one is cheaper than looking for base64 at every character.
+    encoded = len(text) > 2400 and max(map(len, text.split()), default=0) >= 60 and _EMBEDDED.search(text)
+    if encoded or ("begin " in text and _UUENCODED.search(text)):
         unread = (Unread(part.part, part.place, "an encoded file inside text"),)
     return Extracted((Text(part.part, part.place, text),), unread)
