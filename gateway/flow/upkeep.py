@@ -42,9 +42,10 @@ class Upkeep:
     def __init__(self, lines: Sequence[Sequence[Duty]]) -> None:
         self._stopping = threading.Event()
         self._lines = [list(line) for line in lines]
+        self._calls = [threading.Event() for _ in lines]
         self._threads = [
-            threading.Thread(target=self._serve, args=(line,), name=f"upkeep-{line[0].name}", daemon=True)
-            for line in self._lines
+            threading.Thread(target=self._serve, args=(line, call), name=f"upkeep-{line[0].name}", daemon=True)
+            for line, call in zip(self._lines, self._calls, strict=True)
         ]
 
     def start(self) -> None:
@@ -55,22 +56,27 @@ class Upkeep:
     def stop(self) -> None:
         """End after the duty under way."""
         self._stopping.set()
+        for call in self._calls:
+            call.set()
         for thread in self._threads:
             thread.join(10)
 
     def now(self, name: str) -> None:
-        """Run a duty at its thread's next look rather than at its time."""
-        for line in self._lines:
+        """Run a duty as soon as its thread is free rather than at its time."""
+        for line, call in zip(self._lines, self._calls, strict=True):
             for duty in line:
                 if duty.name == name:
                     duty.due_at = 0.0
+                    call.set()
 
-    def _serve(self, line: list[Duty]) -> None:
+    def _serve(self, line: list[Duty], call: threading.Event) -> None:
         while not self._stopping.is_set():
+            call.clear()  # before the look: what is called for after it ends the wait at once
             for duty in line:
                 if time.monotonic() >= duty.due_at and not self._stopping.is_set():
                     self._one(duty)
-            self._stopping.wait(0.1)
+            if not self._stopping.is_set():
+                call.wait(max(0.0, min(duty.due_at for duty in line) - time.monotonic()))
 
     @staticmethod
     def _one(duty: Duty) -> None:

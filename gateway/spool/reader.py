@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,15 @@ class _Segment:
     final: bool = False
     ids: set[str] = field(default_factory=set)  # waiting or refused here: while there are any, the file stays
     done: set[str] = field(default_factory=set)  # erased, but still to be read in this file after a restart
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the last look saw: the log folder's time, and how far its only unfinished segment was read."""
+
+    folder_ns: int = -1
+    path: str = ""
+    size: int = 0
 
 
 class SpoolReader:
@@ -80,6 +90,8 @@ class SpoolReader:
         self._erased: dict[str, bytes] = {}
         self._boxes: dict[str, frame.Frame] = {}
         self._box_records: dict[str, bytes] = {}
+        self._log_folder = str(directory / layout.LOG)
+        self._seen = _Seen()
         self._started = False
         self._tidied = False
         self.refused: list[Refusal] = []
@@ -109,6 +121,9 @@ class SpoolReader:
         """Find what has come, for `entry` and `waiting`; `poll` will still give each of it once."""
         # One at a time: two that read the same segment could find an item again which was erased between.
         with self._scanning:
+            seen = self._changed()
+            if seen is None:
+                return
             with self._lock:
                 self._start()
                 numbers = layout.segments(self._directory)
@@ -122,6 +137,24 @@ class SpoolReader:
                 if not self._tidied:
                     self._tidied = True
                     self._compact()
+                newest = max(self._segments, default=None)
+                others = any(not one.final for number, one in self._segments.items() if number != newest)
+                if newest is not None and not others:
+                    segment = self._segments[newest]
+                    path = str(layout.segment_path(self._directory, newest))
+                    self._seen = _Seen(seen, path, segment.position)
+
+    def _changed(self) -> int | None:
+        """The log folder's time, or None where nothing can have come since the last look: a worker looks fifty times a
+        second, and mostly in vain. A folder that changed within the last second may change again unseen.
+        """
+        try:
+            changed_ns = os.stat(self._log_folder).st_mtime_ns
+            if self._seen.folder_ns == changed_ns and time.time_ns() - changed_ns > 1_000_000_000:
+                return changed_ns if os.stat(self._seen.path).st_size != self._seen.size else None
+        except FileNotFoundError:
+            return 0
+        return changed_ns
 
     def entry(self, item_id: str) -> Entry | None:
         """The item of that id if it was found and not erased."""
