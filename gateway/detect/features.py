@@ -97,7 +97,7 @@ FEATURES = (
 
 
 def _many(count: float, top: float = 6.0) -> float:
-    return min(1.0, math.log1p(count) / math.log1p(top))
+    return min(1.0, math.log1p(count) / math.log1p(top)) if count else 0.0
 
 
 def person_strength(spans: Sequence[Span]) -> float:
