@@ -15,54 +15,18 @@ from pathlib import Path
 
 from gateway.bench.load import end, program, wait_for_port
 from gateway.bench.measure import say
+from gateway.bench.postfix import check, command, configure
 from gateway.demo.clinic import Clinic
 from gateway.demo.ports import free_port
 from gateway.errors import GatewayError, Misconfigured
 
 SEALGATE, PLAIN, POSTFIX, MIMEDEFANG = "Sealgate", "plain relay", "Postfix", "Postfix + MIMEDefang"
-DAEMONS = "/usr/lib/postfix/sbin"
 LARGEST_BYTES = 2_000_000_000
 
-_MASTER = """\
-127.0.0.1:{port} inet n - n - - smtpd
-cleanup   unix n - n -     0 cleanup
-qmgr      unix n - n 300   1 qmgr
-tlsmgr    unix - - n 1000? 1 tlsmgr
-rewrite   unix - - n -     - trivial-rewrite
-bounce    unix - - n -     0 bounce
-defer     unix - - n -     0 bounce
-trace     unix - - n -     0 bounce
-flush     unix n - n 1000? 0 flush
-proxymap  unix - - n -     - proxymap
-smtp      unix - - n -     - smtp
-relay     unix - - n -     - smtp
-error     unix - - n -     - error
-retry     unix - - n -     - error
-anvil     unix - - n -     1 anvil
-scache    unix - - n -     1 scache
-postlog   unix-dgram n - n - 1 postlogd
-"""
 _MAIN = """\
-compatibility_level = 3.6
-queue_directory = {folder}/queue
-data_directory = {folder}/data
-daemon_directory = {daemons}
-command_directory = /usr/sbin
-mail_owner = postfix
-setgid_group = postdrop
-maillog_file = {folder}/maillog
-maillog_file_prefixes = {folder}
-myhostname = postfix.test
-mydestination =
-mynetworks = 127.0.0.0/8
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-alias_maps =
 relayhost = [127.0.0.1]:{next_port}
 disable_dns_lookups = yes
 message_size_limit = {largest}
-mailbox_size_limit = 0
-smtpd_relay_restrictions = permit_mynetworks, reject
 smtpd_client_connection_count_limit = 0
 """
 _FILTER = """\
@@ -156,22 +120,14 @@ def plain(folder: Path, next_port: int) -> Contender:
 
 def postfix(folder: Path, next_port: int, *, name: str = POSTFIX, more: str = "") -> Contender:
     """Debian's Postfix with its defaults as a relay. Raises Misconfigured when it is not there, or we are not root."""
-    found = program("postfix")
+    program("postfix")
     if os.geteuid() != 0:
         raise Misconfigured("Postfix starts as root only")
     home, port = folder / name.replace(" ", ""), free_port()
-    for part in ("etc", "queue", "data"):
-        (home / part).mkdir(0o755, parents=True)
-    for place in (folder, home):
-        place.chmod(0o755)
-    os.chown(home / "data", pwd.getpwnam("postfix").pw_uid, -1)
-    main = _MAIN.format(folder=home, daemons=DAEMONS, next_port=next_port, largest=LARGEST_BYTES)
-    (home / "etc/main.cf").write_text(main + more)
-    (home / "etc/master.cf").write_text(_MASTER.format(port=port))
-    done = subprocess.run([found, "-c", str(home / "etc"), "check"], capture_output=True, timeout=60, check=False)
-    if done.returncode:
-        raise Misconfigured(f"Postfix refuses its configuration: {done.stderr[-200:].decode(errors='replace')}")
-    return _up(Contender(name, port, home), [[f"{DAEMONS}/master", "-c", str(home / "etc"), "-d"]])
+    folder.chmod(0o755)
+    configure(home, port, _MAIN.format(next_port=next_port, largest=LARGEST_BYTES) + more)
+    check(home)
+    return _up(Contender(name, port, home), [command(home)])
 
 
 def mimedefang(folder: Path, next_port: int) -> Contender:

@@ -204,8 +204,11 @@ def latencies(port: int, sink: StampedSink, letter: Letter, connections: int, ea
             sender.send(letter)
         sender.close()
 
-    with ThreadPoolExecutor(connections) as pool:
+    pool = ThreadPoolExecutor(connections)
+    try:
         list(pool.map(one, range(connections)))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
     arrivals = [sink.take() for _ in range(connections * each)]
     return [arrival.at - float(arrival.stamp) for arrival in arrivals]
 

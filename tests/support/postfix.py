@@ -22,50 +22,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.bench.postfix import check, command, configure
 from gateway.demo.ports import free_port
 from tests.support.needs import need
 
-_DAEMONS = "/usr/lib/postfix/sbin"
-_MASTER = """\
-127.0.0.1:{port} inet n - n - - smtpd
-pickup    unix n - n 60    1 pickup
-cleanup   unix n - n -     0 cleanup
-qmgr      unix n - n 300   1 qmgr
-tlsmgr    unix - - n 1000? 1 tlsmgr
-rewrite   unix - - n -     - trivial-rewrite
-bounce    unix - - n -     0 bounce
-defer     unix - - n -     0 bounce
-trace     unix - - n -     0 bounce
-verify    unix - - n -     1 verify
-flush     unix n - n 1000? 0 flush
-proxymap  unix - - n -     - proxymap
-error     unix - - n -     - error
-retry     unix - - n -     - error
-discard   unix - - n -     - discard
-virtual   unix - n n -     - virtual
-anvil     unix - - n -     1 anvil
-postlog   unix-dgram n - n - 1 postlogd
-"""
 _MAIN = """\
-compatibility_level = 3.6
-queue_directory = {folder}/queue
-data_directory = {folder}/data
-daemon_directory = {daemons}
-command_directory = /usr/sbin
-mail_owner = postfix
-setgid_group = postdrop
-maillog_file = {folder}/maillog
-maillog_file_prefixes = {folder}
-myhostname = postfix.test
-mydestination =
-mynetworks = 127.0.0.0/8
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-alias_maps =
 local_header_rewrite_clients =
 smtputf8_enable = yes
 message_size_limit = 200000000
-mailbox_size_limit = 0
 virtual_mailbox_limit = 0
 virtual_mailbox_domains = static:all
 virtual_mailbox_maps = static:all/
@@ -74,7 +38,6 @@ virtual_minimum_uid = 1
 virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{gid}
 smtpd_recipient_restrictions = check_recipient_access regexp:{folder}/etc/recipients, permit
-smtpd_relay_restrictions = permit_mynetworks, reject
 """
 _RECIPIENTS = "/^550@/ 550 5.1.1 no such user\n/^temperror@/ 451 4.3.0 try again\n"
 
@@ -94,32 +57,28 @@ class Postfix:
     def __init__(
         self, *, certificate: Path | None = None, key: Path | None = None, more: str = "", services: str = ""
     ) -> None:
-        self._master = need("postfix") and f"{_DAEMONS}/master"
+        need("postfix")
         self.folder = Path(tempfile.mkdtemp(prefix="postfix-"))
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         owner = pwd.getpwnam("nobody")
-        for name in ("etc", "queue", "data", "mail"):
-            (self.folder / name).mkdir(0o755)
-        self.folder.chmod(0o755)
-        os.chown(self.folder / "data", pwd.getpwnam("postfix").pw_uid, -1)
+        main = _MAIN.format(folder=self.folder, uid=owner.pw_uid, gid=owner.pw_gid)
+        if certificate and key:
+            main += f"smtpd_tls_security_level = may\nsmtpd_tls_cert_file = {self.folder}/etc/cert.pem\n"
+            main += f"smtpd_tls_key_file = {self.folder}/etc/key.pem\n"
+        configure(self.folder, self.port, main + more, services)
+        (self.folder / "mail").mkdir(0o755)
         os.chown(self.folder / "mail", owner.pw_uid, owner.pw_gid)
-        main = _MAIN.format(folder=self.folder, daemons=_DAEMONS, uid=owner.pw_uid, gid=owner.pw_gid)
         if certificate and key:
             for source, name in ((certificate, "cert.pem"), (key, "key.pem")):
                 shutil.copy(source, self.folder / "etc" / name)
-            main += f"smtpd_tls_security_level = may\nsmtpd_tls_cert_file = {self.folder}/etc/cert.pem\n"
-            main += f"smtpd_tls_key_file = {self.folder}/etc/key.pem\n"
-        (self.folder / "etc/main.cf").write_text(main + more)
-        (self.folder / "etc/master.cf").write_text(_MASTER.format(port=self.port) + services)
         (self.folder / "etc/recipients").write_text(_RECIPIENTS)
 
     def __enter__(self) -> Postfix:
-        config = str(self.folder / "etc")
         try:
-            subprocess.run([need("postfix"), "-c", config, "check"], check=True, capture_output=True, timeout=60)
+            check(self.folder)
             self._process = subprocess.Popen(
-                [self._master, "-c", config, "-d"],
+                command(self.folder),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
