@@ -158,6 +158,12 @@ class Courier:
     )
     idle_seconds: int = setting("How long an unused connection is kept.", kinds.number(0, 300), 20)
     max_connections: int = setting("Most connections to the smarthost at once.", kinds.number(1, 100), 4)
+    delay_notice_seconds: int = setting(
+        "When mail waits longer than this for the smarthost, its sender is told once (a DSN, where NOTIFY allows it); "
+        "0 means never.",
+        kinds.number(0, 432_000),
+        14_400,
+    )
 
 
 @dataclass(frozen=True, slots=True)

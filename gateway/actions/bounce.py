@@ -1,4 +1,4 @@
-"""Telling the sender what could not be delivered: a DSN, prepared before the transaction that records the bounce."""
+"""Telling the sender what could not be delivered, or not yet: a DSN, made before the transaction that records it."""
 
 from __future__ import annotations
 
@@ -43,13 +43,15 @@ class Returner:
 
     def write(
         self, *, tenant: str, message: str, mail_from: str, mail_params: Params, arrived_us: int, node: str,
-        failures: Sequence[Failure], head: bytes = b"", reason: str = "",
+        failures: Sequence[Failure], head: bytes = b"", reason: str = "", retry_until_us: int | None = None,
     ) -> Written | None:  # fmt: skip
         """Durable when it returns; None for the null sender and for recipients that asked for no notice (NOTIFY=NEVER).
 
-        `head` is the beginning of the original, for the fields that identify it.
+        `head` is the beginning of the original, for the fields that identify it. With `retry_until_us` they are
+        delayed until then and no failures yet.
         """
-        wanted = [one for one in failures if _wants_failure(one.recipient)]
+        delayed = retry_until_us is not None
+        wanted = [one for one in failures if wants(one.recipient, delayed=delayed)]
         if not mail_from or not wanted:
             return None
         envelope = Envelope(
@@ -60,7 +62,8 @@ class Returner:
             FailedRecipient(one.recipient.address, one.status, original=_param(one.recipient, "ORCPT"), code=one.code,
                             reason=reason) for one in wanted
         )  # fmt: skip
-        data = self._copies.dsn(self._tenants(tenant), envelope, _parsed(head), message, failed)
+        action, view = "delayed" if delayed else "failed", self._tenants(tenant)
+        data = self._copies.dsn(view, envelope, _parsed(head), message, failed, action, retry_until_us)
         if data is None:
             return None
         copy = self._clock.new_id("spl")
@@ -81,6 +84,7 @@ def _param(recipient: Recipient, wanted: str) -> str:
     return next((value for name, value in recipient.params if name.upper() == wanted), "")
 
 
-def _wants_failure(recipient: Recipient) -> bool:
+def wants(recipient: Recipient, *, delayed: bool) -> bool:
+    """Whether the sender may be told of that recipient; without NOTIFY of failures and of delays (RFC 3461 4.1)."""
     notify = _param(recipient, "NOTIFY").upper()
-    return not notify or "FAILURE" in notify.split(",")
+    return not notify or ("DELAY" if delayed else "FAILURE") in notify.split(",")

@@ -200,8 +200,9 @@ class Copies:
         reference: str,
         failed: tuple[FailedRecipient, ...],
         action: str = "failed",
+        retry_until_us: int | None = None,
     ) -> bytes | None:
-        """A delivery status notification, or None for the null sender."""
+        """A delivery status notification, or None for the null sender. `retry_until_us` is for what is delayed."""
         if not envelope.mail_from:
             return None
         envid = next((value for name, value in envelope.mail_params if name.upper() == "ENVID"), "")
@@ -221,6 +222,7 @@ class Copies:
                 recipients=failed,
                 envid=compose.one_line(envid),
                 checkpoint=self._checkpoint(view.id),
+                retry_until=format_datetime(self._local(view, retry_until_us)) if retry_until_us is not None else "",
             ),
             message,
         )

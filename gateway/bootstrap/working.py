@@ -127,6 +127,7 @@ class WorkerSide:
                 timedelta(seconds=worker.retry_first_seconds),
                 timedelta(seconds=worker.retry_most_seconds),
                 timedelta(hours=worker.give_up_hours),
+                timedelta(seconds=settings.courier.delay_notice_seconds) or None,
             ),
             worker.delivery_threads,
             copies.top,

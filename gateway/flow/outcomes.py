@@ -2,8 +2,9 @@
 
 Promises: an outcome is kept until it is committed, however long the database takes, so that trouble of ours never makes
 a second delivery; it is committed once, even where a commit was reported as failed and was not; what is refused for
-good is returned to the sender with a DSN in the same transaction; a changed row spoils no other recipient's outcome.
-Clauses: RFC 5321 4.5.4.1 (retries), RFC 3464 (DSN), RFC 3461 (NOTIFY).
+good is returned to the sender with a DSN in the same transaction; what waits long is told to the sender once for each
+delivery, where NOTIFY allows it; a changed row spoils no other recipient's outcome.
+Clauses: RFC 5321 4.5.4.1 (retries), RFC 3464 (DSN), RFC 3461 4.1 (NOTIFY).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from gateway.actions.bounce import Failure, Returner, Written
+from gateway.actions.bounce import Failure, Returner, Written, wants
 from gateway.audit.event import GATEWAY, Action, Event
 from gateway.clock import Clock
 from gateway.courier.port import Bounced, Deferred, Delivered, Outcome
@@ -36,11 +37,12 @@ _WORD = {Delivered: "ok", Deferred: "failed", Bounced: "refused"}
 
 @dataclass(frozen=True, slots=True)
 class Pauses:
-    """When to try again, and when to give up."""
+    """When to try again, when to tell the sender that it waits (None: never), and when to give up."""
 
     first: timedelta
     most: timedelta
     give_up: timedelta
+    tell: timedelta | None = timedelta(hours=4)
 
     def after(self, attempts: int) -> timedelta:
         """Pause after that many attempts: doubling, with jitter so that a recovered host is not stormed."""
@@ -73,10 +75,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """A DSN that is durable, and its row."""
+    """A DSN that is durable, and its row. `delayed` are the deliveries of which it says that they wait."""
 
     written: Written
     row: dict[str, Any]
+    delayed: tuple[str, ...] = ()
 
 
 class Outcomes:
@@ -157,7 +160,7 @@ class Outcomes:
             if isinstance(outcome, Bounced) and target.treatment != "notice"
         ]
         if not failures:
-            return None, settled
+            return self._delay(job, settled, head), settled
         for start in (head, b""):  # a head that cannot be quoted is left out
             try:
                 written = self._returner.write(
@@ -180,6 +183,37 @@ class Outcomes:
             (target, Deferred("4.3.0", "dsn") if isinstance(outcome, Bounced) else outcome)
             for target, outcome in settled
         ]
+
+    def _delay(self, job: Job, settled: Sequence[tuple[Target, Outcome]], head: bytes) -> _Told | None:
+        """The DSN for what waits so long that the sender should know, once for each delivery; None when there is none.
+
+        A notice that cannot be made is left out: the mail itself goes on waiting.
+        """
+        tell = self._pauses.tell
+        if tell is None or not job.mail_from or self._clock.now_us() - job.since_us < tell // timedelta(microseconds=1):
+            return None
+        waiting = [
+            (target, Failure(target.recipient, outcome.status, outcome.code))
+            for target, outcome in settled
+            if isinstance(outcome, Deferred) and target.treatment != "notice" and wants(target.recipient, delayed=True)
+        ]
+        try:
+            with self._store.reading() as conn:
+                rows = self._records.rows
+                fresh = [one for one in waiting if rows.get(conn, schema.tellings, _delay_id(one[0].delivery)) is None]
+            if not fresh:
+                return None
+            written = self._returner.write(
+                tenant=job.tenant, message=job.message, mail_from=job.mail_from, mail_params=job.mail_params,
+                arrived_us=job.accepted_us, node=self._records.node, failures=[failure for _, failure in fresh],
+                head=head, retry_until_us=job.since_us + self._pauses.give_up // timedelta(microseconds=1),
+            )  # fmt: skip
+        except Exception as error:
+            log.warning("delivery:delay-untold", message=job.message, error=type(error).__name__)
+            return None
+        if written is None:
+            return None
+        return replace(self._told(job, written), delayed=tuple(target.delivery for target, _ in fresh))
 
     def _told(self, job: Job, written: Written) -> _Told:
         row = self._records.delivery(
@@ -215,7 +249,13 @@ class Outcomes:
             return  # a commit that was reported as failed and was not
         if told is not None:
             self._records.rows.insert(tx, schema.deliveries, **told.row)
-            self._event(tx, job, Action.NOTICE_SENT, told.row["id"], "ok", "dsn")
+            self._event(tx, job, Action.NOTICE_SENT, told.row["id"], "ok", "dsn-delayed" if told.delayed else "dsn")
+            now = self._clock.now_us()
+            for delivery in told.delayed:
+                self._records.rows.insert(
+                    tx, schema.tellings, id=_delay_id(delivery), tenant=job.tenant, kind="delay", about=delivery,
+                    state="done", created_at=now, done_at=now,
+                )  # fmt: skip
         if alarm:
             self._event(tx, job, Action.TAMPER_FOUND, job.item, "refused", alarm)
 
@@ -257,3 +297,8 @@ class Outcomes:
     def _event(self, tx: Tx, job: Job, action: Action, what: str, outcome: str, reason: str) -> None:
         event = Event(action, job.tenant, what, GATEWAY, outcome=outcome, reason=reason, request=job.message)
         self._records.log.append(tx, event)
+
+
+def _delay_id(delivery: str) -> str:
+    """Of the note that the sender was told that this delivery waits."""
+    return f"delay:{delivery}"

@@ -57,7 +57,8 @@ class FailedRecipient:
 class DsnFacts:
     """What a DSN is made of. `date` and `arrived` are RFC 5322 date-times, `message_id` has its angle brackets.
 
-    `envid` is ENVID as given (xtext, decoded here: RFC 3461 5.4, 6.3).
+    `envid` is ENVID as given (xtext, decoded here: RFC 3461 5.4, 6.3); `retry_until` is until when a delayed message is
+    tried, or empty.
     """
 
     action: str
@@ -73,6 +74,7 @@ class DsnFacts:
     recipients: tuple[FailedRecipient, ...]
     envid: str = ""
     checkpoint: str = ""
+    retry_until: str = ""
 
 
 def dsn(words: Words, facts: DsnFacts, original: Message | None) -> bytes:
@@ -154,6 +156,8 @@ def _machine(facts: DsnFacts) -> bytes:
             lines.append(f"Original-Recipient: {compose.one_line(xtext_decode(one.original), 500)}")
         lines += [f"Final-Recipient: {kind}; {compose.one_line(one.address, 254)}"]
         lines += [f"Action: {facts.action}", f"Status: {one.status}"]
+        if facts.action == "delayed" and facts.retry_until:  # RFC 3464 2.3.9
+            lines.append(f"Will-Retry-Until: {compose.one_line(facts.retry_until, 60)}")
         if one.code:
             lines.append(f"Diagnostic-Code: smtp; {one.code} {one.status}")
         lines.append("")

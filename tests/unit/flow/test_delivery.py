@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from gateway.courier.port import Bounced, Deferred
 from gateway.errors import TryLater
 from gateway.flow.delivery import Pauses
 from gateway.flow.outcomes import Outcomes
+from gateway.spool.envelope import Recipient
 from gateway.store import schema
 from gateway.store.database import Tx
 from tests.support.flow import PHI, World
@@ -237,3 +239,67 @@ def test_pauses_double_up_to_a_limit_and_vary() -> None:
         assert min(found) >= seconds * 0.75
         assert max(found) <= seconds * 1.25
         assert len(found) > 10
+
+
+def notify(world: World, *values: str, sender: str = "amy@clinic.test") -> None:
+    """One message, a recipient for each NOTIFY ("" for none), all of them told to wait."""
+    recipients = tuple(
+        Recipient(f"r{number}@example.test", (("NOTIFY", value),) if value else ())
+        for number, value in enumerate(values)
+    )
+    for one in recipients:
+        world.smarthost.answers[one.address] = LATER
+    envelope = replace(world.ring.envelope(sender, ()), recipients=recipients)
+    item = world.writer.begin(envelope)
+    item.write(b"From: amy@clinic.test\r\nSubject: a word\r\nMessage-ID: <delay@clinic.test>\r\n\r\nlunch?")
+    item.finish().result(10)
+    world.incoming.look()
+    entry = world.incoming.entry(item.id)
+    assert entry is not None
+    world.flow.process(entry)
+    world.deliver()
+
+
+def delays(world: World) -> list[str]:
+    """The notices of delay that were sent."""
+    return [data.decode() for to, data in world.smarthost.attempts if b"Action: delayed" in data]
+
+
+def test_a_mail_that_waits_for_hours_is_told_to_its_sender_once_for_each_delivery(world: World) -> None:
+    notify(world, "", "DELAY,FAILURE", "FAILURE", "NEVER")
+    world.due(HOUR)
+    assert delays(world) == []
+    world.due(4 * HOUR)
+    (told,) = delays(world)
+    assert [f"r{number}@example.test" in told for number in range(4)] == [True, True, False, False]
+    assert "Subject: Your message is delayed" in told
+    assert "Status: 4.3.0" in told
+    assert "Will-Retry-Until: " in told
+    assert "In-Reply-To: <delay@clinic.test>" in told
+    assert world.smarthost.times("amy@clinic.test") == 1
+    for _ in range(3):
+        world.due(2 * HOUR)
+    assert len(delays(world)) == 1
+    world.smarthost.answers.clear()
+    world.due(2 * HOUR)
+    states = world.states()
+    assert [states[f"r{number}@example.test"] for number in range(4)] == ["delivered"] * 4
+
+
+def test_nobody_is_told_of_a_delay_of_a_null_senders_mail_or_where_the_setting_says_never(world: World) -> None:
+    notify(world, "DELAY", sender="")
+    world.due(5 * HOUR)
+    world.pauses = replace(world.pauses, tell=None)
+    world.deliverer._outcomes._pauses = world.pauses
+    notify(world, "DELAY")
+    world.due(5 * HOUR)
+    assert delays(world) == []
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_a_delay_whose_commit_is_reported_as_failed_is_told_once(world: World, done: bool) -> None:
+    notify(world, "")
+    with world.commits_fail(1, done=done):
+        world.due(5 * HOUR)
+    world.due(2 * HOUR)
+    assert len(delays(world)) == 1
