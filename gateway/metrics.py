@@ -29,7 +29,7 @@ from gateway.clock import Clock
 from gateway.errors import Misconfigured, TryLater
 from gateway.logs import Log
 from gateway.settingtypes import Endpoint
-from gateway.spool import health
+from gateway.spool import doors, health
 from gateway.spool.reader import SpoolReader
 from gateway.store import schema
 from gateway.store.database import Store
@@ -47,7 +47,7 @@ _PAGE = 5000
 class Parts:
     """What is looked at. `folders` are measured for free room, by fixed names; `sign` is the worker's last word.
 
-    Queues are those of this `node`; the logs are the installation's.
+    Queues are those of this `node`; the logs are the installation's; `doors` is what the smtp process counted, or None.
     """
 
     store: Store
@@ -56,6 +56,7 @@ class Parts:
     sign: Callable[[], health.Health]
     clock: Clock
     node: str
+    doors: Callable[[], doors.Doors | None] = lambda: None
 
 
 class Figures(Collector):
@@ -78,11 +79,14 @@ class Figures(Collector):
             "sealgate_keyholder_seconds", "How long the keyholder took to answer a call.", registry=self.registry,
             buckets=_KEYHOLDER_BUCKETS,
         )  # fmt: skip
+        self._keyholder_up = 0.0
         self.registry.register(self)
 
-    def observe_keyholder(self, seconds: float) -> None:
-        """One call that was answered."""
-        self._keyholder.observe(seconds)
+    def observe_keyholder(self, seconds: float | None) -> None:
+        """One call: how long it took, or None when it was not answered."""
+        self._keyholder_up = 0.0 if seconds is None else 1.0
+        if seconds is not None:
+            self._keyholder.observe(seconds)
 
     def text(self) -> bytes:
         """All figures in the text format."""
@@ -97,7 +101,7 @@ class Figures(Collector):
         return self._found
 
     def _look(self) -> list[Metric]:
-        found = [*self._health(), *self._spool(), *self._disk()]
+        found = [*self._health(), *self._smtp(), *self._spool(), *self._disk()]
         try:
             with self._parts.store.reading() as conn:
                 found += [*self._queues(conn), *self._log(conn)]
@@ -123,6 +127,21 @@ class Figures(Collector):
         yield _gauge("sealgate_sign_of_life_age_seconds", "Since the worker last looked after itself.", age)
         room = self._parts.store.room.whole
         yield _gauge("sealgate_reserve_whole", "0 while the room put by on the database's disk is in use.", float(room))
+
+    def _smtp(self) -> Iterable[Metric]:
+        """Of the two roles without a listener: what smtp counted, and whether the keyholder answers."""
+        yield _gauge("sealgate_keyholder_up", "1 while the keyholder answers.", self._keyholder_up)
+        found = self._parts.doors()
+        yield _gauge("sealgate_smtp_up", "1 while the smtp process leaves its figures.", float(found is not None))
+        if found is None:
+            return
+        yield _gauge("sealgate_smtp_connections", "Open SMTP connections.", found.connections)
+        answers = CounterMetricFamily(
+            "sealgate_smtp_answers", "Messages accepted, answers 5xx and 4xx, since smtp started.", labels=["kind"]
+        )
+        for kind, count in (("accepted", found.accepted), ("refused", found.refused), ("later", found.later)):
+            answers.add_metric([kind], count)
+        yield answers
 
     def _spool(self) -> Iterable[Metric]:
         items = GaugeMetricFamily("sealgate_spool_items", "Items that wait in the spool.", labels=["direction"])

@@ -41,7 +41,7 @@ from gateway.notify import sender as text_sender
 from gateway.portal import roles as permissions
 from gateway.scan import probe, scanner
 from gateway.share import answering
-from gateway.spool import nodekey, snapshot
+from gateway.spool import doors, nodekey, snapshot
 from gateway.spool.reader import SpoolReader
 from gateway.spool.writer import SpoolWriter
 from gateway.store import schema
@@ -237,7 +237,11 @@ class WorkerSide:
         database = path_of(parse(settings.store.url))
         if database is not None:
             folders["store"] = database.parent
-        self.figures = Figures(Parts(ground.store, spools, folders, lambda: self.life.last, ground.clock, ground.node))
+        parts = Parts(
+            ground.store, spools, folders, lambda: self.life.last, ground.clock, ground.node,
+            lambda: doors.read(settings.spool.directory / "in", ground.clock.now_us()),
+        )  # fmt: skip
+        self.figures = Figures(parts)
         self.metrics = MetricsServer(settings.metrics.listen, self.figures)
 
     # duties
@@ -260,8 +264,12 @@ class WorkerSide:
 
     def _keyholder_answers(self) -> bool:
         began = time.monotonic()
-        with answering():
-            self.keyholder_pulse.take_texts(0)
+        try:
+            with answering():
+                self.keyholder_pulse.take_texts(0)
+        except BaseException:
+            self.figures.observe_keyholder(None)
+            raise
         self.figures.observe_keyholder(time.monotonic() - began)
         return True
 

@@ -274,6 +274,7 @@ class Dialogue(Session):
             return
         _log.info("message:spooled", queue=receiver.queue, tenant=transaction.tenant.id, bytes=receiver.bytes)
         self._out += replies.queued(receiver.queue)
+        self.services.answers["accepted"] += 1
 
 
 def _noted(future: Future[str]) -> None:

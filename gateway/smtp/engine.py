@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from abc import abstractmethod
+from collections import Counter
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,7 @@ from gateway.smtp.config import SUBMISSIONS, SmtpConfig
 from gateway.smtp.gate import Gate
 from gateway.smtp.limits import Doorkeeper, FailedLogins, Few, host_of
 from gateway.smtp.replies import Reply
+from gateway.spool.doors import Doors
 from gateway.spool.writer import SpoolWriter
 
 _log = Log("gateway.smtp")
@@ -52,6 +54,13 @@ class Services:
     tls_context: ssl.SSLContext | None = None
     draining: bool = False
     connections: set[Engine] = field(default_factory=set)
+    answers: Counter[str] = field(default_factory=Counter)
+    """accepted, refused (5xx), later (4xx): for the figures."""
+
+    def figures(self) -> Doors:
+        """What was counted up to now."""
+        accepted, refused, later = (self.answers[kind] for kind in ("accepted", "refused", "later"))
+        return Doors(self.clock.now_us(), accepted, refused, later, len(self.connections))
 
 
 class Engine(SMTP):
@@ -153,6 +162,8 @@ class Engine(SMTP):
     def say(self, reply: Reply) -> None:
         """Queue an answer; it leaves before we next wait for input."""
         self._out += reply.line
+        if reply.code >= 400:
+            self.services.answers["refused" if reply.code >= 500 else "later"] += 1
 
     async def push(self, status: str | bytes) -> None:
         """aiosmtpd's way to answer, kept for what of it still runs; nothing is logged."""

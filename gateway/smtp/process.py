@@ -7,6 +7,7 @@ way may end within the drain time, everyone else hears 421, and what was answere
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import socket
 import sys
@@ -26,12 +27,13 @@ from gateway.smtp.dialogue import Dialogue
 from gateway.smtp.engine import Services
 from gateway.smtp.gate import Gate
 from gateway.smtp.limits import Doorkeeper, FailedLogins
-from gateway.spool import nodekey
+from gateway.spool import doors, nodekey
 from gateway.spool.snapshot import SnapshotReader
 from gateway.spool.writer import SpoolWriter
 
 _log = Log("gateway.smtp")
 BACKLOG = 1024
+COUNT_SECONDS = 1.0
 Listener = tuple[str, socket.socket]
 Ready = Callable[[dict[str, list[int]]], None]
 
@@ -90,6 +92,7 @@ class Server:
         self._servers: list[asyncio.Server] = []
         self._services: Services | None = None
         self._certificate: Certificate | None = None
+        self._counting: asyncio.Task[None] | None = None
         self.stopping = asyncio.Event()
 
     async def start(self, listeners: Sequence[Listener]) -> dict[str, list[int]]:
@@ -140,8 +143,16 @@ class Server:
             ports.setdefault(kind, []).append(opened.getsockname()[1])
         if self._certificate is not None:
             self._certificate.watch()
+        self._counting = loop.create_task(self._count(services))
         _log.info("smtp:ready", node=config.node, count=len(listeners))
         return ports
+
+    async def _count(self, services: Services) -> None:
+        """Leave the figures beside the spool once a second. A disk that takes none is the gate's concern, not ours."""
+        while True:
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(doors.write, self.config.spool, services.figures())
+            await asyncio.sleep(COUNT_SECONDS)
 
     def reload_certificate(self) -> None:
         """Read certificate and key again; new handshakes use them. A bad pair is logged and the old one stays."""
@@ -154,6 +165,8 @@ class Server:
         if services is None:
             return
         services.draining = True
+        if self._counting is not None:
+            self._counting.cancel()
         if self._certificate is not None:
             self._certificate.close()
         for server in self._servers:

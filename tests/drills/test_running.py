@@ -68,14 +68,18 @@ def test_figures_follow_what_happens_and_name_nobody(clinic: Faulty) -> None:
         assert reader.fetch(line)[0] == 200
     clinic.settled()
     wanted = {"message:accepted": 3, "message:delivered": 5, "object:opened": 1, "session:started": 1}
+    taken = 'sealgate_smtp_answers_total{kind="accepted"}'
     name = 'sealgate_events_total{{action="{}",outcome="ok"}}'.format
 
     def grown() -> bool:
         now = figures()
+        if now.get(taken, 0) - before.get(taken, 0) < 2 or now["sealgate_smtp_up"] != 1:
+            return False
         return all(now.get(name(one), 0) - before.get(name(one), 0) >= count for one, count in wanted.items())
 
     eventually(grown)
     now = figures()
+    assert now["sealgate_keyholder_up"] == 1
     assert now["sealgate_delivery_seconds_count"] >= 5
     assert now["sealgate_keyholder_seconds_count"] > before["sealgate_keyholder_seconds_count"]
     assert now["sealgate_log_entries"] > before["sealgate_log_entries"]
@@ -87,7 +91,7 @@ def test_figures_follow_what_happens_and_name_nobody(clinic: Faulty) -> None:
     assert not re.search(r"(?:msg|lnk|usr|per|obj|spl|tnt|dlv)_\w{6}|@|riverside|127\.0\.0\.1", text)
     assert not [one.mark for one in sent if one.mark in text]
     labels = set(re.findall(r'(\w+)="', text))
-    assert labels <= {"action", "outcome", "direction", "state", "folder", "check", "le"}
+    assert labels <= {"action", "outcome", "direction", "state", "folder", "check", "kind", "le"}
 
 
 def test_listener_shows_nothing_else(clinic: Faulty) -> None:
