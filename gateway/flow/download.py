@@ -241,9 +241,11 @@ class Downloads:
         """6 stream, 7 commit the outcome, whichever way it ends."""
         sent = 0
         outcome, reason = "failed", "cut"  # when the browser goes away the generator is closed at a yield
-        checked = time.monotonic()
         try:
             with self._running.on(door.grant) as stopped:
+                # A recall between the release and here cut nothing: from now on it would be seen, so look once.
+                self._still(door, session)
+                checked = time.monotonic()
                 for chunk in reader.read(start, stop):
                     if time.monotonic() - checked > RECHECK_SECONDS:
                         checked = time.monotonic()

@@ -118,7 +118,8 @@ def admit(
     domain = domain_of(mail_from) if mail_from else ""
     if login is not None:
         tenant = snapshot.tenants.get(login.tenant)
-        if tenant is None:
+        # Signed in an hour ago says nothing of now: whoever was disabled since sends no more on an open connection.
+        if tenant is None or login not in snapshot.users.get(login.username.casefold(), ()):
             return replies.LOGIN_REQUIRED
         if domain and domain not in tenant.domains:
             return replies.NOT_YOUR_DOMAIN

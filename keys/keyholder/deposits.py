@@ -12,7 +12,7 @@ from typing import Any
 
 from keys import access
 from keys.encoding import canonical
-from keys.keyholder import custody, grants
+from keys.keyholder import custody, grants, tries
 from keys.keyholder.calls import BadCall, is_id
 from keys.keyholder.custody import DAY_US
 from keys.keyholder.database import Recorded, Tx
@@ -207,7 +207,7 @@ def _purge(tx: Tx) -> int:
     tx.run("DELETE FROM codes WHERE expires_us < ?", now - DAY_US)
     tx.run("DELETE FROM cards WHERE expires_us < ?", now - DAY_US)
     tx.run("DELETE FROM texts WHERE expires_us <= ?", now)
-    tx.run("DELETE FROM marks WHERE at_us < ?", now - DAY_US)
+    tries.purge(tx, now - DAY_US)
     tx.run("DELETE FROM devices WHERE expires_us <= ?", now)
     tx.run("DELETE FROM totps WHERE state = 'begun' AND begun_us < ?", now - DAY_US)
     tx.run("DELETE FROM hours WHERE hour < ?", now // (3600 * SECOND_US) - 24 * 31)

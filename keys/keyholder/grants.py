@@ -15,6 +15,7 @@ from keys import access
 from keys.encoding import canonical, lp
 from keys.errors import Denied, Tampered
 from keys.keyholder import custody, sessions
+from keys.keyholder.calls import BadCall, is_id
 from keys.keyholder.custody import DAY_US
 from keys.keyholder.database import Tx
 from keys.keyholder.releaselog import Actor, receipt, record, refused
@@ -117,14 +118,16 @@ def secret_context(tenant: str, message: str, grant: str) -> bytes:
 
 def grant_state(tx: Tx, *, tenant: str, grants: list[Any]) -> dict[str, Any]:
     """The state of up to 1,000 grants of one tenant; those of others are unknown."""
+    if not all(map(is_id, grants)):
+        raise BadCall
     answer: dict[str, Any] = {}
     for name in grants[:1000]:
-        found = facts(tx, str(name))
+        found = facts(tx, name)
         if found is None or found.tenant != tenant:
-            answer[str(name)] = {"state": "unknown", "expires_us": None, "revoked_us": None, "receipt": None}
+            answer[name] = {"state": "unknown", "expires_us": None, "revoked_us": None, "receipt": None}
             continue
         index = tx.number("SELECT revoked_index FROM grants WHERE id = ?", name)
-        answer[str(name)] = {
+        answer[name] = {
             "state": access.grant_state(found, tx.now_us), "expires_us": found.expires_us,
             "revoked_us": found.revoked_us,
             "receipt": receipt(tx, tenant, index) if found.revoked_us is not None else None,

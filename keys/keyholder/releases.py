@@ -16,6 +16,7 @@ from keys.derive import object_share
 from keys.encoding import lp
 from keys.kdf import hkdf
 from keys.keyholder import budgets, grants, sessions
+from keys.keyholder.calls import BadCall, is_id
 from keys.keyholder.database import Recorded, Tx
 from keys.keyholder.releaselog import receipt, record, refused
 from keys.keyholder.sessions import SECOND_US, Live
@@ -93,7 +94,9 @@ def release_metas(tx: Tx, *, session: str, messages: list[Any]) -> dict[str, Any
     """The meta keys of many messages, for a list on a page; each is recorded, refusals too."""
     live = sessions.need(tx, session, "meta:refused")
     answer: dict[str, Any] = {}
-    for message in dict.fromkeys(str(item) for item in messages[:_MANY]):
+    if not all(map(is_id, messages)):  # each is written into the log, where nothing takes it out again
+        raise BadCall
+    for message in dict.fromkeys(messages[:_MANY]):
         reason = _meta_denial(tx, live, message)
         if reason is None:
             answer[message] = _meta(tx, live, message)

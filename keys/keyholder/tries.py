@@ -9,7 +9,9 @@ from __future__ import annotations
 from keys.keyholder.database import Tx
 from keys.keyholder.sessions import SECOND_US
 
-FAILED, ASKED = "failed", "asked"
+FAILED, ASKED, KNOWN = "failed", "asked", "known"
+KNOWN_US = 90 * 86_400 * SECOND_US
+"""For how long a sign-in from a network is remembered."""
 _EVERYONE = "*"
 
 
@@ -57,3 +59,15 @@ def count(tx: Tx, tenant: str, kind: str, subject: str, since_us: int) -> int:
         "SELECT COUNT(*) FROM marks WHERE tenant = ? AND kind = ? AND subject = ? AND at_us > ?",
         tenant, kind, subject, since_us,
     )  # fmt: skip
+
+
+def remember(tx: Tx, tenant: str, subject: str) -> None:
+    """A success that is to be known later; once for each subject."""
+    tx.run("DELETE FROM marks WHERE tenant = ? AND kind = ? AND subject = ?", tenant, KNOWN, subject)
+    mark(tx, tenant, KNOWN, subject)
+
+
+def purge(tx: Tx, before_us: int) -> None:
+    """Forget what was counted before a time, and successes when theirs has passed."""
+    tx.run("DELETE FROM marks WHERE at_us < ? AND kind <> ?", before_us, KNOWN)
+    tx.run("DELETE FROM marks WHERE at_us < ? AND kind = ?", tx.now_us - KNOWN_US, KNOWN)

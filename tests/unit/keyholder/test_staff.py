@@ -150,6 +150,27 @@ def test_one_network_guessing_at_many_users_is_stopped(house: House) -> None:
     house.portal.staff_login(TENANT, "usr_amy", PASSWORD, member.code(), "net_good")
 
 
+def test_a_waiting_rooms_guesses_keep_nobody_out_who_signed_in_from_there_and_others_for_a_minute(house: House) -> None:
+    amy, bea = house.staff("usr_amy", "staff"), house.staff("usr_bea", "staff")
+    house.portal.staff_login(TENANT, "usr_amy", PASSWORD, amy.code(), "net_clinic")
+    for number in range(30):
+        with refusal("wrong"):
+            house.portal.staff_login(TENANT, f"usr_{number}", "wrong", "000000", "net_clinic")
+    house.portal.staff_login(TENANT, "usr_amy", PASSWORD, amy.code(), "net_clinic")
+    for number in range(30):
+        with refusal("wrong"):
+            house.portal.staff_login(TENANT, f"usr_{number + 30}", "wrong", "000000", "net_clinic")
+    with refusal("too-many"):
+        house.portal.staff_login(TENANT, "usr_bea", PASSWORD, bea.code(), "net_clinic")
+    for _ in range(5):  # her own tries from there are counted as ever
+        with refusal("wrong"):
+            house.portal.staff_login(TENANT, "usr_amy", "wrong", "000000", "net_clinic")
+    with refusal("too-many"):
+        house.portal.staff_login(TENANT, "usr_amy", PASSWORD, amy.code(), "net_clinic")
+    house.wait(61)
+    house.portal.staff_login(TENANT, "usr_bea", PASSWORD, bea.code(), "net_clinic")
+
+
 def test_parallel_tries_gain_nothing(house: House) -> None:
     house.staff("usr_amy", "staff")
     reasons: list[str] = []

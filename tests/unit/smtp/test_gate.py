@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -200,6 +201,8 @@ def test_who_may_send_from_which_domain(two: snapshot.Snapshot, address: str, se
 
 def test_signed_in_user_sends_for_their_own_tenant_from_anywhere(two: snapshot.Snapshot) -> None:
     user = SubmissionUser(TENANT, "usr_1", "scanner", b"", b"")
+    disabled, two = two, replace(two, users={"scanner": (user,)})
+    assert ask(disabled, "198.51.100.1", "a@clinic.test", user, True) == replies.LOGIN_REQUIRED
     assert ask(two, "198.51.100.1", "a@clinic.test", user, True) == (TENANT, "app-password")
     assert ask(two, "198.51.100.1", "", user, True) == (TENANT, "app-password")
     assert ask(two, "203.0.113.7", "a@practice.test", user) == replies.NOT_YOUR_DOMAIN
