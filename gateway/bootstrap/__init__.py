@@ -1,6 +1,6 @@
 """Plugs the parts of one role together: the package that names concrete backends.
 
-The root key's provider is named where keys are made and checked as well (`launch`, `doctor`, the keyholder): there is one.
+The root key's provider is named where keys are made and checked as well (`launch`, `doctor`, the keyholder).
 
 `ground` is what worker and portal stand on alike, `working` and `serving` are what each adds.
 """
