@@ -198,7 +198,7 @@ class Clinic:
             return []
         return [json.loads(line) for line in self.phone_file.read_text().splitlines() if line]
 
-    def wait_for_text(self, number: str, count: int = 1, seconds: float = 20.0) -> str:
+    def wait_for_text(self, number: str, count: int = 1, seconds: float = 60.0) -> str:
         """The latest text to that number once there are `count`. Raises TimeoutError."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

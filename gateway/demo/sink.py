@@ -108,7 +108,7 @@ class Sink:
             self._condition.notify_all()
         return "250 2.0.0 taken"
 
-    def wait_for(self, recipient: str, count: int = 1, seconds: float = 30.0) -> list[Received]:
+    def wait_for(self, recipient: str, count: int = 1, seconds: float = 60.0) -> list[Received]:
         """The mails to that address, once there are `count`. Raises TimeoutError."""
 
         def found() -> list[Received]:

@@ -24,14 +24,12 @@ from gateway.demo.clinic import PHONE
 from gateway.demo.visitor import Visitor
 from tests.drills.test_outages import connection, leaked, once, refused_within
 from tests.support.faulty import Faulty, Letter, Reader, clear_copies, eventually
+from tests.support.load import PATIENCE
 
 pytestmark = [pytest.mark.full, pytest.mark.root]
 
 DISK_MB = 224
 RESERVE_BYTES = 4 << 20
-PATIENCE = 60.0
-"""Seconds: how long a machine with much else to do may take; what must be quick has its own limit."""
-
 SMTP_STEPS = ("1", "2", "2-written", "2-durable")
 RECALLS = ("3", "8")
 STEPS = (*SMTP_STEPS, "3", "4", "5", "6", "7-sealed", "7-deposited", "7", "8", "9", "10")

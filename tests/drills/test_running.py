@@ -23,6 +23,7 @@ from gateway.demo.sink import Received
 from gateway.supervise import DRAIN_SECONDS
 from tests.drills.test_outages import connection
 from tests.support.faulty import Faulty, eventually
+from tests.support.load import stretched
 from tests.unit.infra.test_certificates import shown
 
 pytestmark = pytest.mark.full
@@ -106,12 +107,12 @@ def test_alive_and_ready_are_two_things(clinic: Faulty) -> None:
     away = clinic.data / "vault.away"
     (clinic.data / "vault").rename(away)
     try:
-        eventually(lambda: status(ready) == 503, 5)
+        eventually(lambda: status(ready) == 503, stretched(5))
         assert status(alive) == 200
-        eventually(lambda: figures().get('sealgate_healthy{check="vault"}') == 0, 5)
+        eventually(lambda: figures().get('sealgate_healthy{check="vault"}') == 0, stretched(5))
     finally:
         away.rename(clinic.data / "vault")
-    eventually(lambda: status(ready) == 200, 5)
+    eventually(lambda: status(ready) == 200, stretched(5))
 
 
 def test_sighup_renews_the_certificate_and_ends_nothing(clinic: Faulty) -> None:

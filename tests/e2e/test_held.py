@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import time
 import zipfile
 from collections.abc import Iterator
 
@@ -72,10 +71,8 @@ def decide(clinic: Clinic, who: Member, act: str, message: str, *more: str, pass
 def test_officer_releases_held_mail_as_a_secure_message(strict: Clinic, officers: Iterator[Member]) -> None:
     message = held(strict, "release@outside.test")
     olga = next(officers)
-    began = time.monotonic()
     answer = json.loads(decide(strict, olga, "release", message, "--reason", "asked for by phone"))
-    copy = strict.sink.wait_for("release@outside.test", seconds=10)[0]
-    assert time.monotonic() - began < 60
+    copy = strict.sink.wait_for("release@outside.test", seconds=60)[0]
     assert copy.link is not None
     assert encrypted_zip()[:40] not in copy.everything()
     assert re.search(rb"parking lot", copy.everything()) is None
@@ -90,7 +87,7 @@ def test_officer_releases_held_mail_as_a_secure_message(strict: Clinic, officers
 def test_officer_releases_held_mail_as_it_came(strict: Clinic, officers: Iterator[Member]) -> None:
     message = held(strict, "asis@outside.test")
     decide(strict, next(officers), "release", message, "--as-is")
-    copy = strict.sink.wait_for("asis@outside.test", seconds=20)[0]
+    copy = strict.sink.wait_for("asis@outside.test", seconds=60)[0]
     assert encrypted_zip() in copy.everything()
     assert copy.link is None
 

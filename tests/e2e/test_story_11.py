@@ -17,6 +17,7 @@ from gateway.demo.clinic import DOMAIN, Clinic, Member
 from tests.e2e.conftest import running
 from tests.e2e.test_held import encrypted_zip
 from tests.e2e.test_pages import chromium, do, look
+from tests.support.load import PATIENCE, stretched
 
 pytestmark = pytest.mark.full
 __all__ = ["chromium"]
@@ -50,7 +51,7 @@ class Desk:
         page = self.get(path).text
         return self.post(path, page, act=act, reason=reason, code=code or self.member.code())
 
-    def wait_for(self, path: str, state: str, seconds: float = 15.0) -> str:
+    def wait_for(self, path: str, state: str, seconds: float = PATIENCE) -> str:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             page = self.get(path).text
@@ -105,8 +106,8 @@ def test_an_officer_releases_over_http_and_the_log_names_both_people(strict: Cli
     began = time.monotonic()
     answer = desk.decide(f"/audit/held/{message}", "release")
     assert answer.headers["location"] == f"/audit/held/{message}"
-    copy = strict.sink.wait_for("eleven@outside.test", seconds=10)[0]
-    assert time.monotonic() - began < 10
+    copy = strict.sink.wait_for("eleven@outside.test", seconds=stretched(10))[0]
+    assert time.monotonic() - began < stretched(10)
     assert copy.link is not None
     assert encrypted_zip()[:40] not in copy.everything()
     desk.wait_for(f"/audit/held/{message}", "done")
@@ -163,7 +164,7 @@ def test_two_officers_release_where_the_policy_says_so(two: tuple[Clinic, Desk, 
     assert not [one for one in clinic.sink.mails if "second@outside.test" in one.recipients]
     assert "You confirm what your colleague decided" in pete.get(path).text
     pete.decide(path, "release", "seen and agreed")
-    assert clinic.sink.wait_for("second@outside.test", seconds=10)[0].link is not None
+    assert clinic.sink.wait_for("second@outside.test", seconds=stretched(10))[0].link is not None
     page = pete.wait_for(path, "done")
     for words in (olga.member.address, pete.member.address, "asked for by phone", "seen and agreed"):
         assert words in page

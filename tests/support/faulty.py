@@ -26,6 +26,7 @@ from gateway.demo import documents, mails
 from gateway.demo.clinic import DOMAIN, PEOPLE, Clinic
 from gateway.demo.sink import Received, Sink
 from gateway.demo.visitor import Visitor
+from tests.support.load import PATIENCE
 
 QUEUED = re.compile(rb"queued as (spl_[0-9A-Za-z]+)")
 TRACE = re.compile(rb"^Sealgate-Trace: [^;]+; (spl_[0-9A-Za-z]+)", re.MULTILINE)
@@ -152,7 +153,7 @@ class Faulty(Clinic):
         os.killpg(self._process.pid, signal.SIGKILL)
         self.buried(family)
 
-    def buried(self, family: list[int] | None = None, seconds: float = 20.0) -> None:
+    def buried(self, family: list[int] | None = None, seconds: float = PATIENCE) -> None:
         """Wait until nothing of it runs any more. AssertionError when something does."""
         assert self._process is not None
         family = family or []
@@ -233,7 +234,7 @@ class Faulty(Clinic):
             if not there[queue, one]
         ]
 
-    def settled(self, seconds: float = 60.0) -> None:
+    def settled(self, seconds: float = 2 * PATIENCE) -> None:
         """Wait until everything answered 250 has arrived and no delivery waits. AssertionError after that time."""
         until = time.monotonic() + seconds
         while (lost := self.missing()) or self.waiting():
@@ -254,11 +255,11 @@ class Faulty(Clinic):
         before = len([one for one in self.sink.mails if mails.MARGUERITE in one.recipients])
         texts = len(self.texts())
         mails.send(self, mails.lab_report())
-        link = self.sink.wait_for(mails.MARGUERITE, before + 1)[-1].link
+        link = self.sink.wait_for(mails.MARGUERITE, before + 1, PATIENCE)[-1].link
         assert link is not None
         visitor, phone = Visitor(), PEOPLE[0][2]
         asked = visitor.submit(visitor.get(link), "/code", last4=phone[-4:])
-        code = re.search(r"\b\d{6}\b", self.wait_for_text(phone, texts + 1))
+        code = re.search(r"\b\d{6}\b", self.wait_for_text(phone, texts + 1, PATIENCE))
         assert code is not None
         opened = visitor.submit(asked, "/verify", code=code[0])
         (path,) = set(re.findall(r'href="(/m/\w+/files/obj_\w+)"', opened.text))
@@ -324,7 +325,7 @@ def clear_copies(mails: list[Received], letters: list[Letter]) -> list[str]:
     return found
 
 
-def eventually(check: Callable[[], object], seconds: float = 20.0) -> None:
+def eventually(check: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Wait until it holds. AssertionError after that time."""
     until = time.monotonic() + seconds
     while not check():

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from gateway.bench.postfix import check, command, configure
 from gateway.demo.ports import free_port
+from tests.support.load import PATIENCE
 from tests.support.needs import need
 
 _MAIN = """\
@@ -105,7 +106,7 @@ class Postfix:
         files = sorted((self.folder / "mail/all/new").glob("*"), key=lambda file: (file.stat().st_mtime_ns, file.name))
         return [_read(file.read_bytes()) for file in files]
 
-    def wait(self, count: int, seconds: float = 30) -> list[Mail]:
+    def wait(self, count: int, seconds: float = PATIENCE) -> list[Mail]:
         """The mails, once there are `count`. Raises TimeoutError with Postfix's own log."""
         deadline = time.monotonic() + seconds
         while len(found := self.mails()) < count:

@@ -25,6 +25,8 @@ from typing import Any, ClassVar
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session, syntax
 
+from tests.support.load import PATIENCE
+
 ANSWERS = {
     "temperror": "451 4.3.0 marked-server-text, try again",
     "550": "550 5.1.1 marked-server-text, no such user",
@@ -205,7 +207,7 @@ class Smarthost(Controller):
         """Silence."""
         await self._stopping.wait()
 
-    def wait(self, count: int, seconds: float = 10) -> list[Received]:
+    def wait(self, count: int, seconds: float = PATIENCE) -> list[Received]:
         """The messages, once there are `count`. Raises TimeoutError."""
         with self._arrived:
             if not self._arrived.wait_for(lambda: len(self.messages) >= count, seconds):
@@ -222,7 +224,7 @@ class Smarthost(Controller):
             self.loop.call_soon(done.set)
 
         self.loop.call_soon_threadsafe(cut)
-        done.wait(5)
+        done.wait(PATIENCE)
 
     async def handle_EHLO(
         self, server: _Server, session: Session, envelope: Envelope, hostname: str, responses: list[str]

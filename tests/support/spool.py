@@ -19,6 +19,7 @@ from keys.boxes import BoxKey
 from keys.encoding import canonical
 from keys.errors import Tampered
 from keys.signing import SigningKey
+from tests.support.load import PATIENCE
 
 NODE = "node-1"
 TENANT = "tnt_0000000000000001"
@@ -142,7 +143,7 @@ def fresh(directory: Path) -> Path:
     return directory
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+def eventually(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     """Poll until true; the value. AssertionError after that time."""
     import time
 

@@ -18,6 +18,7 @@ from gateway.store.database import Store, Tx
 from gateway.store.schema import log_leaves, sealed_values
 from keys.merkle import Frontier, inclusion_proof, leaf_hash, verify_inclusion
 from tests.support import databases, postgres
+from tests.support.load import stretched
 from tests.unit.audit.conftest import ORIGIN, TENANT, House
 
 
@@ -120,7 +121,7 @@ def test_an_idle_log_that_cannot_be_written_turns_red_within_a_second(house: Hou
     else:
         break_it = "ALTER TABLE log_leaves ADD CONSTRAINT stop CHECK (idx < 0) NOT VALID"
     house.store.run(lambda tx: tx.conn.execute(text(break_it)) and None)
-    assert _until(lambda: not house.store.health, 1.5)
+    assert _until(lambda: not house.store.health, stretched(1.5))
     with pytest.raises(TryLater):
         house.happen()
 

@@ -41,6 +41,7 @@ from gateway.vault import Vault
 from keys.client import PortalClient
 from keys.encoding import canonical
 from tests.support.keyholder import PASSWORD, PHONE, TENANT, Keyholder, Staff, add_staff, running, set_up
+from tests.support.load import PATIENCE
 
 CLINIC = "Elm Street Clinic"
 CLINIC_PHONE = "+1 555 010 0199"
@@ -315,7 +316,7 @@ def serve(deps: PortalDeps) -> PortalServer:
     return start(create(replace(deps, faces=faces)), [Listen("127.0.0.1", probe)])
 
 
-def wait_for(what: Any, seconds: float = 5.0) -> Any:
+def wait_for(what: Any, seconds: float = PATIENCE) -> Any:
     """Poll until `what()` is true."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -22,6 +22,7 @@ from gateway.smtp import dialogue
 from gateway.smtp.config import Limits, SmtpConfig
 from gateway.smtp.process import Server, bind
 from gateway.spool import snapshot
+from tests.support.load import stretched
 from tests.support.smtpd import Smtpd, smtpd
 from tests.support.spool import NODE, Keyring, eventually, fresh, smtp_home, write_signs
 
@@ -207,15 +208,15 @@ def test_new_mail_is_451_when_the_worker_is_silent_and_taken_again_when_it_is_ba
         assert sends(250)
         server.healthy = False
         server.sign()
-        eventually(lambda: sends(451), 5)
+        eventually(lambda: sends(451), stretched(5))
         server.healthy = True
         server.sign()
-        eventually(lambda: sends(250), 5)
+        eventually(lambda: sends(250), stretched(5))
         (server.signs / "snapshot.json").write_bytes(b"{}")
         assert sends(250)  # the last good snapshot stays in force
         server.stop_signs()
         (server.signs / "health.json").unlink()
-        eventually(lambda: sends(451), 5)
+        eventually(lambda: sends(451), stretched(5))
         assert set(codes) == {250, 451}
         assert len(server.messages()) == codes.count(250)
 
@@ -237,7 +238,7 @@ def test_tenant_removed_from_the_snapshot_sends_no_more(tmp_path: Path) -> None:
     with smtpd(tmp_path / "node") as server:
         assert send(server) == 250
         snapshot.write(server.signs / "snapshot.json", *server.ring.snapshot(tenants=[]))
-        assert eventually(lambda: send(server) == 550, 5)
+        assert eventually(lambda: send(server) == 550, stretched(5))
 
 
 async def test_exception_inside_is_answered_with_fixed_words(

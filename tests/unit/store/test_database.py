@@ -20,6 +20,7 @@ from gateway.errors import Misconfigured, TryLater
 from gateway.store.database import Store, Tx
 from gateway.store.schema import log_leaves, tenants
 from tests.support import databases
+from tests.support.load import PATIENCE, stretched
 from tests.support.postgres import Postgres
 
 
@@ -42,10 +43,10 @@ def held(store: Store) -> tuple[threading.Event, Future[None]]:
 
     def work(_tx: Tx) -> None:
         inside.set()
-        go.wait(10)
+        go.wait(PATIENCE)
 
     future = store.submit(work)
-    assert inside.wait(5)
+    assert inside.wait(PATIENCE)
     return go, future
 
 
@@ -115,14 +116,14 @@ def test_a_failing_hook_fails_the_whole_batch_with_try_later(store: Store) -> No
     go.set()
     for future in futures:
         with pytest.raises(TryLater):
-            future.result(5)
+            future.result(PATIENCE)
     assert not store.health
     assert names(store) == []
     assert ran == []
     store.before_commit.clear()
     store.run(add("tnt_c"))
     assert names(store) == ["tnt_c"]
-    assert until(lambda: store.health, 3)
+    assert until(lambda: store.health, PATIENCE)
 
 
 def test_many_queued_works_share_one_commit(store: Store) -> None:
@@ -132,7 +133,7 @@ def test_many_queued_works_share_one_commit(store: Store) -> None:
     futures = [store.submit(lambda tx, n=n: tx.events.append(n)) for n in range(100)]  # type: ignore[misc]
     go.set()
     for future in futures:
-        future.result(5)
+        future.result(PATIENCE)
     # The work that held the writer took along what was queued when it was drained; the rest came together.
     assert sum(batches) == 100
     assert len([size for size in batches if size]) <= 2
@@ -191,9 +192,9 @@ def test_an_idle_store_turns_red_when_a_probe_fails_and_green_again(store: Store
 
     store.probes.append(probe)
     broken.set()
-    assert until(lambda: not store.health, 1.2)
+    assert until(lambda: not store.health, stretched(1.2))
     broken.clear()
-    assert until(lambda: store.health, 2)
+    assert until(lambda: store.health, PATIENCE)
 
 
 def test_what_a_probe_writes_is_rolled_back(store: Store) -> None:
@@ -204,8 +205,8 @@ def test_what_a_probe_writes_is_rolled_back(store: Store) -> None:
         ran.set()
 
     store.probes.append(probe)
-    assert ran.wait(3)
-    assert until(lambda: store.health, 2)
+    assert ran.wait(PATIENCE)
+    assert until(lambda: store.health, PATIENCE)
     assert names(store) == []
 
 
@@ -213,14 +214,14 @@ def test_what_a_probe_writes_is_rolled_back(store: Store) -> None:
 def test_a_stuck_writer_is_red_within_two_seconds_and_nobody_waits_over_five(store: Store) -> None:
     go, future = held(store)
     try:
-        assert until(lambda: not store.health, 1.5)
+        assert until(lambda: not store.health, stretched(1.5))
         began = time.monotonic()
         with pytest.raises(TryLater):
             store.run(add("tnt_late"))
-        assert time.monotonic() - began < 5.5
+        assert time.monotonic() - began < stretched(5.5)
     finally:
         go.set()
-    future.result(5)
+    future.result(PATIENCE)
     # It was cancelled while queued, so it is not done behind the caller's back either.
     store.run(add("tnt_next"))
     assert names(store) == ["tnt_next"]
@@ -293,11 +294,11 @@ def test_a_locked_sqlite_fails_within_a_second_turns_red_and_recovers(file_store
     began = time.monotonic()
     with pytest.raises(TryLater):
         file_store.run(add("tnt_a"))
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < stretched(2)
     assert not file_store.health
     other.execute("ROLLBACK")
     other.close()
-    assert until(lambda: file_store.health, 4)
+    assert until(lambda: file_store.health, PATIENCE)
     assert file_store.run(add("tnt_b")) == "tnt_b"
 
 
@@ -322,7 +323,7 @@ def test_a_database_file_moved_away_is_noticed_before_anything_is_lost(
     assert path.exists() == (how == "replace")
     if how == "rename":
         (tmp_path / "gone.db").rename(path)
-        assert until(lambda: file_store.health, 4)
+        assert until(lambda: file_store.health, PATIENCE)
         assert names(file_store) == ["tnt_a"]
 
 
@@ -338,15 +339,15 @@ def test_a_stopped_server_turns_red_and_nobody_hangs(server: Postgres) -> None:
         names(store)
         server.pause()
         try:
-            assert until(lambda: not store.health, 2.5)
+            assert until(lambda: not store.health, stretched(2.5))
             for call in (lambda: store.run(add("tnt_b")), lambda: names(store)):
                 began = time.monotonic()
                 with pytest.raises(TryLater):
                     call()
-                assert time.monotonic() - began < 5.6
+                assert time.monotonic() - began < stretched(5.6)
         finally:
             server.resume()
-        assert until(lambda: store.health, 6)
+        assert until(lambda: store.health, PATIENCE)
         store.run(add("tnt_c"))
         assert "tnt_c" in names(store)
     finally:
@@ -356,4 +357,4 @@ def test_a_stopped_server_turns_red_and_nobody_hangs(server: Postgres) -> None:
 def test_log_tables_are_seen_by_the_probe_of_a_room(store: Store) -> None:
     """The shape of the audit room's probe: an insert that is refused turns an idle store red."""
     store.probes.append(lambda conn: conn.execute(insert(log_leaves).values(log="probe", idx=7)) and None)
-    assert until(lambda: not store.health, 1.5)
+    assert until(lambda: not store.health, stretched(1.5))

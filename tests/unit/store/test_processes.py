@@ -16,6 +16,7 @@ from gateway.store.engines import NameTaken
 from gateway.store.schema import log_leaves
 from keys.merkle import Frontier, leaf_hash
 from tests.support import databases
+from tests.support.load import PATIENCE
 from tests.support.postgres import Postgres
 
 
@@ -57,7 +58,7 @@ def test_a_killed_writers_name_is_free_at_once(shared: str) -> None:
     first.run(lambda tx: None)
     end_backends(shared)
     second = Store.open(shared, lease="a")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     taken = False
     while not taken and time.monotonic() < deadline:
         try:
