@@ -53,7 +53,7 @@ def test_each_role_is_its_user_and_a_protected_file_opens(node: Apart, users: di
         owner = Path(f"/proc/{running[role]}/status").read_text()
         assert f"\nUid:\t{who.uid}\t{who.uid}\t{who.uid}\t{who.uid}\n" in owner
     reader = node.reader()
-    connection = http.client.HTTPConnection("localhost", node.web_port, timeout=30)
+    connection = http.client.HTTPConnection("localhost", node.web_port, timeout=60)
     assert reader.fetch(connection) == (200, reader.content)
     connection.close()
 

@@ -98,7 +98,7 @@ OUTAGES: dict[str, Callable[[Faulty], object]] = {
 
 def connection(clinic: Faulty) -> http.client.HTTPConnection:
     parts = urlsplit(clinic.portal)
-    return http.client.HTTPConnection(parts.hostname or "", parts.port or 0, timeout=30)
+    return http.client.HTTPConnection(parts.hostname or "", parts.port or 0, timeout=60)
 
 
 def refused_within(clinic: Faulty, seconds: float) -> float:

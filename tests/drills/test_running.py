@@ -32,7 +32,7 @@ METRICS = free_port()
 
 def figures() -> dict[str, float]:
     """What the listener shows, by name with labels."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{METRICS}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{METRICS}/metrics", timeout=60) as answer:
         assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         lines = answer.read().decode().splitlines()
     found = (line.rpartition(" ") for line in lines if not line.startswith("#"))
@@ -41,7 +41,7 @@ def figures() -> dict[str, float]:
 
 def status(url: str) -> int:
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -87,7 +87,7 @@ def test_figures_follow_what_happens_and_name_nobody(clinic: Faulty) -> None:
     assert 0 <= now["sealgate_checkpoint_age_seconds"] < 700
     assert now['sealgate_spool_items{direction="in"}'] == now['sealgate_deliveries_waiting{state="deferred"}'] == 0
     assert now['sealgate_disk_free_bytes{folder="store"}'] > 0
-    with urllib.request.urlopen(f"http://127.0.0.1:{METRICS}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{METRICS}/metrics", timeout=60) as answer:
         text = answer.read().decode()
     assert not re.search(r"(?:msg|lnk|usr|per|obj|spl|tnt|dlv)_\w{6}|@|riverside|127\.0\.0\.1", text)
     assert not [one.mark for one in sent if one.mark in text]

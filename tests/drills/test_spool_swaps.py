@@ -136,7 +136,7 @@ def test_touched_items_are_refused_and_named_and_the_untouched_one_is_delivered(
 
     clinic.sink.wait_for(MARKS["untouched"].recipient)  # the twin
     touched = {record[1] for name, record in records.items() if name != "untouched"} | {stranger}
-    named = eventually(lambda: alarmed(clinic) >= touched and alarmed(clinic), 20)
+    named = eventually(lambda: alarmed(clinic) >= touched and alarmed(clinic))
     assert named == touched
     assert {one["id"] for one in json.loads(clinic.command("queue", "list", "--json"))} >= touched
     assert {to for mail in clinic.sink.mails for to in mail.recipients} == {MARKS["untouched"].recipient}
@@ -144,7 +144,7 @@ def test_touched_items_are_refused_and_named_and_the_untouched_one_is_delivered(
 
 def alarmed(clinic: Clinic) -> set[str]:
     """What the alarms in our logs name."""
-    with closing(sqlite3.connect(clinic.data / "db" / "sealgate.db", timeout=20)) as store:
+    with closing(sqlite3.connect(clinic.data / "db" / "sealgate.db", timeout=60)) as store:
         found = store.execute("SELECT DISTINCT object FROM log_leaves WHERE action = 'tamper:found'")
         return {name for (name,) in found}
 
@@ -198,7 +198,7 @@ def seen(clinic: Clinic, path: Path, value: object) -> bool:
 
 def greeted(clinic: Clinic) -> bool:
     """A client said EHLO: the door looks at the snapshot."""
-    with smtplib.SMTP("127.0.0.1", clinic.smtp_port, timeout=30) as server:
+    with smtplib.SMTP("127.0.0.1", clinic.smtp_port, timeout=60) as server:
         return server.ehlo()[0] == 250
 
 

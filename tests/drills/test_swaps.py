@@ -63,7 +63,7 @@ class Scene:
 
     def sql(self, statement: str, *values: object, store: str = "db/sealgate.db") -> list[tuple[Any, ...]]:
         """Straight into a database, beside the process that holds it."""
-        with closing(sqlite3.connect(self.clinic.data / store, timeout=20, isolation_level=None)) as connection:
+        with closing(sqlite3.connect(self.clinic.data / store, timeout=60, isolation_level=None)) as connection:
             return connection.execute(statement, values).fetchall()
 
     def alarms(self, thing: str) -> int:

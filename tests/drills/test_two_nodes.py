@@ -33,6 +33,7 @@ from gateway.demo.visitor import Visitor
 from gateway.errors import Misconfigured
 from tests.support import nodes, postgres
 from tests.support.faulty import TRACE, Letter, eventually
+from tests.support.load import PATIENCE, stretched
 from tests.support.nodes import Node
 from tests.support.postgres import Postgres
 
@@ -158,12 +159,12 @@ def rounds(cluster: Cluster, victims: list[Node], folder: Path, seconds: float) 
                 kill(cluster, victim)
                 victim.serve()
                 count = len(cluster.answered)
-                eventually(lambda count=count: len(cluster.answered) > count + 10, 30)  # type: ignore[misc]
+                eventually(lambda count=count: len(cluster.answered) > count + 10)  # type: ignore[misc]
         finally:
             stop.set()
         for client in clients:
-            client.result(60)
-    eventually(lambda: not cluster.lost() and not cluster.nodes[0].waiting(), 40)
+            client.result(2 * PATIENCE)
+    eventually(lambda: not cluster.lost() and not cluster.nodes[0].waiting())
     print(
         f"{len(cluster.answered)} answered 250, {len(cluster.lost())} lost, {cluster.doubled()} doubled "
         f"({len(cluster.resent)} without an answer, {len(cluster.uncertain)} of unknown outcome), "
@@ -203,7 +204,7 @@ def test_without_the_database_both_nodes_defer_and_each_letter_arrives_once_afte
         eventually(lambda node=node, sent=sent: node.send(sent) == 250)  # type: ignore[misc]
     cluster.server.pause()
     try:
-        until = time.monotonic() + WITHIN_SECONDS
+        until = time.monotonic() + stretched(WITHIN_SECONDS)
         for node in cluster.nodes:
             while (code := node.send(node.letter("clean"))) == 250:
                 assert time.monotonic() < until, "mail is still taken"
@@ -213,8 +214,8 @@ def test_without_the_database_both_nodes_defer_and_each_letter_arrives_once_afte
         cluster.server.resume()
     after = [(node, node.letter("clean")) for node in cluster.nodes]
     for node, sent in after:
-        eventually(lambda node=node, sent=sent: node.send(sent) == 250, 30)  # type: ignore[misc]
-    eventually(lambda: all(sent.recipients[0] in cluster.arrivals() for _, sent in before + after), 30)
+        eventually(lambda node=node, sent=sent: node.send(sent) == 250)  # type: ignore[misc]
+    eventually(lambda: all(sent.recipients[0] in cluster.arrivals() for _, sent in before + after))
     assert [len(cluster.arrivals()[sent.recipients[0]]) for _, sent in before + after] == [1] * len(before + after)
 
 
@@ -229,7 +230,7 @@ def test_both_portals_serve_a_link_and_a_recall_on_one_ends_the_download_on_the_
     opened = visitor.submit(asked, "/verify", code=code[0])
     (path,) = set(re.findall(r'href="(/m/\w+/files/obj_\w+)"', opened.text))
     headers = {"Cookie": cookies(visitor, first.portal + path), "User-Agent": visitor.agent}
-    download = http.client.HTTPConnection("127.0.0.1", second.web_port, timeout=30)
+    download = http.client.HTTPConnection("127.0.0.1", second.web_port, timeout=60)
     download.request("GET", path, headers=headers | {"Host": f"localhost:{first.web_port}"})
     answer = download.getresponse()
     assert answer.status == 200
@@ -243,7 +244,7 @@ def test_both_portals_serve_a_link_and_a_recall_on_one_ends_the_download_on_the_
     download.close()
     assert got < FILE_BYTES
     for node in cluster.nodes:
-        again = http.client.HTTPConnection("127.0.0.1", node.web_port, timeout=30)
+        again = http.client.HTTPConnection("127.0.0.1", node.web_port, timeout=60)
         again.request("GET", path, headers=headers | {"Host": f"localhost:{first.web_port}"})
         assert again.getresponse().status == 410
         again.close()
@@ -299,7 +300,7 @@ def test_a_nodes_name_is_taken_once_and_served_once(cluster: Cluster, tmp_path: 
 
 def held_message(node: Node) -> str:
     """A message that the policy holds: health data from the null sender."""
-    with smtplib.SMTP("127.0.0.1", node.smtp_port, timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", node.smtp_port, timeout=60) as client:
         client.ehlo("ward.test")
         client.mail("")
         client.rcpt(mails.MARGUERITE)

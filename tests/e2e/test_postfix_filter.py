@@ -46,7 +46,7 @@ class Both:
         self.postfix = Postfix(services=lines, more="minimal_backoff_time = 1s\nmaximal_backoff_time = 2s\n")
 
     def submit(self, data: bytes, sender: str, *recipients: str) -> None:
-        with smtplib.SMTP("127.0.0.1", self.front, timeout=20) as client:
+        with smtplib.SMTP("127.0.0.1", self.front, timeout=60) as client:
             client.sendmail(sender, list(recipients), data)
 
     def arrived(self, recipient: str, count: int = 1) -> list[Mail]:
@@ -56,7 +56,7 @@ class Both:
             return [one for one in self.postfix.mails() if one.recipient == recipient]
 
         try:
-            eventually(lambda: len(found()) >= count, 30)
+            eventually(lambda: len(found()) >= count)
         except AssertionError:
             raise AssertionError(self.postfix.log()) from None
         return found()

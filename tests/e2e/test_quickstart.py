@@ -217,7 +217,7 @@ def test_units_commands_serve_mail_as_their_users_and_doctor_finds_the_boundary(
         deadline = time.monotonic() + 60
         while True:
             try:
-                with smtplib.SMTP("127.0.0.1", made.smtp_port, timeout=10) as server:
+                with smtplib.SMTP("127.0.0.1", made.smtp_port, timeout=60) as server:
                     server.send_message(mail, f"amy@{DOMAIN}", ["neighbour@village.test"])
                 break
             except (OSError, smtplib.SMTPException):  # not listening yet, or no sign of life yet: 451

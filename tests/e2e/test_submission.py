@@ -78,7 +78,7 @@ def test_wrong_app_password_is_refused(clinic: Clinic) -> None:
     import smtplib
     import ssl
 
-    with smtplib.SMTP("localhost", clinic.submission_port, timeout=30) as server:
+    with smtplib.SMTP("localhost", clinic.submission_port, timeout=60) as server:
         server.starttls(context=ssl.create_default_context(cafile=str(clinic.certificate)))
         with pytest.raises(smtplib.SMTPAuthenticationError) as refused:
             server.login(clinic.amy.address, "x" * 24)

@@ -21,7 +21,7 @@ def look(id: str, settings: Settings, config: Path, resolver: Endpoint | None = 
 
 def shell(line: str) -> None:
     """Type the repair line."""
-    subprocess.run(["sh", "-ec", line], check=True, capture_output=True, timeout=30)
+    subprocess.run(["sh", "-ec", line], check=True, capture_output=True, timeout=60)
 
 
 @contextlib.contextmanager

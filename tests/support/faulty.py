@@ -195,7 +195,7 @@ class Faulty(Clinic):
 
     # mail
 
-    def send(self, sent: Letter, seconds: float = 20.0) -> int:
+    def send(self, sent: Letter, seconds: float = PATIENCE) -> int:
         """Hand a letter in; the code of the last answer, 0 when the line broke. What is answered 250 is accounted."""
         try:
             with smtplib.SMTP("127.0.0.1", self.smtp_port, timeout=seconds) as client:

@@ -103,7 +103,7 @@ class Marked(Faulty):
 
     def give(self, made: EmailMessage | bytes, to: str) -> None:
         data = made if isinstance(made, bytes) else made.as_bytes(policy=made.policy.clone(linesep="\r\n"))
-        with smtplib.SMTP("127.0.0.1", self.smtp_port, timeout=30) as client:
+        with smtplib.SMTP("127.0.0.1", self.smtp_port, timeout=60) as client:
             client.sendmail(SENDER, [to], data)
 
 
@@ -197,14 +197,14 @@ def _be_rude_to_smtp(scene: Scene) -> None:
         "QUIT",
     ]
     for said in (lines, more):
-        with socket.create_connection(("127.0.0.1", scene.clinic.smtp_port), timeout=20) as line:
+        with socket.create_connection(("127.0.0.1", scene.clinic.smtp_port), timeout=60) as line:
             for one in said:
                 try:
                     line.sendall(one.encode() + b"\r\n")
                     scene.planted.answers.append(line.recv(65_536))
                 except ConnectionError:
                     break
-    with smtplib.SMTP("localhost", scene.clinic.submission_port, timeout=20) as client:
+    with smtplib.SMTP("localhost", scene.clinic.submission_port, timeout=60) as client:
         client.starttls()
         client.ehlo()
         with pytest.raises(smtplib.SMTPAuthenticationError) as refused:
@@ -212,7 +212,7 @@ def _be_rude_to_smtp(scene: Scene) -> None:
                 plant("login name", f"quibloginmarke@{DOMAIN}"), plant("wrong app password", "quibpasswortmarke")
             )
         scene.planted.answers.append(refused.value.smtp_error if isinstance(refused.value.smtp_error, bytes) else b"")
-    with socket.create_connection(("127.0.0.1", scene.clinic.smtp_port), timeout=20) as line:  # cut inside a message
+    with socket.create_connection(("127.0.0.1", scene.clinic.smtp_port), timeout=60) as line:  # cut inside a message
         line.sendall(f"EHLO q.test\r\nMAIL FROM:<{SENDER}>\r\nRCPT TO:<{OWNER}>\r\nDATA\r\n".encode())
         line.sendall(plant("cut off", "quibabbruchmarke").encode())
 
@@ -264,7 +264,7 @@ def _knock_as_stranger(scene: Scene) -> None:
     }  # fmt: skip
     for path in paths:
         for method in ("GET", "POST", "PROPFIND"):
-            line = http.client.HTTPConnection(host.hostname or "", host.port or 0, timeout=30)
+            line = http.client.HTTPConnection(host.hostname or "", host.port or 0, timeout=60)
             body = f"code={plant('form field', 'quibformularmarke')}&last4=0143" if method == "POST" else None
             line.request(
                 method, path, body, headers | ({"Content-Type": "application/x-www-form-urlencoded"} if body else {})
@@ -273,7 +273,7 @@ def _knock_as_stranger(scene: Scene) -> None:
             planted.answers.append(str(answer.getheaders()).encode() + answer.read())
             line.close()
     for raw in (b"GET /quibrohmarke HTTP/9.9\r\n\r\n", b"\x16\x03\x01quibrohmarke\r\n\r\n"):
-        with socket.create_connection((host.hostname or "", host.port or 0), timeout=10) as line_:
+        with socket.create_connection((host.hostname or "", host.port or 0), timeout=60) as line_:
             plant("no HTTP", "quibrohmarke")
             line_.sendall(raw)
             line_.settimeout(5)
@@ -325,7 +325,7 @@ def _decide(scene: Scene) -> None:
     ):
         scene.outputs.append(clinic.command(*words))
         scene.outputs.append(clinic.command(*words, "--json"))
-    eventually(lambda: clinic.search("action:message:dropped"), 30)
+    eventually(lambda: clinic.search("action:message:dropped"))
 
 
 def shown(received: Received) -> str:

@@ -118,7 +118,7 @@ class Postfix:
     def flush(self) -> None:
         """Try now what waits in its queue."""
         command = [need("postqueue", "postfix"), "-c", str(self.folder / "etc"), "-f"]
-        subprocess.run(command, check=True, capture_output=True, timeout=30)
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
 
     def log(self) -> str:
         """Postfix's log."""

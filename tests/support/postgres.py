@@ -137,7 +137,7 @@ def _ordinary_user() -> pwd.struct_passwd | None:
 
 
 def _wait(server: Postgres) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         try:
             psycopg.connect(server._dsn("postgres"), connect_timeout=2).close()

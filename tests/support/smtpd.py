@@ -109,10 +109,10 @@ class Smtpd:
         self.log.close()
 
     def connect(self, kind: str = "relay") -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.ports[kind][0]), timeout=10)
+        return socket.create_connection(("127.0.0.1", self.ports[kind][0]), timeout=60)
 
     def client(self, kind: str = "relay") -> smtplib.SMTP:
-        return smtplib.SMTP("127.0.0.1", self.ports[kind][0], timeout=20)
+        return smtplib.SMTP("127.0.0.1", self.ports[kind][0], timeout=60)
 
     def messages(self) -> list[bytes]:
         """Every message in the spool, opened; notes of refusals are none."""

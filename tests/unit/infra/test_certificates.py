@@ -66,7 +66,7 @@ def test_smtp_shows_a_new_certificate_and_keeps_its_connections(tmp_path: Path) 
             assert starttls(server) == second
             assert client.noop()[0] == 250  # it was there before, and goes on
             third = renewed(folder)  # nobody says a word: the files are looked at
-            eventually(lambda: shown(server.ports["submissions"][0]) == third, 10)
+            eventually(lambda: shown(server.ports["submissions"][0]) == third, 60)
             assert starttls(server) == third
             (folder / "key.pem").write_text("half a ke")
             server.process.send_signal(signal.SIGHUP)
@@ -85,14 +85,14 @@ def test_portal_shows_a_new_certificate_and_keeps_its_connections(tmp_path: Path
     try:
         port = server.ports[0]
         assert shown(port) == der(certificate)
-        line = http.client.HTTPSConnection("127.0.0.1", port, context=anyone(), timeout=10)
+        line = http.client.HTTPSConnection("127.0.0.1", port, context=anyone(), timeout=60)
         line.request("GET", "/")
         assert line.getresponse().read() == b"here"
         second = renewed(tmp_path)
         server.reload_certificate()
         assert shown(port) == second
         third = renewed(tmp_path)
-        eventually(lambda: shown(port) == third, 10)
+        eventually(lambda: shown(port) == third, 60)
         line.request("GET", "/")
         assert line.getresponse().read() == b"here"
         line.close()

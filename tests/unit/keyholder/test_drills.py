@@ -164,7 +164,7 @@ def test_each_user_reaches_its_own_socket_and_neither_kek_nor_store_nor_memory()
         config = replace(config, die_with_parent=False)
         with as_user(KEYS_UID, [KEYS_UID, WORKER_GID, PORTAL_GID], lambda: quiet(config)) as pid:
             keyholder = Keyholder(config)
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while not (base / "s" / "operator.sock").exists() and time.monotonic() < deadline:
                 time.sleep(0.02)
             keyholder.operator.create_tenant(TENANT, "clinic", f"portal.test/log/{TENANT}")

@@ -81,7 +81,7 @@ class Browser:
     client: httpx2.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        self.client = httpx2.Client(base_url=self.base, headers={"user-agent": self.agent}, timeout=30)
+        self.client = httpx2.Client(base_url=self.base, headers={"user-agent": self.agent}, timeout=60)
 
     def get(self, path: str, **headers: str) -> httpx2.Response:
         """GET without following redirects."""

@@ -77,7 +77,7 @@ def test_curl_submits(server: Smtpd, mail: Path, listener: str, scheme: str, mor
     command += ["--login-options", f"AUTH={mechanism}", "--user", "mark-user:MARK-password-9911"]
     command += ["--mail-from", "mark.sender@clinic.test", "--mail-rcpt", "mark.rcpt@example.test"]
     command += ["--upload-file", str(mail), f"{scheme}://127.0.0.1:{server.ports[listener][0]}/mark.helo"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     taken(server, before)
 
@@ -93,7 +93,7 @@ def test_swaks_submits(server: Smtpd, mail: Path, listener: str, option: str, me
     command += ["--auth", mechanism, "--auth-user", "mark-user", "--auth-password", "MARK-password-9911"]
     command += ["--helo", "mark.helo", "--from", "mark.sender@clinic.test", "--to", "mark.rcpt@example.test"]
     command += ["--data", f"@{mail}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     messages = server.messages()
     assert len(messages) == before + 1
@@ -122,7 +122,7 @@ def test_client_that_speaks_no_tls_after_starttls_harms_nobody(server: Smtpd) ->
         connection.shutdown(
             socket.SHUT_WR
         )  # what came before the handshake began is thrown away, and it would be awaited
-        connection.settimeout(10)
+        connection.settimeout(60)
         try:
             while connection.recv(4096):
                 pass
