@@ -10,7 +10,6 @@ committed together, and nobody waits for that. Clauses: RFC 5321 4.5.4.1 (retrie
 from __future__ import annotations
 
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -23,9 +22,9 @@ from gateway.courier.port import Courier, Deferred, Outbound, Outcome, Recipient
 from gateway.courier.port import Recipient as Addressee
 from gateway.errors import GatewayError, Tampered
 from gateway.flow.jobs import Job, Target
-from gateway.flow.line import Line
 from gateway.flow.outcomes import Attempt, Outcomes, Pauses, Settled
 from gateway.flow.records import WAITING, Records
+from gateway.flow.rounds import Rounds
 from gateway.logs import Log
 from gateway.mail.source import Source
 from gateway.spool.envelope import Envelope
@@ -39,9 +38,6 @@ from gateway.store.rows import Row
 __all__ = ["Deliverer", "Pauses"]
 log = Log("gateway.delivery")
 HEAD_BYTES = 65_536
-ROUND = 16
-ROUND_SECONDS = 0.1
-"""So many deliveries, or such a time, until outcomes are committed: that is what a crash may repeat for each thread."""
 KEPT_BYTES = 16 << 20
 """Originals that wait opened for their delivery; beyond that they are read from the spool again."""
 
@@ -66,7 +62,6 @@ class Deliverer:
         self._spools = spools
         self._couriers = couriers
         self._clock = clock
-        self._jobs: Line[Job] = Line()
         self._kept_bytes = 0
         self._lock = threading.Lock()
         self._busy: set[str] = set()
@@ -74,24 +69,21 @@ class Deliverer:
         self._top = top
         self._stopping = threading.Event()
         self._outcomes = Outcomes(store, records, returner, clock, pauses, self._stopping)
-        self._threads = [threading.Thread(target=self._serve, name=f"deliver-{n}", daemon=True) for n in range(threads)]
+        self._rounds = Rounds(self._deliver, self._settle, self._ended, threads)
+        self.run_waiting = self._rounds.run_waiting
 
     def start(self) -> None:
         """Start the threads."""
-        for thread in self._threads:
-            thread.start()
+        self._rounds.start()
 
     def stop(self) -> None:
         """Finish what is under way and end; what is queued stays in the spool."""
         self._stopping.set()
-        self._jobs.close()
-        for thread in self._threads:
-            if thread.ident is not None:
-                thread.join(30)
+        self._rounds.stop()
 
     def alive(self) -> bool:
         """Whether every thread still serves."""
-        return all(thread.is_alive() for thread in self._threads)
+        return self._rounds.alive()
 
     def reserve(self, jobs: Iterable[Job]) -> None:
         """Before the transaction that writes their rows: nobody who finds the rows makes a second job of them."""
@@ -112,7 +104,7 @@ class Deliverer:
                 kept = job.original if self._kept_bytes + size <= KEPT_BYTES else None
                 self._kept_bytes += size if kept is not None else 0
                 fresh.append(replace(job, fresh=True, original=kept))
-        self._jobs.put(fresh)
+        self._rounds.put(fresh)
 
     def submit(self, jobs: Iterable[Job]) -> None:
         """Queue jobs, leaving out deliveries that are queued or under way already."""
@@ -121,10 +113,11 @@ class Deliverer:
                 targets = tuple(one for one in job.targets if one.delivery not in self._busy)
                 self._busy.update(one.delivery for one in targets)
             if targets:
-                self._jobs.put([replace(job, targets=targets)])
+                self._rounds.put([replace(job, targets=targets)])
 
     def due(self) -> list[Job]:
-        """Jobs for every delivery of this node whose time has come; the database says which."""
+        """Jobs for every delivery of this node whose time has come; the database says which. Asked once a second."""
+        self._rounds.look()
         if not self._store.health:
             return []
         changed: list[str] = []
@@ -192,51 +185,11 @@ class Deliverer:
 
     # some jobs
 
-    def _serve(self) -> None:
-        while (job := self._jobs.take()) is not None:
-            self.round(job)
-
-    def run_waiting(self) -> None:
-        """Do what is queued in this thread, for a deliverer without threads."""
-        while (job := self._jobs.more()) is not None:
-            self.round(job)
-
-    def round(self, first: Job) -> None:
-        """This job, and what else waits as long as it goes fast; then the outcomes of all of them, and step 10."""
-        until = time.monotonic() + ROUND_SECONDS
-        jobs: list[Job] = []
-        tried: list[Attempt] = []
-        job: Job | None = first
-        try:
-            while job is not None:
-                jobs.append(job)
-                attempt = self._tried(job)
-                if attempt is not None:
-                    tried.append(attempt)
-                job = self._jobs.more() if len(jobs) < ROUND and time.monotonic() < until else None
-            self._jobs.rest()
-            reached(9, len(tried))
-            self._settle(tried)
-        except GatewayError as error:
-            log.warning("delivery:later", message=first.message, count=len(jobs), error=type(error).__name__)
-        except Exception:
-            log.exception("delivery:failed", message=first.message, count=len(jobs))
-        finally:
-            self._jobs.rest()
-            with self._lock:
-                for job in jobs:
-                    self._busy.difference_update(one.delivery for one in job.targets)
-                    self._kept_bytes -= 0 if job.original is None else job.original.source.size
-
-    def _tried(self, job: Job) -> Attempt | None:
-        """One job's attempt; None when there was none. Its trouble is nobody else's."""
-        try:
-            return None if self._stopping.is_set() else self._deliver(job)
-        except GatewayError as error:
-            log.warning("delivery:later", message=job.message, error=type(error).__name__)
-        except Exception:
-            log.exception("delivery:failed", message=job.message)
-        return None
+    def _ended(self, jobs: Sequence[Job]) -> None:
+        with self._lock:
+            for job in jobs:
+                self._busy.difference_update(one.delivery for one in job.targets)
+                self._kept_bytes -= 0 if job.original is None else job.original.source.size
 
     def _deliver(self, job: Job) -> Attempt | None:
         if not self._store.health:
@@ -253,7 +206,8 @@ class Deliverer:
         return Attempt(job, *self._attempt(job))
 
     def _settle(self, tried: Sequence[Attempt]) -> None:
-        """Commit the outcomes: together where nobody has to be told, and each by itself where that fails."""
+        """End of step 9: together where nobody has to be told, and each by itself where that fails."""
+        reached(9, len(tried))
         plain = [one for one in tried if one.delivered]
         settled: list[tuple[Job, Settled]] = []
         if len(plain) > 1 and self._outcomes.settle_delivered(plain):
