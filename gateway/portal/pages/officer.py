@@ -166,6 +166,8 @@ def _reason(line: Line) -> str:
         return words.say("event.scanner")
     if line.action.startswith("act:") and f"officer.act.{line.reason}" in words.language():
         return words.say(f"officer.act.{line.reason}")
+    if line.action == "person:changed" and f"officer.number.{line.reason}" in words.language():
+        return words.say(f"officer.number.{line.reason}")
     if line.outcome == "ok" or not line.reason:
         return ""
     key = f"staff.reason.{line.reason}"

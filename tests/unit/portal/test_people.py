@@ -8,6 +8,7 @@ import secrets
 
 import httpx2
 
+from gateway.audit.event import Action, Actor, Event
 from tests.support.keyholder import PASSWORD, PHONE, TENANT
 from tests.unit.portal.test_staff import address, member
 from tests.unit.portal.world import Browser, World
@@ -156,3 +157,21 @@ def test_a_card_is_printed_from_the_persons_page(world: World) -> None:
     card = staff.post(f"/staff/people/{person}/card", page, sure="here")
     assert 'data-part="card-code"' in card.text
     assert PASSWORD not in card.text
+
+
+def test_a_persons_page_says_when_a_number_was_added_or_changed(world: World) -> None:
+    who, office = signed(world, "office")
+    new = address()
+    page = office.get("/staff/people/new").text
+    saved = office.post(
+        "/staff/people/save", page, address=new, name="", phone="(500) 555-0188", code=world.staff[who].code()
+    )
+    there = saved.headers["location"].split("?")[0]
+    assert "data-number" not in office.get(there).text
+    audit = world.deps.audit.proofs._audit
+    for reason in ("phone-first", "phone", "same"):
+        told = Event(Action.PERSON_CHANGED, TENANT, there.split("/")[-1], Actor("keyholder", ""), reason=reason)
+        world.store.run(lambda tx, told=told: audit.append(tx, told))  # as the worker writes it with its mails
+    shown = office.get(there).text
+    assert re.findall(r'data-number="([a-z-]+)"', shown) == ["phone", "phone-first"]
+    assert "opens only messages sent from now on" not in shown  # that is an administrator's
