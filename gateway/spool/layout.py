@@ -24,9 +24,21 @@ def create(directory: Path, *, mode: int = 0o700, marks_mode: int | None = None)
     for part in ("", LOG, LARGE, MARKS):
         folder = directory / part if part else directory
         folder.mkdir(parents=not part, exist_ok=True)
-        folder.chmod(marks_mode if part == MARKS and marks_mode is not None else mode)
+        _allow(folder, marks_mode if part == MARKS and marks_mode is not None else mode)
     sync_folder(directory)
     sync_folder(directory.parent)
+
+
+def _allow(folder: Path, mode: int) -> None:
+    """Root does this in a folder of smtp's, so what is there is opened first: a link to elsewhere is refused."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise Misconfigured(f"{folder} must be a folder of its own, no link or a file: {error.strerror}") from error
+    try:
+        os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
 
 
 def require(directory: Path) -> None:

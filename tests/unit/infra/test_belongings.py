@@ -13,6 +13,7 @@ from gateway.errors import Misconfigured
 from gateway.install import _folder
 from gateway.quickstart.belongings import give, only_one, opened
 from gateway.roles import Identities, Identity, number_as
+from gateway.spool import layout
 
 OLD, NEW = 61_001, 61_002
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -79,6 +80,15 @@ def test_a_folder_of_a_role_that_is_a_link_is_refused(place: Path) -> None:
     with pytest.raises(Misconfigured, match="link or a file"):
         _folder(place / "data/log", who, "smtp", 0o777)
     assert (place.stat().st_uid, place.stat().st_mode & 0o777) == (0, 0o755)
+
+
+def test_a_spool_folder_that_is_a_link_is_refused(place: Path) -> None:
+    layout.create(place / "in")
+    (place / "in/large").rmdir()
+    (place / "in/large").symlink_to(place)
+    with pytest.raises(Misconfigured, match="link"):
+        layout.create(place / "in", mode=0o2770)
+    assert place.stat().st_mode & 0o7777 == 0o755
 
 
 def test_what_a_role_can_write_to_is_looked_at_as_that_role(place: Path) -> None:
