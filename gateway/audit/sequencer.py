@@ -12,7 +12,7 @@ import base64
 import secrets
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -55,11 +55,15 @@ class Witness(Protocol):
 
 
 class Sequencer:
-    """Signs what was appended. The worker of each node calls `run_once`; one at a time has the turn."""
+    """Signs what has its number. The worker of each node calls `run_once`; one at a time has the turn.
 
-    def __init__(self, audit: AuditLog, witness: Witness) -> None:
+    `number` gives what waits its number first (`Numbering.run_once`); SQLite, where nothing waits, needs none.
+    """
+
+    def __init__(self, audit: AuditLog, witness: Witness, number: Callable[[], object] = lambda: None) -> None:
         self._audit = audit
         self._witness = witness
+        self._number = number
         self._turn = threading.Lock()
         self._heads_at = 0.0
         self._recorded: dict[str, int] = {}
@@ -75,6 +79,7 @@ class Sequencer:
             if time.monotonic() - self._heads_at >= HEADS_EVERY.total_seconds():
                 self._record_heads()
                 self._heads_at = time.monotonic()
+            self._number()
             with self._audit.store.reading() as conn:
                 names = self._audit.names(conn)
                 due = [name for name in names if self._audit.size(conn, name) > signed_size(conn, name)]
@@ -166,7 +171,7 @@ def guard(audit: AuditLog, name: str, last: Mapping[str, Any] | None) -> None:
     """
     if last is None:
         return
-    size, _ = audit.head(name)
+    size, _ = audit.head(name)  # of what has its number, as what was signed had
     signed = int(last["size"])
     if size < signed:
         raise Misconfigured(

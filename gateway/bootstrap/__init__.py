@@ -93,6 +93,7 @@ class Portal:
         """The door, then the log's word that it was closed. A worker signs it."""
         self.serving.stop()
         _note_end(self.ground)
+        self.ground.audit.remember()
         self.ground.store.close()
 
 
@@ -110,6 +111,7 @@ def _end(ground: Ground, working: WorkerSide) -> None:
     except TryLater:
         log.warning("gateway:last-checkpoint-missing")
     working.close()
+    ground.audit.remember()
     ground.store.close()
 
 

@@ -16,6 +16,8 @@ from gateway.accounts.users import Users
 from gateway.actions.tenants import TenantView
 from gateway.audit.event import GATEWAY, SYSTEM, Action, Event
 from gateway.audit.log import AuditLog
+from gateway.audit.numbering import Numbering
+from gateway.audit.outbox import Memory
 from gateway.audit.sequencer import guard
 from gateway.bootstrap import newcomers
 from gateway.clock import SystemClock
@@ -35,6 +37,8 @@ from keys.client import PortalClient, WorkerClient
 from keys.reserve import Reserve
 
 log = Log("gateway.bootstrap")
+MEMORY = "log-position.json"
+"""How far this process's entries have come, in its own folder."""
 PORTAL = ".portal"  # behind the node's name in the log; no node's name has a dot
 
 
@@ -63,14 +67,17 @@ class Ground:
         self.room = self._room()
         self.rows = Rows(self.ring.row_mac)
         self.directory = Directory(self.ring)
-        self.audit = AuditLog(self.store, self.node, self.clock)
+        self.audit = AuditLog(self.store, self.node, self.clock, Memory(home / MEMORY, self.pinned.hex()))
         self.audit.attach()
+        self.numbering = Numbering(self.audit)
         self.vault = Vault.at(settings.vault.url)
         self.people = People(self.rows, self.directory, self.clock)
         self.users = Users(self.rows, self.directory, self.clock)
         self.views: dict[str, TenantView] = {}
         self._take_name()
+        self._drain()
         self._set_up()
+        self._drain()
         self._guard()
 
     def view(self, tenant: str) -> TenantView:
@@ -105,6 +112,11 @@ class Ground:
                 if time.monotonic() > deadline:
                     raise error.__cause__ from None
                 time.sleep(0.2)
+
+    def _drain(self) -> None:
+        """On PostgreSQL: no guard and no reconciliation looks at a log while entries of an earlier life wait."""
+        if not self.alone:
+            self.numbering.drain()
 
     def _room(self) -> Reserve | None:
         """What is put by beside an SQLite file for a full disk; a database server's disk is its own affair."""

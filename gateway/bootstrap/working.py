@@ -70,7 +70,7 @@ class WorkerSide:
         self.keyholder_pulse = WorkerClient(
             Connection(settings.sockets_directory / "worker.sock", timeout_seconds=PULSE_SECONDS, size=1)
         )
-        self.sequencer = Sequencer(ground.audit, self.keyholder)
+        self.sequencer = Sequencer(ground.audit, self.keyholder, ground.numbering.run_once)
         self._spools(nodekey.load(settings.worker_directory / NODE_KEY))
         self._mail()
         self._office(officers)
@@ -315,6 +315,7 @@ class WorkerSide:
 
     def start(self) -> None:
         """Finish what a crash left half done, then take work."""
+        self.ground.numbering.start()
         self._once("openings", self._confirm)()
         self._snapshot()
         self.worker.start()
@@ -337,6 +338,7 @@ class WorkerSide:
 
     def close(self) -> None:
         """Let go of files and connections, after the log's last checkpoint."""
+        self.ground.numbering.stop()
         self.isolated.close()
         self.copies_spool.close()
         self.incoming.close()

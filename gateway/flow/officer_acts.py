@@ -24,6 +24,7 @@ from gateway.share import answering
 from gateway.store import schema
 from gateway.store.database import Store, Tx
 from gateway.store.rows import Row, Rows
+from gateway.store.waiting import said
 from keys.client import WorkerClient
 from keys.errors import Denied
 
@@ -130,11 +131,11 @@ class HeldActs:
 
     def _was_done(self, tenant: str, message: str, act: str) -> bool:
         """Whether the log says that this very decision was carried out."""
-        columns = schema.log_leaves.c
-        statement = select(columns.entry).where(
-            columns.log == tenant, columns.object == message, columns.action.in_(sorted(set(_ENDINGS.values())))
-        )
         with self._store.reading() as conn:
+            columns = said(conn).c
+            statement = select(columns.entry).where(
+                columns.log == tenant, columns.object == message, columns.action.in_(sorted(set(_ENDINGS.values())))
+            )
             return any(parse(octets(entry))["request"] == act for entry in conn.execute(statement).scalars())
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, func, select
 from gateway.audit.event import Action, parse
 from gateway.clock import from_us
 from gateway.store import schema
+from gateway.store.waiting import said
 from gateway.vault import Vault
 
 _ACTIONS = (Action.OBJECT_OPENED, Action.OBJECT_COMPLETED, Action.OBJECT_FAILED, Action.OPENING_UNCONFIRMED)
@@ -47,7 +48,7 @@ def openings(conn: Connection, tenant: str, message: str) -> tuple[Opening, ...]
     objects = schema.objects.c
     rows = conn.execute(select(objects.id, objects.kind, objects.sealed_bytes).where(objects.message == message)).all()
     kinds = {str(id): (str(kind), int(sealed)) for id, kind, sealed in rows}
-    columns = schema.log_leaves.c
+    columns = said(conn).c
     about = (columns.log == tenant, columns.object.in_(list(kinds)))
     wanted = (*about, columns.action.in_([str(action) for action in _ACTIONS]))
     # Whoever asks for one byte after the other fills pages; nobody's first opening may be hidden behind them.
@@ -69,7 +70,7 @@ def openings(conn: Connection, tenant: str, message: str) -> tuple[Opening, ...]
 
 
 def _entries(conn: Connection, tenant: str, numbers: list[int]) -> Iterator[bytes]:
-    columns = schema.log_leaves.c
+    columns = said(conn).c
     for at in range(0, len(numbers), 500):
         some = columns.idx.in_(numbers[at : at + 500])
         yield from conn.execute(

@@ -25,6 +25,7 @@ from gateway.share.portal import Denied, PortalClient, Session
 from gateway.store import schema
 from gateway.store.database import Store
 from gateway.store.rows import Row, Rows
+from gateway.store.waiting import said
 
 PAGE = 20
 ALL_MAIL = frozenset({"office", "officer", "auditor"})
@@ -311,7 +312,7 @@ class SentMail:
         conn: Connection, tenant: str, about: Iterable[str], actions: Sequence[Action] | None
     ) -> list[dict[str, Any]]:
         """Entries of the tenant's log about these ids, oldest first."""
-        columns = schema.log_leaves.c
+        columns = said(conn).c
         statement = select(columns.entry).where(columns.log == tenant, columns.object.in_(list(about)))
         if actions is not None:
             statement = statement.where(columns.action.in_([str(action) for action in actions]))

@@ -22,6 +22,7 @@ from gateway.share import answering
 from gateway.store import schema
 from gateway.store.database import Store, Tx
 from gateway.store.rows import Rows
+from gateway.store.waiting import AFTER_ALL, said
 from keys.client import WorkerClient
 from keys.merkle import leaf_hash
 
@@ -127,7 +128,12 @@ def _quoted(store: Store, keyholder: WorkerClient, tenant: str) -> bytes:
     while True:
         with store.reading() as conn:
             page = conn.execute(statement.where(table.c.idx > last).order_by(table.c.idx).limit(PAGE)).all()
-        for _, entry in page:
+            waiting = []
+            if len(page) < PAGE:  # seen in the same view: what was committed counts, with or without its number
+                columns = said(conn).c
+                more = select(columns.idx, columns.entry).where(columns.log == tenant, columns.action.in_(openings))
+                waiting = list(conn.execute(more.where(columns.idx >= AFTER_ALL)))
+        for _, entry in (*page, *waiting):
             receipt = parse_receipt(str(parse(bytes(entry))["receipt"]))
             if receipt is not None and receipt[1] < size:
                 origin, index, leaf = receipt

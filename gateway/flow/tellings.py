@@ -26,6 +26,7 @@ from gateway.logs import Log
 from gateway.store import schema
 from gateway.store.database import Store, Tx
 from gateway.store.rows import Row, Rows
+from gateway.store.waiting import said
 from keys.client import WorkerClient
 
 log = Log("gateway.tellings")
@@ -53,7 +54,7 @@ def note_refusal(tx: Tx, rows: Rows, clock: Clock, tenant: str, grant: str, reas
 
 def _refusals(tx: Tx, clock: Clock, tenant: str, grant: str) -> int:
     """Wrong codes and wrong last digits on that link within a day, this transaction's not among them: hence the one."""
-    columns = schema.log_leaves.c
+    columns = said(tx.conn).c
     statement = (
         select(columns.entry)
         .where(columns.log == tenant, columns.object == grant, columns.action == str(Action.CODE_REFUSED))

@@ -23,10 +23,13 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from gateway.clock import Clock, SystemClock
 from gateway.errors import GatewayError, TryLater
 from gateway.logs import Log
-from gateway.store import engines, migrations, scope
+from gateway.store import engines, migrations, scope, waiting
 from gateway.store.room import NoRoom, Room
 from gateway.store.schema import store_probe
 from gateway.store.stalls import Stalls
+from gateway.store.work import Answer, Tx
+
+__all__ = ["Store", "Tx"]
 
 T = TypeVar("T")
 ANSWER_FOR = timedelta(seconds=5)
@@ -37,84 +40,7 @@ BATCH_WORKS = 512
 log = Log("sealgate.store")
 
 
-class Tx:
-    """One work's share of a transaction.
-
-    `conn` is the connection; touching it opens a savepoint, so that a work which only appends events pays for none.
-    `events` are handed to the `before_commit` hooks and dropped with the savepoint. `after_commit` functions run once
-    the batch is durable, in the writer thread, and must not raise. `now_us` is the time of the work.
-    """
-
-    __slots__ = ("_conn", "_raw", "_saved", "_tenant", "after_commit", "events", "now_us")
-
-    def __init__(self, conn: Connection, raw: Any, now_us: int, *, whole: bool = False, tenant: str = "") -> None:
-        self._conn = conn
-        self._raw = raw
-        self._saved = whole
-        self._tenant = tenant
-        self.events: list[Any] = []
-        self.after_commit: list[Callable[[], None]] = []
-        self.now_us = now_us
-
-    @property
-    def conn(self) -> Connection:
-        """The connection, inside this work's savepoint."""
-        if not self._saved:
-            self._raw.execute("SAVEPOINT work")
-            self._saved = True
-            if self._tenant:
-                self._raw.execute(scope.SET, (self._tenant,))
-        return self._conn
-
-    @property
-    def tenant(self) -> str:
-        """For whom this work acts; empty where the database does not hold us to one tenant."""
-        return self._tenant
-
-    def keep(self) -> None:
-        """The writer's: end the savepoint and keep what was written."""
-        if self._saved:
-            self._raw.execute("RELEASE SAVEPOINT work")
-            if self._tenant:  # the next work of this transaction names its own
-                self._raw.execute(scope.SET, ("",))
-
-    def drop(self) -> None:
-        """The writer's: undo what this work wrote. Raises when the transaction itself is gone."""
-        self.events.clear()
-        self.after_commit.clear()
-        if self._saved:
-            self._raw.execute("ROLLBACK TO SAVEPOINT work")
-            self._raw.execute("RELEASE SAVEPOINT work")
-
-
-class _Answer:
-    """What `run` waits on: a future's three methods for one waiting thread, at a tenth of a future's price."""
-
-    __slots__ = ("_lock", "cancelled", "error", "result")
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lock.acquire()
-        self.cancelled = False
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-    def wait(self, limit: timedelta) -> bool:
-        return self._lock.acquire(timeout=limit.total_seconds())
-
-    def set_running_or_notify_cancel(self) -> bool:
-        return not self.cancelled
-
-    def set_result(self, result: Any) -> None:
-        self.result = result
-        self._lock.release()
-
-    def set_exception(self, error: BaseException) -> None:
-        self.error = error
-        self._lock.release()
-
-
-_Reply = Union["Future[Any]", _Answer]
+_Reply = Union["Future[Any]", Answer]
 _Job = tuple[Callable[[Tx], Any], _Reply, str]
 
 
@@ -136,9 +62,13 @@ class Store:
         """Put by for a full disk: given up by a commit that finds none, which is tried again; then `health` is red."""
         self._clock = clock
         self._watch = engines.FileWatch(path) if path else None
+        self.awaited: Callable[[], None] = lambda: None
+        """Called when a reader waits for entries to get their number: a sequencer in this process need not."""
         self._readers: Engine = engines.reader_engine(parsed)
         self._writers: Engine = engines.writer_engine(parsed, lease=lease)
-        self._stalls = Stalls(self._readers, self._writers, engines.STATEMENT_FOR) if path is None else None
+        self._asides: Engine | None = engines.aside_engine(parsed) if path is None and writing else None
+        watched = [engine for engine in (self._readers, self._writers, self._asides) if engine is not None]
+        self._stalls = Stalls(watched, engines.STATEMENT_FOR) if path is None else None
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._conn: Connection | None = None
         self._trouble = ""
@@ -197,8 +127,21 @@ class Store:
         return "the database writer has ended" if self._closed else self._trouble
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A consistent read-only view, for this thread. Raises TryLater when the database cannot be read."""
+    def reading(self, log: str = "") -> Iterator[Connection]:
+        """A consistent read-only view, for this thread. Raises TryLater when the database cannot be read.
+
+        With a `log` it is one in which every entry has its number that was committed there when it was asked for, or
+        `waiting.READERS_FOR` has passed; `waiting.count` then says how many have none.
+        """
+        upto = 0
+        if log and self.dialect == "postgresql":
+            upto = waiting.settle(self._reading, log, self.awaited)
+        with self._reading() as conn:
+            conn.info[waiting.UPTO] = upto
+            yield conn
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
         try:
             self._check_file(writing=False)
             with self._readers.connect() as conn, conn.begin() as snapshot:
@@ -227,6 +170,19 @@ class Store:
                 "SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))", (engines.TURNS, duty)
             ).scalar())  # fmt: skip
 
+    @contextmanager
+    def aside(self) -> Iterator[Connection]:
+        """A writing transaction of this thread's own beside the writer, on PostgreSQL: one at a time, kept when the
+        block ends well. For the sequencer alone, which must not wait for works nor they for it. Raises TryLater.
+        """
+        if self._asides is None:
+            raise RuntimeError("only a server takes a second writer")
+        try:
+            with self._asides.connect() as conn, conn.begin():
+                yield conn
+        except SQLAlchemyError as error:
+            raise TryLater(f"database write: {type(error).__name__}") from error
+
     def submit(self, work: Callable[[Tx], T]) -> Future[T]:
         """Queue a work for the writer. The future resolves after COMMIT, or fails with the work's error or TryLater."""
         future: Future[T] = Future()
@@ -237,7 +193,7 @@ class Store:
         """`submit` and wait, at most `ANSWER_FOR`. Raises TryLater when there is no answer by then."""
         if threading.current_thread() is self._thread:
             raise RuntimeError("a work cannot wait for another work")
-        answer = _Answer()
+        answer = Answer()
         self._queue(work, answer)
         if not answer.wait(ANSWER_FOR):
             answer.cancelled = True  # not begun yet, most likely; if it has, it is done but reported failed
@@ -257,6 +213,8 @@ class Store:
             self._thread.join(ANSWER_FOR.total_seconds() * 2)
         if self._stalls:
             self._stalls.close()
+        if self._asides:
+            self._asides.dispose()
         self._readers.dispose()
 
     def _queue(self, work: Callable[[Tx], Any], reply: _Reply) -> None:

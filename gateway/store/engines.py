@@ -131,6 +131,14 @@ def reader_engine(url: URL) -> Engine:
     return engine
 
 
+def aside_engine(url: URL) -> Engine:
+    """One connection for the sequencer, made when it is first needed. It holds no name: its lock is its transaction's.
+
+    What hangs in one is ended by the server after `IDLE_FOR`, and another worker goes on.
+    """
+    return _postgres(url, poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=STATEMENT_FOR.total_seconds())
+
+
 def _pool(size: int) -> dict[str, Any]:
     return {"pool_size": size, "max_overflow": 16, "pool_timeout": STATEMENT_FOR.total_seconds()}
 

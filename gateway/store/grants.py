@@ -1,6 +1,7 @@
 """Who may do what in a PostgreSQL database: the owner's tables, the worker's role, the portal's role.
 
-Promises: the two roles own nothing and may neither change nor delete an entry of a log; the portal's role sees and
+Promises: the two roles own nothing and may neither change nor delete an entry of a log, nor one that waits for its
+number there (a worker lets it go when it stands in the log, by the database's own check); the portal's role sees and
 writes the rows of the tenant that `scope.acting` names, and none while none is named; the worker's serves every tenant.
 A role that could step over this (a superuser, BYPASSRLS, the owner, a member of either) is refused by name before
 anything is served. Clauses: DESIGN §5, §7; 45 CFR 164.312(a)(1), 164.312(b).
@@ -23,6 +24,9 @@ from gateway.store.schema import (
     metadata,
     notice_marks,
     objects,
+    outbox,
+    outbox_faults,
+    outbox_heads,
     outside_checkpoints,
     settings,
     store_probe,
@@ -38,9 +42,12 @@ _SHARED = (log_leaves, log_nodes, log_checkpoints)
 _SYSTEM = f"log = 'system' AND current_setting('{scope.SETTING}', true) <> ''"
 """The system log is part of every tenant's export: it holds nodes and heads of logs, and no tenant's entries."""
 _PORTAL: dict[Table, tuple[str, ...]] = {
-    log_leaves: _ADD,
-    log_nodes: _ADD,
+    log_leaves: _LOOK,  # what a portal writes waits in the outbox; a worker puts it into the log
+    log_nodes: _LOOK,
     log_checkpoints: _LOOK,
+    outbox: _ADD,
+    outbox_heads: _LOOK,
+    outbox_faults: (),
     outside_checkpoints: _LOOK,
     messages: _LOOK,  # what a message, its deliveries and its end are is the worker's: a portal in the wrong hands
     objects: _LOOK,  # has the keys of rows and could write sound ones
@@ -53,10 +60,21 @@ _PORTAL: dict[Table, tuple[str, ...]] = {
 }
 
 
+_WORKER: dict[Table, tuple[str, ...]] = {
+    outbox: (*_ADD, "DELETE"),  # of what stands in the log only: the database's trigger sees to it
+    outbox_heads: _ALL,
+    outbox_faults: _ADD,
+}
+
+
 def rights(table: Table, *, portal: bool) -> tuple[str, ...]:
-    """What one of the two roles may do with a table. Nobody deletes; log tables are added to."""
+    """What one of the two roles may do with a table. Log tables are added to; a row is deleted nowhere but in the
+    outbox, by the worker, when it stands in the log.
+    """
     if portal:
         return _PORTAL.get(table, _ALL if tenant_column(table) else ())
+    if table in _WORKER:
+        return _WORKER[table]
     return _ADD if table in LOG_TABLES else _ALL
 
 
@@ -113,6 +131,8 @@ def _grant(conn: Connection, role: str, *, portal: bool) -> None:
             continue
         written = f"{quoted(column)} = current_setting('{scope.SETTING}', true)" if portal else "true"
         read = f"{written} OR {_SYSTEM}" if portal and table in _SHARED else written
+        if portal and table is outbox:  # no portal puts an entry under a worker's name
+            written = f"{written} AND right(node, 7) = '.portal'"
         conn.exec_driver_sql(f"DROP POLICY IF EXISTS {policy} ON {quoted(table.name)}")
         conn.exec_driver_sql(
             f"CREATE POLICY {policy} ON {quoted(table.name)} TO {name} USING ({read}) WITH CHECK ({written})"
@@ -128,9 +148,10 @@ _POWER = text(
               AND (m.rolsuper OR m.rolbypassrls OR m.rolcreaterole)),
       EXISTS (SELECT 1 FROM pg_policies p WHERE p.policyname = 'every_tenant'
               AND EXISTS (SELECT 1 FROM unnest(p.roles) AS of WHERE of = 'public' OR pg_has_role(of, 'MEMBER'))),
-      EXISTS (SELECT 1 FROM pg_tables t WHERE t.schemaname = 'public' AND t.tablename LIKE 'log\\_%'
+      EXISTS (SELECT 1 FROM pg_tables t WHERE t.schemaname = 'public'
+              AND (t.tablename LIKE 'log\\_%' OR t.tablename IN ('outbox', 'outbox_faults'))
               AND (has_table_privilege(quote_ident(t.tablename), 'UPDATE')
-                   OR has_table_privilege(quote_ident(t.tablename), 'DELETE')
+                   OR (has_table_privilege(quote_ident(t.tablename), 'DELETE') AND t.tablename <> 'outbox')
                    OR has_table_privilege(quote_ident(t.tablename), 'TRUNCATE')))
     FROM pg_roles r WHERE r.rolname = current_user
     """

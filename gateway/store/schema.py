@@ -15,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -308,6 +309,45 @@ log_checkpoints = Table(
     sqlite_with_rowid=False,
 )
 
+outbox = Table(  # PostgreSQL only: entries that are committed and wait for their number in the log
+    "outbox",
+    metadata,
+    Column("seq", BigInteger, Identity(always=True), primary_key=True, info={"phi": "none"}),  # order of arrival
+    _text("log"),
+    _text("node"),
+    _num("nseq"),  # the node's running number in this log, from 1
+    _num("ts"),
+    _text("action"),
+    _text("actor"),
+    _text("object"),
+    _text("outcome"),  # copies for search, as in log_leaves
+    _bytes("entry", "none"),
+    _bytes("leaf_hash", "none"),
+    _bytes("chain", "none"),  # running hash over the node's leaf hashes in this log
+    Index("outbox_place", "log", "node", "nseq", unique=True),
+)
+
+outbox_heads = Table(  # up to where each node's entries have their numbers; only ever grows
+    "outbox_heads",
+    metadata,
+    _text("log", primary_key=True),
+    _text("node", primary_key=True),
+    _num("nseq"),
+    _bytes("chain", "none"),
+)
+
+outbox_faults = Table(  # waiting entries that were missing, changed or refused when their turn came
+    "outbox_faults",
+    metadata,
+    _id(primary_key=True),  # flt_…
+    _text("log"),
+    _text("node"),
+    _num("nseq"),
+    _text("kind"),  # missing changed refused
+    _bytes("entry", "none"),  # what was refused, as evidence; empty for the others
+    _num("found_at"),
+)
+
 store_probe = Table(  # one row, written about once a second: shows that commits reach the disk
     "store_probe",
     metadata,
@@ -315,5 +355,6 @@ store_probe = Table(  # one row, written about once a second: shows that commits
     _num("at"),
 )
 
+OUTBOX_TABLES = (outbox, outbox_heads, outbox_faults)
 LOG_TABLES = (log_leaves, log_nodes, log_checkpoints, outside_checkpoints)
 MACED_TABLES = (users, people, messages, objects, grants, deliveries, held_acts, tellings, notice_marks)

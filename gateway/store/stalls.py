@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -19,11 +20,11 @@ from sqlalchemy import Engine, event
 class Stalls:
     """Watches statements of these engines. `close` ends the watching."""
 
-    def __init__(self, readers: Engine, writers: Engine, limit: timedelta) -> None:
+    def __init__(self, engines: Iterable[Engine], limit: timedelta) -> None:
         self._limit = limit.total_seconds()
         self._since: dict[int, tuple[float, Any]] = {}
         self._end = threading.Event()
-        for engine in (readers, writers):
+        for engine in engines:
             event.listen(engine, "before_cursor_execute", self._begin)
             event.listen(engine, "after_cursor_execute", self._done)
             event.listen(engine, "handle_error", self._error)

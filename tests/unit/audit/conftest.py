@@ -12,6 +12,7 @@ from sqlalchemy import insert
 
 from gateway.audit.event import SYSTEM, Action, Actor, Event
 from gateway.audit.log import AuditLog
+from gateway.audit.numbering import Numbering
 from gateway.audit.sequencer import Sequencer
 from gateway.clock import SystemClock
 from gateway.store.database import Store
@@ -97,7 +98,8 @@ class House:
         self.store = Store.open(url)
         self.audit = AuditLog(self.store, "node-1", self.clock)
         self.audit.attach()
-        self.sequencer = Sequencer(self.audit, self.notary)
+        self.numbering = Numbering(self.audit)
+        self.sequencer = Sequencer(self.audit, self.notary, self.numbering.run_once)
         if create:
             self.store.run(self._set_up)
 

@@ -57,6 +57,8 @@ def row(table: Table, tenant: str) -> dict[str, Any]:
     """Some row of that tenant that the table takes."""
     values: dict[str, Any] = {}
     for column in table.c:
+        if column.identity is not None:
+            continue
         kind = column.type.python_type
         if column.foreign_keys:
             values[column.name] = f"id_{tenant}"
@@ -68,6 +70,7 @@ def row(table: Table, tenant: str) -> dict[str, Any]:
         values
         | {str(grants.tenant_column(table)): tenant}
         | ({"id": f"id_{tenant}"} if "id" in table.c and table is not schema.tenants else {})
+        | ({"node": "a.portal"} if table is schema.outbox else {})
     )
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from gateway.store.migrations import outbox
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -26,11 +28,13 @@ NEXT = {
 
 def upgrade() -> None:
     tables()
+    outbox.tables()
     op.execute("INSERT INTO store_probe (id, at) VALUES (1, 0)")
     if op.get_bind().dialect.name == "sqlite":
         sqlite_triggers()
     else:
         postgres_triggers()
+        outbox.triggers()
         postgres_row_security()
 
 
