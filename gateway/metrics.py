@@ -31,7 +31,7 @@ from gateway.logs import Log
 from gateway.settingtypes import Endpoint
 from gateway.spool import doors, health
 from gateway.spool.reader import SpoolReader
-from gateway.store import schema
+from gateway.store import schema, waiting
 from gateway.store.database import Store
 
 log = Log("gateway.metrics")
@@ -209,6 +209,11 @@ class Figures(Collector):
             self._count(conn, name, size if started else (self._sizes or {}).get(name, 0), size)
         self._sizes = sizes
         age = (self._parts.clock.now_us() - min(times)) / 1e6 if times else 0.0
+        unnumbered = waiting.everywhere(conn)
+        since = unnumbered.since_us
+        late = 0.0 if since is None else max(0.0, (self._parts.clock.now_us() - since) / 1e6)
+        yield _gauge("sealgate_log_waiting", "Entries that are committed and wait for their number.", unnumbered.count)
+        yield _gauge("sealgate_log_waiting_oldest_seconds", "For how long the oldest of them has waited.", late)
         yield _gauge("sealgate_log_entries", "Entries of all logs.", sum(sizes.values()))
         yield _gauge("sealgate_checkpoint_age_seconds", "Since the log that was signed least recently was signed.", age)
 

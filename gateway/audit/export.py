@@ -22,6 +22,7 @@ from gateway.audit.event import SYSTEM
 from gateway.audit.log import AuditLog
 from gateway.audit.sequencer import latest_note
 from gateway.errors import Misconfigured, Tampered, TryLater
+from gateway.store import waiting
 from gateway.store.schema import outside_checkpoints
 from keys.encoding import canonical
 from keys.errors import Tampered as Broken
@@ -46,11 +47,12 @@ class ReleaseLogs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """How much was written."""
+    """How much was written; `waiting`: entries of the tenant's log that were committed before and had no number yet."""
 
     entries: int
     releases: int
     system: int
+    waiting: int = 0
 
 
 def export(directory: Path, audit: AuditLog, tenant: str, keyholder: ReleaseLogs) -> Exported:
@@ -67,7 +69,8 @@ def export(directory: Path, audit: AuditLog, tenant: str, keyholder: ReleaseLogs
     shutil.rmtree(building, ignore_errors=True)
     try:
         building.mkdir(parents=True, mode=0o700)
-        with audit.store.reading() as conn:
+        with audit.store.reading(log=tenant) as conn:
+            unnumbered = waiting.count(conn, tenant)
             size = _copy(building, audit, conn, tenant, vkeys["log_vkey"])
             statement = select(outside_checkpoints).where(outside_checkpoints.c.log == tenant)
             rows = conn.execute(statement.order_by(outside_checkpoints.c.at, outside_checkpoints.c.id)).mappings()
@@ -84,7 +87,7 @@ def export(directory: Path, audit: AuditLog, tenant: str, keyholder: ReleaseLogs
         raise Misconfigured(f"cannot write {directory}: {error.strerror}") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return Exported(size, releases, system)
+    return Exported(size, releases, system, unnumbered)
 
 
 def write_log(directory: Path, note: str, entries: Iterable[bytes], vkey: str) -> int:

@@ -140,6 +140,7 @@ def export_command(live: Installation, directory: Path, tenant: str, *, as_json:
     else:
         print(f"{done.entries} entries and {done.releases} keyholder records in {directory}")
         print(f"check: sealgate audit verify {directory} --key {directory / 'vkey'}")
+    _waits(done.waiting)
     return 0
 
 
@@ -167,15 +168,26 @@ def verify_command(directory: Path, key: str, checkpoint: Path | None, *, as_jso
 def search_command(live: Installation, tenant: str, query: str, limit: int, *, as_json: bool) -> int:
     """Print what fits, oldest first."""
     from gateway.audit.search import search
+    from gateway.store import waiting
 
-    with live.audit.store.reading() as conn:
+    with live.audit.store.reading(log=tenant) as conn:
         found = search(conn, tenant, query, limit, live.lookup)
+        unnumbered = waiting.count(conn, tenant)
     live.after_search(tenant, query)
     for one in found:
         print(json.dumps({"entry": one.index, **one.fields}) if as_json else line(one))
     if not as_json:
         print(f"{len(found)} entries", file=sys.stderr)
+    _waits(unnumbered)
     return 0
+
+
+def _waits(count: int) -> None:
+    if count:
+        print(
+            f"{count} entries are committed and wait for their number: they are not in this. See: sealgate doctor",
+            file=sys.stderr,
+        )
 
 
 def line(found: Found) -> str:

@@ -305,6 +305,8 @@ class Office:
         if action is None:
             raise Misconfigured("unknown use of the log")
         self._store.run(lambda tx: self._audit.append(tx, Event(action, view.id, view.id, OPERATOR)))
+        with self._store.reading(log=view.id):  # until that entry has its number, by whichever worker
+            pass
         return {"signed": self._sequencer.run_once()}
 
     def log_lookup(self, given: Mapping[str, Any]) -> dict[str, Any]:

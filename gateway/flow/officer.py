@@ -29,7 +29,7 @@ from gateway.flow.trail import Happened, Origin, Trail
 from gateway.share import Directory, answering
 from gateway.share.opening import details_of, subject_of
 from gateway.share.portal import Denied, PortalClient, Session
-from gateway.store import schema
+from gateway.store import schema, waiting
 from gateway.store.database import Store, Tx
 from gateway.store.rows import Row, Rows
 from keys.encoding import parse_canonical
@@ -44,10 +44,11 @@ DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """A page of entries; `older` is where the next begins."""
+    """A page of entries; `older` is where the next begins, `waiting` how many entries of the log have no number yet."""
 
     lines: tuple[Line, ...]
     older: int | None
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +133,10 @@ class Officer:
             self._trail.append(tx, origin, [happened])
 
         self._store.run(work)
-        with self._store.reading() as conn:
-            return self._lines(conn, page(conn, origin.tenant, terms, before=before, count=count, lookup=self.lookup))
+        with self._store.reading(log=origin.tenant) as conn:
+            return self._lines(
+                conn, origin.tenant, page(conn, origin.tenant, terms, before=before, count=count, lookup=self.lookup)
+            )
 
     def message(self, origin: Origin, session: Session, message: str, before: int | None) -> Story:
         """A message of any state with its timeline. Raises NotFound."""
@@ -147,9 +150,9 @@ class Officer:
         self._looked(origin, session, message)
         subject, files = self._meta(origin, session, row, objects)
         names = {one["id"]: str(one["name"]) for one in files}
-        with self._store.reading() as conn:
+        with self._store.reading(log=origin.tenant) as conn:
             found = page(conn, origin.tenant, (), before=before, count=TIMELINE, about=of_message(message))
-            lines = self._lines(conn, found, names)
+            lines = self._lines(conn, origin.tenant, found, names)
         return Story(
             id=message, reference=row["reference"] or "", state=row["state"],
             sender=self._directory.open(row["tenant"], "messages", message, row["sender"]), subject=subject,
@@ -165,9 +168,11 @@ class Officer:
         if row is None or row["tenant"] != origin.tenant:
             raise NotFound("no such person")
         self._looked(origin, session, person)
-        with self._store.reading() as conn:
+        with self._store.reading(log=origin.tenant) as conn:
             about = of_person(origin.tenant, person)
-            lines = self._lines(conn, page(conn, origin.tenant, (), before=before, count=TIMELINE, about=about))
+            lines = self._lines(
+                conn, origin.tenant, page(conn, origin.tenant, (), before=before, count=TIMELINE, about=about)
+            )
         address = self._directory.open(row["tenant"], "people", person, row["address"])
         return address, replace(lines, lines=lines.lines[::-1])
 
@@ -188,9 +193,9 @@ class Officer:
             tuple(base64.b64encode(one).decode() for one in proof), size if index < size else 0, note or "",
         )  # fmt: skip
 
-    def _lines(self, conn: Connection, found: Page, files: Mapping[str, str] | None = None) -> Lines:
+    def _lines(self, conn: Connection, tenant: str, found: Page, files: Mapping[str, str] | None = None) -> Lines:
         names = Names(conn, self._rows, self._directory, files)
-        return Lines(tuple(names.line(one) for one in found.found), found.older)
+        return Lines(tuple(names.line(one) for one in found.found), found.older, waiting.count(conn, tenant))
 
     def _looked(self, origin: Origin, session: Session, what: str, reason: str = "timeline") -> None:
         self._trail.record(

@@ -27,7 +27,7 @@ from gateway.flow.trail import Happened, Origin, Trail
 from gateway.share import Directory, answering
 from gateway.share.opening import details_of
 from gateway.share.portal import PortalClient, Session
-from gateway.store import schema
+from gateway.store import schema, waiting
 from gateway.store.database import Store
 from gateway.store.rows import Rows
 from keys.merkle import root
@@ -51,13 +51,16 @@ class ReportLine:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Oldest first. `root` is base64; `whole` is False when the period holds more than `MOST` entries."""
+    """Oldest first. `root` is base64; `whole` is False when the period holds more than `MOST` entries; `waiting` says
+    how many entries of the log had no number yet and are not among the lines.
+    """
 
     person: str
     address: str = field(repr=False)
     period: str
     lines: tuple[ReportLine, ...]
     whole: bool
+    waiting: int
     origin: str
     size: int
     root: str
@@ -95,7 +98,8 @@ class Reports:
         self._trail.record(
             origin, Happened(Action.LOG_EXPORTED, person, user_of(session), reason=form, proof=session["proof"])
         )
-        with self._store.reading() as conn:
+        with self._store.reading(log=tenant) as conn:
+            unnumbered = waiting.count(conn, tenant)
             found = page(conn, tenant, terms, count=MOST, about=of_person(tenant, person))
             mine = [one for one in found.found[::-1] if one.fields["action"] in DISCLOSING]
             opened = [one.fields["object"] for one in mine if one.fields["object"].startswith("obj_")]
@@ -110,8 +114,8 @@ class Reports:
             made_by = names.of(str(session["user"]), tenant).text
         return Report(
             person=person, address=self._directory.open(tenant, "people", person, row["address"]), period=period,
-            lines=lines, whole=found.older is None, origin=note.partition("\n")[0], size=size, root=head,
-            made_at=self._clock.now(), made_by=made_by, note=note,
+            lines=lines, whole=found.older is None, waiting=unnumbered, origin=note.partition("\n")[0], size=size,
+            root=head, made_at=self._clock.now(), made_by=made_by, note=note,
         )  # fmt: skip
 
     def _line(self, names: Names, line: Line) -> ReportLine:

@@ -33,6 +33,7 @@ from gateway.flow.sent import user_of
 from gateway.flow.trail import Happened, Origin, Trail
 from gateway.share import answering
 from gateway.share.portal import PortalClient, Session
+from gateway.store import waiting
 from gateway.store.schema import log_checkpoints, outside_checkpoints
 from keys.errors import Tampered as Broken
 from keys.merkle import consistency_proof, root, verify_consistency
@@ -53,7 +54,7 @@ class Outside:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A log as it stands; hashes in base64."""
+    """A log as it stands; hashes in base64. `waiting`: entries that are committed and have no number yet."""
 
     origin: str
     size: int
@@ -63,6 +64,7 @@ class Head:
     signed_size: int
     vkey: str
     outside: Outside | None
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,8 @@ class Proofs:
         """The log's head, and how it stands to what lies outside."""
         with answering():
             vkeys = self._keys.vkeys(tenant)
-        with self._audit.store.reading() as conn:
-            size = self._audit.size(conn, tenant)
+        with self._audit.store.reading(log=tenant) as conn:
+            size, unnumbered = self._audit.size(conn, tenant), waiting.count(conn, tenant)
             now = root(size, hashes(conn, tenant))
             note = latest_note(conn, tenant) or ""
             signed = signed_size(conn, tenant)
@@ -101,7 +103,7 @@ class Proofs:
             outside = self._outside(conn, tenant, vkeys["log_vkey"], size, now)
         return Head(
             vkeys["origin"], size, base64.b64encode(now).decode(), note, from_us(at) if at else None, signed,
-            vkeys["log_vkey"], outside,
+            vkeys["log_vkey"], outside, unnumbered,
         )  # fmt: skip
 
     def check_notice(self, origin: Origin, session: Session, mail: bytes) -> Checked:
@@ -154,9 +156,11 @@ class Proofs:
             self._turn.release()
 
     def _signed(self, tenant: str) -> None:
-        """Wait until what was appended up to now is signed: the worker does so every second."""
-        with self._audit.store.reading() as conn:
+        """Wait until what was committed up to now is numbered and signed: the worker signs every second."""
+        with self._audit.store.reading(log=tenant) as conn:
             size = self._audit.size(conn, tenant)
+            if waiting.count(conn, tenant):
+                raise TryLater("the log's latest entries have no number yet")
         end = time.monotonic() + SIGNED_WITHIN_SECONDS
         while time.monotonic() < end:
             with self._audit.store.reading() as conn:

@@ -11,10 +11,12 @@ import time
 
 from gateway.doctor.asking import row
 from gateway.doctor.case import Case, Refused
-from gateway.doctor.finding import Finding, check, green, red, yellow
+from gateway.doctor.finding import Finding, check, green, red, worst, yellow
 
 HOUR = 3600.0
 OUTSIDE_DAYS = 7
+WAITING_SECONDS, WAITING_LONG_SECONDS = 10.0, 60.0
+FAULT_DAYS = 30
 EXTRAS = (("psycopg", "PostgreSQL"), ("weasyprint", "reports as PDF"))
 
 
@@ -66,6 +68,36 @@ def held(case: Case) -> Finding:
     if days < 2:
         return green(words)
     return yellow(words, f"ask an officer to decide: {case.command('queue list')}")
+
+
+@check(
+    "log.numbered",
+    "Every entry of the log gets its number at once, and none was missing when its turn came",
+    "an entry without a number is committed and safe, but no search shows it and no checkpoint covers it",
+)
+def numbered(case: Case) -> Finding:
+    if not case.settings.on_postgres:
+        return green("an entry has its number when its change is committed")
+    try:
+        oldest, count = _number(case, "SELECT min(ts), count(*) FROM outbox")
+        fault, faults = _number(case, "SELECT max(found_at), count(*) FROM outbox_faults")
+    except Refused:
+        return _unknown(case)
+    findings = []
+    if fault is not None:
+        days = (time.time() - fault / 1e6) / (24 * HOUR)
+        words = f"{faults} times entries were missing, changed or refused at their turn, last {days:.0f} days ago"
+        repair = (
+            f"keep the database as it is; {case.command('audit export DIR')} and audit verify DIR name them; ask who "
+            "could write to the database"
+        )
+        findings.append((red if days < FAULT_DAYS else yellow)(words, repair))
+    age = 0.0 if oldest is None else time.time() - oldest / 1e6
+    words = f"{count} entries wait for their number, the oldest for {age:.0f} s"
+    if age > WAITING_SECONDS:
+        repair = case.start("worker")
+        findings.append((red if age > WAITING_LONG_SECONDS else yellow)(words, repair))
+    return worst(findings, words if count else "none waits")
 
 
 @check(

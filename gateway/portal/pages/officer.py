@@ -46,7 +46,7 @@ def search(call: Call) -> Response:
     except BadQuery as bad:
         return _search(call, text, None, 400, error=words.say("officer.search.bad", detail=bad.public))
     return _search(
-        call, text, [row_of(line) for line in found.lines], chips=chips, older=found.older,
+        call, text, [row_of(line) for line in found.lines], chips=chips, older=found.older, waiting=found.waiting,
         newer=bool(call.form.get("before")),
     )  # fmt: skip
 
@@ -59,7 +59,7 @@ def as_table(call: Call) -> Response:
         found = call.deps.audit.officer.search(call.origin, call.session, text, None, TABLE_ROWS)
     except BadQuery as bad:
         return _search(call, text, None, 400, error=words.say("officer.search.bad", detail=bad.public))
-    return csv_answer("log.csv", [row_of(line) for line in found.lines])
+    return csv_answer("log.csv", [row_of(line) for line in found.lines], found.waiting)
 
 
 @page("/audit/messages/{message}", "GET", trace=LOOK)
@@ -73,6 +73,7 @@ def message(call: Call) -> Response:
         call, "officer/message.html", story=story, state=words.say(f"officer.state.{story.state}"),
         files=[{"name": one["name"], "size_words": size_words(one["bytes"])} for one in story.files],
         rows=[row_of(line) for line in story.lines.lines], older=story.lines.older,
+        waiting=story.lines.waiting,
         zone=call.face.zone(story.received_at), words_of_kind=words_of_kind,
     )  # fmt: skip
 
@@ -125,7 +126,7 @@ def person_page(call: Call, status: int = 200, **values: Any) -> Response:
     given: dict[str, Any] = {"first": today.replace(day=1).isoformat(), "last": today.isoformat()} | values
     return officer_page(
         call, "officer/person.html", status, person=identifier, address=address, older=lines.older,
-        rows=[row_of(line) for line in lines.lines], zone=call.face.zone(call.now()), **given,
+        waiting=lines.waiting, rows=[row_of(line) for line in lines.lines], zone=call.face.zone(call.now()), **given,
     )  # fmt: skip
 
 
@@ -190,8 +191,8 @@ def words_of_kind(kind: str) -> str:
     return words.say(key if key in words.language() else "mail.kind.other")
 
 
-def csv_answer(name: str, rows: list[dict[str, Any]]) -> Response:
-    """Entries as a table to save, times in UTC."""
+def csv_answer(name: str, rows: list[dict[str, Any]], waiting: int) -> Response:
+    """Entries as a table to save, times in UTC; a last line says when entries were left out that had no number yet."""
     head = ["entry", "time", "action", "what happened", "who", "who id", "about", "about id", "outcome", "reason",
             "proof", "bytes"]  # fmt: skip
     cells = (
@@ -200,7 +201,13 @@ def csv_answer(name: str, rows: list[dict[str, Any]]) -> Response:
          "" if row["level"] is None else row["level"], "" if row["bytes"] is None else row["bytes"]]
         for row in rows
     )  # fmt: skip
-    return saved(table(head, cells), "text/csv; charset=utf-8", name)
+    last = [[words_of_waiting(waiting)]] if waiting else []
+    return saved(table(head, [*cells, *last]), "text/csv; charset=utf-8", name)
+
+
+def words_of_waiting(count: int) -> str:
+    """That entries are committed and have no number yet, so that they are not among those shown."""
+    return words.say("officer.common.waiting_one" if count == 1 else "officer.common.waiting", count=count)
 
 
 def saved(body: bytes, media_type: str, name: str) -> Response:
@@ -214,7 +221,7 @@ def number(text: str) -> int | None:
 
 
 def _search(call: Call, text: str, rows: list[dict[str, Any]] | None, status: int = 200, **values: Any) -> Response:
-    given: dict[str, Any] = {"chips": [], "older": None, "newer": False, "examples": EXAMPLES} | values
+    given: dict[str, Any] = {"chips": [], "older": None, "newer": False, "waiting": 0, "examples": EXAMPLES} | values
     return officer_page(call, "officer/search.html", status, q=text, rows=rows, **given)
 
 

@@ -41,7 +41,7 @@ def report(call: Call) -> Response:
     except BadQuery:
         return _again(call, first, last)
     if form == "csv":
-        return csv_answer("report.csv", [row_of(one.line) for one in made.lines])
+        return csv_answer("report.csv", [row_of(one.line) for one in made.lines], made.waiting)
     values: dict[str, Any] = {"report": made, "rows": [_row(one) for one in made.lines], "most": MOST}
     return _pdf(call, made, values) if form == "pdf" else officer_page(call, "officer/report.html", **values)
 

@@ -46,10 +46,10 @@ ACT = Act("act_1", "release", "waiting", "olga@clinic.test", "", "Asked for by p
 HELD = HeldMail("msg_1", "held", "amy@clinic.test", ("records@insurer.example", MARIA.text), AT, AT + timedelta(days=5),
                 182_000, WHY, True, ())  # fmt: skip
 HEAD = Head("localhost/log/tnt_demo", 48213, HASH, NOTE, AT, 48213, f"localhost/log/tnt_demo+1a2b3c4d+{HASH}",
-            Outside(47000, AT, True))  # fmt: skip
+            Outside(47000, AT, True), 0)  # fmt: skip
 REPORT = Report(
     "per_1", MARIA.text, "2026-11-01..2026-11-30",
-    (ReportLine(LINES[0], "402917", 12), ReportLine(LINES[1], "402917", None)), True, HEAD.origin, 48213, HASH, AT,
+    (ReportLine(LINES[0], "402917", 12), ReportLine(LINES[1], "402917", None)), True, 0, HEAD.origin, 48213, HASH, AT,
     "olga@clinic.test", NOTE,
 )  # fmt: skip
 
@@ -58,22 +58,31 @@ def pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Name, template and values of each."""
     rows = [row_of(line) for line in LINES]
     who: dict[str, Any] = {"who": True, "sees_names": True}
-    search = who | {"q": "", "rows": None, "chips": [], "older": None, "newer": False, "examples": EXAMPLES}
+    search = who | {
+        "q": "",
+        "rows": None,
+        "chips": [],
+        "older": None,
+        "newer": False,
+        "waiting": 0,
+        "examples": EXAMPLES,
+    }
     yield "officer-search", "officer/search.html", search
     found = {"q": "recipient:@insurer.example", "rows": rows, "chips": ["recipient:@insurer.example", "proof:2"]}
     yield "officer-found", "officer/search.html", search | found | {"older": 9, "newer": True}
     yield "officer-nothing", "officer/search.html", search | found | {"rows": []}
+    yield "officer-found-waiting", "officer/search.html", search | found | {"waiting": 12}
     wrong = "We do not understand this search: unknown search word 'recipent': did you mean 'recipient'?"
     yield "officer-wrong", "officer/search.html", search | {"q": "recipent:x", "error": wrong}
     message = who | {
         "story": STORY, "state": "Protected", "files": [{"name": FILE.text, "size_words": "2.4 MB"}], "rows": rows,
-        "older": 7, "zone": "Central time", "words_of_kind": words_of_kind,
+        "older": 7, "waiting": 0, "zone": "Central time", "words_of_kind": words_of_kind,
     }  # fmt: skip
     yield "officer-message", "officer/message.html", message
     held = replace(STORY, state="held", why=Why("default", "x@1", (), ()), files=(), reference="", parent="")
     yield "officer-message-held", "officer/message.html", message | {"story": held, "rows": [], "files": []}
-    person = who | {"person": "per_1", "address": MARIA.text, "rows": rows, "older": None, "zone": "Central time",
-                    "first": "2026-11-01", "last": "2026-11-30"}  # fmt: skip
+    person = who | {"person": "per_1", "address": MARIA.text, "rows": rows, "older": None, "waiting": 1,
+                    "zone": "Central time", "first": "2026-11-01", "last": "2026-11-30"}  # fmt: skip
     yield "officer-person", "officer/person.html", person
     yield (
         "officer-person-wrong",
@@ -87,7 +96,7 @@ def pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "officer-verify", "officer/verify.html", who | {"head": HEAD, "checked": Checked("fits", 47000, AT)}
     broken = replace(HEAD, outside=Outside(47000, AT, False))
     yield "officer-verify-changed", "officer/verify.html", who | {"head": broken, "checked": Checked("changed", 1, AT)}
-    bare = replace(HEAD, outside=None, signed_at=None)
+    bare = replace(HEAD, outside=None, signed_at=None, waiting=3)
     yield "officer-verify-bare", "officer/verify.html", who | {"head": bare, "checked": None, "error": "Choose a file."}
     counts = [(action, 1200 + number) for number, action in enumerate(COUNTED)]
     yield "officer-overview", "officer/overview.html", who | {"counts": counts, "held": 3, "days": DAYS}
@@ -96,7 +105,7 @@ def pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield (
         "officer-report-empty",
         "officer/report.html",
-        report | {"rows": [], "error": "This server cannot make PDF files."},
+        report | {"report": replace(REPORT, waiting=2), "rows": [], "error": "This server cannot make PDF files."},
     )
     yield from _held()
 
