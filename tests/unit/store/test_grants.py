@@ -197,3 +197,48 @@ def test_the_system_log_is_read_with_any_tenants_and_not_without(database: Datab
         with pytest.raises(TryLater):
             did(database.portal, insert(schema.log_leaves).values({**row(schema.log_leaves, "system"), "idx": 1}))
     assert count(database.portal, schema.log_leaves) == 0
+
+
+WAITING: dict[str, Any] = {
+    "log": OURS, "node": "a.portal", "nseq": 7, "ts": 1, "action": "a", "actor": "b", "object": "c", "outcome": "ok",
+    "entry": b"{}", "leaf_hash": b"h", "chain": b"c",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"log": THEIRS}, {"log": "system"}, {"node": "a"}, {"node": "portal"}],
+    ids=["another tenant's log", "the system's log", "a worker's name", "a name like a portal's"],
+)
+def test_a_portal_puts_entries_into_its_tenants_log_under_a_portals_name_only(
+    database: Database, given: dict[str, str]
+) -> None:
+    with acting(OURS):
+        with pytest.raises(TryLater) as caught:
+            did(database.portal, insert(schema.outbox).values({**WAITING, **given}))
+        assert "row-level security" in str(caught.value.__cause__)
+        before = count(database.portal, schema.outbox)
+        did(database.portal, insert(schema.outbox).values({**WAITING, "nseq": before + 100}))
+        assert count(database.portal, schema.outbox) == before + 1
+
+
+@pytest.mark.parametrize("role", ["worker", "portal"])
+def test_no_role_changes_an_entry_that_waits_or_takes_one_out(database: Database, role: str) -> None:
+    store: Store = getattr(database, role)
+    with acting(OURS):
+        before = count(store, schema.outbox)
+        for statement in (update(schema.outbox).values(nseq=9), delete(schema.outbox), text("TRUNCATE outbox")):
+            with pytest.raises(TryLater) as caught:
+                did(store, statement)
+            words = f"{caught.value.__cause__}"
+            assert "permission denied" in words or "append-only" in words
+        assert count(store, schema.outbox) == before > 0
+
+
+def test_a_portal_numbers_nothing_and_hides_no_fault(database: Database) -> None:
+    with acting(OURS):
+        for table in (schema.log_leaves, schema.log_nodes, schema.outbox_heads, schema.outbox_faults):
+            with pytest.raises(TryLater):
+                did(database.portal, insert(table).values(row(table, OURS)))
+        with pytest.raises(TryLater):
+            count(database.portal, schema.outbox_faults)
