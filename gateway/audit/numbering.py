@@ -13,6 +13,7 @@ Clauses: DESIGN §5; RFC 6962 2.1; 45 CFR 164.312(c)(1).
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from gateway.audit.event import GATEWAY, OUTCOMES, SYSTEM, Action, Event, parse
+from gateway.audit.event import GATEWAY, SYSTEM, Action, Actor, Event, check
 from gateway.audit.log import AuditLog, grown
 from gateway.audit.outbox import Line, after, begin, insert_rows
 from gateway.errors import GatewayError, TryLater
@@ -40,8 +41,11 @@ until the table is swept, and a row that comes so late waited in its COMMIT, as 
 """
 
 _ROWS = "SELECT seq, log, node, nseq, ts, action, actor, object, outcome, entry, leaf_hash, chain FROM outbox"
-_LEAF = "log, idx, ts, action, actor, object, outcome, entry, leaf_hash"
-_LEAF_TYPES = ("text", "bigint", "bigint", "text", "text", "text", "text", "bytea", "bytea")
+_LEAF = (
+    "INSERT INTO log_leaves (log, idx, ts, action, actor, object, outcome, entry, leaf_hash) "
+    "SELECT log, place.idx, ts, action, actor, object, outcome, entry, leaf_hash "
+    "FROM unnest(%s::bigint[], %s::bigint[]) AS place (seq, idx) JOIN outbox USING (seq) ORDER BY seq"
+)
 _NODE, _NODE_TYPES = "log, level, idx, hash", ("text", "int", "bigint", "bytea")
 _FAULT, _FAULT_TYPES = "id, log, node, nseq, kind, entry, found_at", (
     "text", "text", "text", "bigint", "text", "bytea", "bigint",
@@ -57,8 +61,6 @@ _UNTOLD = (
     "(SELECT 1 FROM outbox WHERE log = 'system' AND object = f.id) ORDER BY found_at LIMIT 100"
 )
 
-_ACTIONS = frozenset(str(action) for action in Action)
-
 log = Log("sealgate.audit")
 
 
@@ -69,7 +71,7 @@ class _Round:
     trees: dict[str, Frontier]
     lines: dict[tuple[str, str], Line]
     moved: set[tuple[str, str]] = field(default_factory=set)
-    leaves: list[tuple[Any, ...]] = field(default_factory=list)
+    places: list[tuple[int, int]] = field(default_factory=list)
     nodes: list[tuple[Any, ...]] = field(default_factory=list)
     faults: list[tuple[Any, ...]] = field(default_factory=list)
 
@@ -171,7 +173,7 @@ class Numbering:
         self._trees.update(made.trees)
         self._looked(int(rows[-1].seq))
         self._untold = self._untold or bool(made.faults)
-        return len(rows), len(made.leaves)
+        return len(rows), len(made.places)
 
     def _made(self, conn: Connection, rows: Any) -> _Round:
         names = sorted({str(row.log) for row in rows})
@@ -197,8 +199,7 @@ class Numbering:
         elif after(line, bytes(row.leaf_hash)).chain != bytes(row.chain):
             made.faults.append(self._fault(row, line.nseq, "changed"))
         grew = tree.append(bytes(row.leaf_hash))
-        made.leaves.append((row.log, grew[0][1], row.ts, row.action, row.actor, row.object, row.outcome,
-                            bytes(row.entry), bytes(row.leaf_hash)))  # fmt: skip
+        made.places.append((int(row.seq), grew[0][1]))
         made.nodes += [(row.log, *node) for node in grew[1:]]
         made.lines[key] = Line(int(row.nseq), bytes(row.chain))
         made.moved.add(key)
@@ -209,8 +210,9 @@ class Numbering:
 
     @staticmethod
     def _write(conn: Connection, made: _Round, done: list[int]) -> None:
+        if made.places:
+            conn.exec_driver_sql(_LEAF, ([seq for seq, _ in made.places], [index for _, index in made.places]))
         for into, columns, types, rows in (
-            ("log_leaves", _LEAF, _LEAF_TYPES, made.leaves),
             ("log_nodes", _NODE, _NODE_TYPES, made.nodes),
             ("outbox_faults", _FAULT, _FAULT_TYPES, made.faults),
         ):
@@ -260,20 +262,25 @@ class Numbering:
 
 
 def _wrong(row: Any) -> bool:
-    """Whether a row is no entry of its log and node, or says something else beside it."""
+    """Whether a row is no entry of its log and node, or says something else beside it.
+
+    Written out again from its fields it must be the same bytes: there is one spelling, and this is the cheapest proof.
+    """
     entry = bytes(row.entry)
     if leaf_hash(entry) != bytes(row.leaf_hash):
         return True
     try:
-        fields = parse(entry)
-    except ValueError:
+        fields = json.loads(entry)
+        actor = Actor(fields["actor"]["kind"], fields["actor"]["id"])
+        event = Event(
+            Action(row.action), row.log, row.object, actor, row.outcome, fields["reason"], fields["proof"],
+            fields["request"], fields["ip_ref"], fields["agent_ref"], fields["bytes"], fields["policy"],
+            fields["receipt"],
+        )  # fmt: skip
+        check(event)
+        return row.actor != (actor.id or actor.kind) or event.entry(row.ts, row.node, row.nseq) != entry
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return True
-    actor = fields["actor"]
-    if fields["action"] not in _ACTIONS or fields["outcome"] not in OUTCOMES:
-        return True
-    said = (fields["tenant"], fields["node"], fields["nseq"], fields["ts"], fields["action"], actor["id"] or
-            actor["kind"], fields["object"], fields["outcome"])  # fmt: skip
-    return said != (row.log, row.node, row.nseq, row.ts, row.action, row.actor, row.object, row.outcome)
 
 
 def _said(fault: Any) -> str:

@@ -20,6 +20,7 @@ from gateway.audit.log import AuditLog
 from gateway.audit.query import parse_query
 from gateway.audit.search import page
 from gateway.audit.tiledlog import check_log
+from gateway.bench import outbox
 from gateway.bench.load import throwaway
 from gateway.bench.measure import Area, Figure, Spread, say
 from gateway.clock import SystemClock
@@ -48,6 +49,9 @@ def run(*, quick: bool) -> Area:
                 area.figures += part(_Bench(place, store, quick))
             finally:
                 store.close()
+        shared = outbox.figures(folder, quick=quick)
+        area.figures += shared.figures
+        area.notes += shared.notes
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return area

@@ -13,6 +13,7 @@ from sqlalchemy import insert
 from gateway.audit.event import SYSTEM, Action, Actor, Event
 from gateway.audit.log import AuditLog
 from gateway.audit.numbering import Numbering
+from gateway.audit.outbox import Memory
 from gateway.audit.sequencer import Sequencer
 from gateway.clock import SystemClock
 from gateway.store.database import Store
@@ -22,7 +23,7 @@ from keys.encoding import canonical
 from keys.errors import Denied
 from keys.merkle import EMPTY_ROOT, Frontier, leaf_hash, verify_consistency
 from keys.signing import SigningKey
-from tests.support import databases
+from tests.support import databases, postgres
 
 TENANT = "tnt_a"
 ORIGIN = "mail.example/log/tnt_a"
@@ -124,6 +125,41 @@ class House:
             opened = Action.OBJECT_OPENED if action == "object" else Action.META_OPENED
             self.happen(opened, object=object, proof=proof, receipt=receipt)
         return receipt
+
+
+EVENT = Event(Action.LINK_VISITED, TENANT, "lnk_1", Actor("visitor", ""))
+
+
+class Node:
+    """Another process of the same database."""
+
+    def __init__(self, house: House, name: str, memory: Path | None = None) -> None:
+        self.store = Store.open(house.url, lease=name)
+        self.audit = AuditLog(self.store, name, house.clock, Memory(memory, "here"))
+        self.audit.attach()
+        self.numbering = Numbering(self.audit)
+
+    def happen(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.store.run(lambda tx: self.audit.append(tx, EVENT))
+
+    def close(self) -> None:
+        self.audit.remember()
+        self.store.close()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[postgres.Postgres]:
+    with postgres.running() as running:
+        yield running
+
+
+@pytest.fixture
+def shared(server: postgres.Postgres) -> Iterator[House]:
+    """On PostgreSQL."""
+    made = House(databases.postgres(server))
+    yield made
+    made.store.close()
 
 
 @pytest.fixture

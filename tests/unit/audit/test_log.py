@@ -17,15 +17,9 @@ from gateway.errors import Misconfigured, Tampered, TryLater
 from gateway.store.database import Store, Tx
 from gateway.store.schema import log_leaves, sealed_values
 from keys.merkle import Frontier, inclusion_proof, leaf_hash, verify_inclusion
-from tests.support import databases, postgres
+from tests.support import databases
 from tests.support.load import stretched
 from tests.unit.audit.conftest import ORIGIN, TENANT, House
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[postgres.Postgres]:
-    with postgres.running() as running:
-        yield running
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
