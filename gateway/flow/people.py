@@ -27,6 +27,7 @@ from gateway.share.portal import Denied, PortalClient, Session
 from gateway.store import schema
 from gateway.store.database import Store, Tx
 from gateway.store.rows import Row, Rows
+from gateway.store.waiting import said
 
 KEEPERS = frozenset({"office", "officer", "admin"})
 """Who sees all recipients of the clinic and may change them."""
@@ -131,15 +132,15 @@ class PeopleDesk:
 
     def numbers(self, origin: Origin, person: str) -> list[Number]:
         """When a number of theirs was added or changed and it was told, the last first; at most five."""
-        columns = schema.log_leaves.c
-        statement = (
-            select(columns.entry)
-            .where(columns.log == origin.tenant, columns.object == person)
-            .where(columns.action == str(Action.PERSON_CHANGED))
-            .order_by(columns.idx.desc())
-            .limit(50)
-        )
         with self._store.reading() as conn:
+            columns = said(conn).c
+            statement = (
+                select(columns.entry)
+                .where(columns.log == origin.tenant, columns.object == person)
+                .where(columns.action == str(Action.PERSON_CHANGED))
+                .order_by(columns.idx.desc())
+                .limit(50)
+            )
             entries = [parse(octets(one)) for one in conn.execute(statement).scalars()]
         told = [one for one in entries if one["reason"] in ("phone", "phone-first")]
         return [Number(one["reason"], from_us(one["ts"])) for one in told[:5]]

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from gateway.audit.event import Action, Actor, Event
 from gateway.flow.records import Records
 from gateway.spool.envelope import REFUSED, Envelope
-from gateway.store import schema
 from gateway.store.database import Store, Tx
+from gateway.store.waiting import said
 
 
 def turned_away(store: Store, records: Records, envelope: Envelope) -> bool:
@@ -25,7 +25,7 @@ def turned_away(store: Store, records: Records, envelope: Envelope) -> bool:
     )
 
     def work(tx: Tx) -> None:
-        columns = schema.log_leaves.c
+        columns = said(tx.conn).c  # with what waits for its number
         told = select(columns.idx).where(
             columns.log == envelope.tenant, columns.object == envelope.queue, columns.action == str(event.action)
         )
