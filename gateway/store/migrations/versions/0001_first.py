@@ -86,7 +86,6 @@ def postgres_row_security() -> None:
 
 
 def tables() -> None:
-
     op.create_table(
         "log_checkpoints",
         sa.Column("log", sa.Text(), nullable=False),
