@@ -5,27 +5,39 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+from collections import deque
 
 from gateway.errors import Misconfigured
 
 # Below the range from which Linux takes the near end of outgoing connections (32768 on, ip-sysctl), so that a port
 # stays free between being chosen here and being bound by the program it is for. Processes next to each other choose
-# from blocks of their own.
+# from blocks of their own; where two share one, the claim below keeps them apart.
 FIRST, BLOCK, BLOCKS = 20_000, 200, 60
 _next = itertools.count()
 
+# A chosen port stays bound here, without being listened on, until so many others were chosen. SO_REUSEADDR lets the
+# program it is for bind it as well (socket(7)), as every server here does; the probe of another process does not ask
+# for that and goes on to the next port. Without it a server that starts slowly finds somebody else on its port.
+_claims: deque[socket.socket] = deque()
+CLAIMS = BLOCK // 4
+
 
 def free_port() -> int:
-    """A port of loopback that nobody uses now and that no outgoing connection will take."""
+    """A port of loopback that nobody uses or has chosen, and that no outgoing connection will take."""
     start = FIRST + os.getpid() % BLOCKS * BLOCK
     for _ in range(BLOCK):
         port = start + next(_next) % BLOCK
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        claim = socket.socket()
+        try:
+            claim.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+            continue
+        claim.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _claims.append(claim)
+        if len(_claims) > CLAIMS:
+            _claims.popleft().close()
+        return port
     raise Misconfigured(f"no port between {start} and {start + BLOCK - 1} is free on loopback")
 
 

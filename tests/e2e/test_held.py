@@ -126,6 +126,6 @@ def test_changed_settings_wait_once_an_officer_signed_in(strict: Clinic) -> None
         assert strict.sink.wait_for("after@patient.test")[0].link is not None, (
             "the signed policy and the signed smarthost are in force"
         )
-        assert "settings of the tenant changed" in (strict.data / "gateway.log").read_text()
+        assert "settings of 'riverside' changed" in (strict.data / "gateway.log").read_text()
     finally:
         strict.config.write_text(text)
