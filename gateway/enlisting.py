@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from gateway import install
-from gateway.clock import BASE62
+from gateway.clock import BASE62, from_us
 from gateway.errors import Misconfigured
 from gateway.registry import nearest
 from gateway.settings import Settings
@@ -90,8 +90,11 @@ def _vanished(settings: Settings, there: dict[str, str]) -> None:
 
 
 def _tell(name: str, answer: dict[str, Any]) -> None:
+    proposal = answer["proposal"]
+    when = from_us(proposal["due_us"]).isoformat(timespec="minutes")
     print(
-        f"sealgate: settings of '{name}' changed, and it has an officer: the signed ones stay in force. "
-        "Approving a change comes with a later release; until then set them back to what they were",
+        f"sealgate: settings of '{name}' changed ({', '.join(proposal['keys'])}), and it has an officer: the signed "
+        f"ones stay in force. Change {proposal['id']} counts from the first start after {when}, "
+        f"{'and is approved' if proposal['approved'] else 'once an officer approves it: sealgate tenant approve'}",
         file=sys.stderr,
     )

@@ -16,6 +16,7 @@ STAFF_ROLES = frozenset({"staff", "office", "officer"})
 META_ROLES = frozenset({"office", "officer", "auditor"})
 NARROW_ROLES = frozenset({"office", "officer"})
 EXPORT_ROLES = frozenset({"officer", "auditor"})
+APPROVE_ROLES = frozenset({"officer", "admin"})
 PEOPLE_ROLES = frozenset({"office", "officer", "admin"})
 KINDS = frozenset({"link", "inbox", "recovery", "review", "staff"})
 
@@ -259,6 +260,34 @@ def may_cancel(session: SessionFacts, tenant: str, sender_user: str | None, held
 def number_for_later(session: SessionFacts) -> bool:
     """Whether a number that this user registers opens only later messages: they could let nobody in otherwise."""
     return session.role not in STAFF_ROLES
+
+
+def may_approve(session: SessionFacts, tenant: str, open: bool, mine: bool) -> Permit | Denial:
+    """Standing behind a change that waits. `mine`: this person did already, or it is about their own account."""
+    if session.tenant != tenant:
+        return Denial("another-tenant")
+    if session.user is None:
+        return Denial("not-staff")
+    if session.role not in APPROVE_ROLES:
+        return Denial("role")
+    if not open:
+        return Denial("not-open")
+    if mine:
+        return Denial("same-person")
+    return Permit()
+
+
+def may_withdraw(session: SessionFacts, tenant: str, open: bool) -> Permit | Denial:
+    """Ending a change that waits: any officer of that tenant."""
+    if session.tenant != tenant:
+        return Denial("another-tenant")
+    if session.user is None:
+        return Denial("not-staff")
+    if session.role != "officer":
+        return Denial("not-an-officer")
+    if not open:
+        return Denial("not-open")
+    return Permit()
 
 
 def may_export(session: SessionFacts, tenant: str) -> Permit | Denial:

@@ -74,17 +74,24 @@ class OperatorClient(_LogReader):
         """Register the public half of a node key (role smtp or worker). Idempotent; Denied("differs") for another."""
         return cast("dict[str, str]", self._call("register_node", node=node, role=role, public=b64(public)))
 
-    def put_settings(self, tenant: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Have a tenant's settings signed: ``serial``, ``signature``, ``waiting``.
+    def put_settings(self, tenant: str, body: Mapping[str, Any], *, begin: bool = True) -> dict[str, Any]:
+        """Have a tenant's settings signed: ``serial``, ``signature``, ``waiting``, and if so ``proposal``.
 
-        After the tenant's first officer has signed in a change only waits; serial and signature are the old ones'.
+        After the tenant's first officer has signed in a change only waits; serial and signature are the old ones'. One
+        that was approved counts when it is put with `begin`, as the gateway's start does. Denied("shared").
         """
-        return cast("dict[str, Any]", self._call("put_settings", tenant=tenant, body=dict(body)))
+        return cast("dict[str, Any]", self._call("put_settings", tenant=tenant, body=dict(body), begin=begin))
 
-    def add_user(self, tenant: str, user: str, role: str, password: str, *, name: str = "") -> dict[str, str]:
-        """A workforce member with a password (8 characters at least) and a fresh TOTP: ``totp_uri``, shown once."""
+    def waiting(self, tenant: str) -> list[dict[str, Any]]:
+        """Changes that wait: id, kind, object, maker, made_us, due_us, approved, approvals, keys (what differs)."""
+        return cast("list[dict[str, Any]]", self._call("waiting", tenant=tenant))
+
+    def add_user(self, tenant: str, user: str, role: str, password: str, *, name: str = "") -> dict[str, Any]:
+        """A workforce member with a password (8 characters at least) and a fresh TOTP: ``totp_uri``, shown once, and
+        ``waiting``: None, or the proposal that must count first.
+        """
         return cast(
-            "dict[str, str]",
+            "dict[str, Any]",
             self._call("add_user", tenant=tenant, user=user, role=role, password=password, name=name),
         )
 
@@ -125,6 +132,21 @@ class _Serving(_Client):
         needs-second.
         """
         return cast("dict[str, Any]", self._call("act_of", tenant=tenant, message=message, act=act))
+
+    def decide_change(
+        self, tenant: str, user: str, password: str, code: str, network: str, act: str, proposal: str
+    ) -> dict[str, Any]:
+        """`approve` or `withdraw` a change that waits: the proposal and ``receipt``. Password and TOTP are spent on it.
+
+        Denied: wrong, used, too-many, busy, role, not-an-officer, not-open, same-person, bad-act.
+        """
+        return cast(
+            "dict[str, Any]",
+            self._call(
+                "decide_change", tenant=tenant, user=user, password=password, code=code, network=network, act=act,
+                proposal=proposal,
+            ),
+        )  # fmt: skip
 
     def officer_decision(
         self, tenant: str, user: str, password: str, code: str, network: str, act: str, message: str, reason: str

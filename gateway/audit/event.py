@@ -60,13 +60,13 @@ class Action(StrEnum):
     LINK_FROZEN = "link:frozen"
     LINK_UNFROZEN = "link:unfrozen"
     CODE_ASKED = "code:asked"
-    CODE_SENT = "code:sent"
+    CODE_SENT = "code:sent"  # not written: the keyholder queues the text and says so in its own log (code:queued)
     CODE_SHOWN = "code:shown"
     CODE_REFUSED = "code:refused"
     CARD_PRINTED = "card:printed"
     FACTOR_ENROLLED = "factor:enrolled"
     FACTOR_REMOVED = "factor:removed"
-    FACTOR_REFUSED = "factor:refused"
+    FACTOR_REFUSED = "factor:refused"  # not written here: the keyholder's log has it, ours says code:refused
     SESSION_STARTED = "session:started"
     SESSION_REFUSED = "session:refused"
     SESSION_ENDED = "session:ended"
@@ -84,9 +84,9 @@ class Action(StrEnum):
     PERSON_ADDED = "person:added"
     PERSON_CHANGED = "person:changed"
     PERSON_FOUND = "person:found"
-    SETTINGS_ACCEPTED = "settings:accepted"
+    SETTINGS_ACCEPTED = "settings:accepted"  # a member approved a change that waits
     SETTINGS_PROPOSED = "settings:proposed"
-    SETTINGS_REFUSED = "settings:refused"
+    SETTINGS_REFUSED = "settings:refused"  # an officer ended one, or an approval was turned down
     TENANT_CREATED = "tenant:created"
     NODE_STARTED = "node:started"
     NODE_STOPPED = "node:stopped"

@@ -17,8 +17,6 @@ from keys.errors import Denied, Unavailable
 WHY = {
     "role": "this role is not known", "password": "the password is too short: 8 characters at least, better 15",
     "taken": "this account exists already", "no-user": "there is no such account",
-    "needs-approval": "a new officer or administrator needs the approval of a present officer, "
-    "which comes with a later release",
 }  # fmt: skip
 
 T = TypeVar("T")

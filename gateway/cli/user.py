@@ -42,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
     answer = ACTIONS[args.action](settings, args)
     if args.action == "add":
         words = f"{answer['id']}\nScan this with an authenticator app: {answer['totp_uri']}"
+        if answer["waiting"] is not None:
+            words += f"\nThis account waits as change {answer['waiting']['id']}: see sealgate tenant show"
     elif args.action == "app-password":
         words = f"User name {args.address}, password {answer['password']}\nIt is not shown again."
     else:
@@ -87,7 +89,7 @@ def _add(settings: Settings, args: argparse.Namespace) -> dict[str, Any]:
     except GatewayError:
         keyholder(settings, lambda keys: keys.disable_user(tenant, user))
         raise
-    return {"id": user, "totp_uri": made["totp_uri"]}
+    return {"id": user, "totp_uri": made["totp_uri"], "waiting": made["waiting"]}
 
 
 def _app_password(settings: Settings, args: argparse.Namespace) -> dict[str, Any]:

@@ -6,6 +6,7 @@ an operator can list what is held by id, rule, kinds and age, and sees no addres
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,13 @@ from keys.client import WorkerClient
 from keys.encoding import parse_canonical
 
 OPERATOR = Actor("operator", "")
+PROPOSAL = re.compile(r"prp_[0-9a-f]{40}", re.ASCII)
+NOT_A_CHANGE = {
+    "role": "only an officer or an administrator of this clinic approves a change",
+    "not-an-officer": "only an officer of this clinic ends a change that waits",
+    "not-open": "no such change waits; see: sealgate tenant show",
+    "same-person": "you approved it before, or it is about your own account: it needs another person",
+}  # fmt: skip
 NOT_A_PROOF = ("role", "not-officer", "not-held", "not-allowed")
 
 
@@ -88,6 +96,8 @@ class Office:
             "person.record": self.person_record,
             "log.note": self.log_note,
             "log.lookup": self.log_lookup,
+            "tenant.approve": lambda given: self.change(given, "approve"),
+            "tenant.withdraw": lambda given: self.change(given, "withdraw"),
         }
 
     # the queue
@@ -228,6 +238,36 @@ class Office:
         quoted = receipt_text(answer["receipt"])
         event = Event(action, tenant, message, Actor("user", user), reason=act, proof=2, receipt=quoted)
         self._audit.append(tx, event)
+
+    def change(self, given: Mapping[str, Any], act: str) -> dict[str, Any]:
+        """Approve or withdraw a change that waits, as a member who proves with password and TOTP that it is this one.
+
+        Raises ProofRefused, Refused.
+        """
+        view, proposal = self._tenant(given), str(given["id"])
+        with self._store.reading() as conn:
+            user = self._users.find(conn, view.id, str(given["as"]))
+        id = str(user["id"]) if user is not None else self._users.nobody(view.id, str(given["as"]))
+        actor = Actor("user", id)
+        try:
+            with answering():
+                answer = self._officers.decide_change(
+                    view.id, id, str(given["password"]), str(given["totp"]), "local", act, proposal
+                )
+        except Denied as denied:
+            why, named = denied.reason, proposal if PROPOSAL.fullmatch(proposal) else ""
+            event = Event(Action.SETTINGS_REFUSED, view.id, named, actor, outcome="refused", reason=why)
+            self._store.run(lambda tx: self._audit.append(tx, event))
+            if why in NOT_A_CHANGE:
+                raise Misconfigured(NOT_A_CHANGE[why]) from denied
+            raise ProofRefused(why) from denied
+        quoted = receipt_text(answer.pop("receipt"))
+        done = Event(
+            Action.SETTINGS_ACCEPTED if act == "approve" else Action.SETTINGS_REFUSED, view.id, proposal, actor,
+            reason=act, proof=2, receipt=quoted,
+        )  # fmt: skip
+        self._store.run(lambda tx: self._audit.append(tx, done))
+        return dict(answer)
 
     # people and users: the rows; their factors are the keyholder's, put there by the operator
 

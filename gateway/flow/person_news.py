@@ -1,8 +1,9 @@
-"""News of a person that come from the keyholder, past the portal: a phone number, or a card that was used twice.
+"""News that come from the keyholder, past the portal: a phone number, a card that was used twice, a change that waits.
 
 Promises: a number that changed, and a first one of somebody who has live messages, is told to that person and to the
 senders of those messages; a card used twice is told to the senders of what was put on hold and to the officers; one
 mail for each of them per turn, in the transaction that writes the event; news stay with the keyholder until then.
+A change that waits is told to every officer.
 A changed row of one person keeps no other's news waiting. DESIGN §4 "Doors", c and e.
 """
 
@@ -32,13 +33,16 @@ from keys.client import WorkerClient
 log = Log("gateway.tellings")
 BATCH = 50
 TO_PERSON = {"phone": "phone", "phone-first": "phone_first"}
-TO_SENDER = {"phone": "number_changed", "phone-first": "number_first", "frozen": "card_twice"}
+TO_SENDER = {"phone": "number_changed", "phone-first": "number_first", "frozen": "card_twice",
+             "proposal": "change_waits"}  # fmt: skip
 _KEYHOLDER = Actor("keyholder", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One piece of news with all that is told of it. `readers` are inboxes of senders and officers."""
+    """One piece of news with all that is told of it. `readers` are inboxes of senders and officers; `person` is the
+    proposal where it is about a change.
+    """
 
     id: str
     view: TenantView
@@ -90,6 +94,8 @@ class PersonNews:
     def _item(self, news: Mapping[str, Any]) -> Item | None:
         """None for what was told before, and for a person who is not there."""
         tenant, person, kind = str(news["tenant"]), str(news["person"]), str(news["kind"])
+        if kind == "proposal":
+            return self._proposal(news)
         with self._store.reading() as conn:
             row = self._records.rows.get(conn, schema.people, person)
             told = self._records.rows.get(conn, schema.tellings, str(news["id"]))
@@ -103,6 +109,15 @@ class PersonNews:
         address = self._records.directory.open(tenant, "people", person, row["address"])
         grants = tuple(grant for grant, _ in messages if grant != news["about"])
         return Item(str(news["id"]), view, person, kind, address, frozenset(readers - {""}), grants)
+
+    def _proposal(self, news: Mapping[str, Any]) -> Item | None:
+        with self._store.reading() as conn:
+            told = self._records.rows.get(conn, schema.tellings, str(news["id"]))
+        if told is not None:
+            return None
+        tenant = str(news["tenant"])
+        officers = frozenset(self._officers(tenant))
+        return Item(str(news["id"]), self._tenants(tenant), str(news["about"]), "proposal", "", officers, ())
 
     def _messages(self, tenant: str, person: str, kind: str) -> list[tuple[str, Row]]:
         """The person's links that the keyholder calls live or frozen (for a card: frozen), each with its message."""
@@ -147,7 +162,7 @@ class PersonNews:
             for to in sorted(item.readers):
                 inboxes.setdefault((item.view.id, item.kind, to), []).append(item)
         for (_, kind, to), theirs in inboxes.items():
-            people = [item.address for item in theirs]
+            people = [item.address for item in theirs if item.address]
             posts.append((self._poster.to_sender(theirs[0].view, to, TO_SENDER[kind], None, people), to))
 
         def work(tx: Tx) -> None:
@@ -172,6 +187,8 @@ class PersonNews:
 
 
 def _events(item: Item) -> list[Event]:
+    if item.kind == "proposal":
+        return [Event(Action.SETTINGS_PROPOSED, item.view.id, item.person, Actor("operator", ""), request=item.id)]
     if item.kind == "frozen":  # the link with which the code was tried is in the portal's own event
         return [
             Event(Action.LINK_FROZEN, item.view.id, grant, _KEYHOLDER, reason="redeemed", request=item.id)

@@ -19,7 +19,17 @@ from gateway.words import Words
 
 KINDS = (
     *("held", "malware", "returned", "refused", "unopened", "destroyed"),
-    *("digest", "knocked", "redeemed", "recalled", "recall_refused", "number_first", "number_changed", "card_twice"),
+    *(
+        "digest",
+        "knocked",
+        "redeemed",
+        "recalled",
+        "recall_refused",
+        "number_first",
+        "number_changed",
+        "card_twice",
+        "change_waits",
+    ),
 )
 _FOUND = ("held", "malware", "returned")
 _RECALLABLE = ("unopened", "knocked", "redeemed")

@@ -47,6 +47,7 @@ class Limits:
     tenant_releases_per_hour: int = 500
     day_grace_days: int = 7
     act_seconds: int = 86_400
+    change_seconds: int = 86_400
     login_network_tries: int = 30
     login_user_tries: int = 50
     hashers: int = 2

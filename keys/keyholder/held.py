@@ -9,7 +9,6 @@ drop what they sent themself, and nothing else. DESIGN §4.
 from __future__ import annotations
 
 import secrets
-import tomllib
 from typing import Any
 
 from keys import access
@@ -18,7 +17,7 @@ from keys.keyholder import custody, factors, grants, sessions, staff, tries
 from keys.keyholder.database import Tx
 from keys.keyholder.releaselog import Actor, receipt, record, refused
 from keys.keyholder.sessions import SECOND_US, Live
-from keys.keyholder.tenants import body_of
+from keys.keyholder.tenants import second_wanted
 from keys.keyholder.wire import b64
 
 RELEASES = frozenset({"release", "release-as-is"})
@@ -104,15 +103,6 @@ def _recorded(tx: Tx, live: Live, act: str, tenant: str, message: str, reason: s
     )  # fmt: skip
     complete = waiting is not None or act not in RELEASES or not second_wanted(tx, tenant)
     return {"act": name, "complete": complete, "receipt": receipt(tx, tenant, index)}
-
-
-def second_wanted(tx: Tx, tenant: str) -> bool:
-    """Whether the policy that was signed asks for two officers. What cannot be read asks for them."""
-    try:
-        release = tomllib.loads(str(body_of(tx, tenant).get("policy_toml") or "")).get("release", {})
-    except tomllib.TOMLDecodeError:
-        return True
-    return not isinstance(release, dict) or release.get("second_person", False) is not False
 
 
 def _waiting(tx: Tx, tenant: str, message: str, act: str) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 from keys.keyholder import (
     cards,
+    changes,
     deposits,
     epochs,
     exports,
@@ -70,7 +71,7 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
             "held_done": held.held_done,
             "release_log": releaselog.page,
         },
-        {"officer_decision": held.officer_decision},
+        {"officer_decision": held.officer_decision, "decide_change": changes.decide},
     ),
     "portal": _table(
         {
@@ -100,14 +101,19 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
             "vkeys": tenants.vkeys,
             "release_log": exports.release_log_as,
         },
-        {"staff_login": staff.staff_login, "officer_decision": held.officer_decision},
+        {
+            "staff_login": staff.staff_login,
+            "officer_decision": held.officer_decision,
+            "decide_change": changes.decide,
+        },
     ),
     "operator": _table(
         {
             "status": tenants.status,
             "create_tenant": tenants.create_tenant,
             "register_node": tenants.register_node,
-            "put_settings": tenants.put_settings,
+            "put_settings": changes.put_settings,
+            "waiting": changes.waiting,
             "vkeys": tenants.vkeys,
             "disable_user": staff.disable_user,
             "app_password": staff.app_password,

@@ -4,7 +4,7 @@ key, or an id, state, time or number. Times are microseconds since 1970 UTC. DES
 
 from __future__ import annotations
 
-VERSION = 4
+VERSION = 5
 
 TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
@@ -23,8 +23,12 @@ CREATE TABLE settings (
   tenant TEXT NOT NULL, serial INTEGER NOT NULL, body TEXT NOT NULL, signed_us INTEGER NOT NULL,
   PRIMARY KEY (tenant, serial)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE waiting_settings (
-  tenant TEXT PRIMARY KEY, body TEXT NOT NULL, since_us INTEGER NOT NULL
+CREATE TABLE proposals (  -- changes that wait; kind settings (body is theirs) or user (object is the account)
+  id TEXT PRIMARY KEY, tenant TEXT NOT NULL, kind TEXT NOT NULL, object TEXT NOT NULL, body TEXT NOT NULL,
+  maker TEXT NOT NULL, made_us INTEGER NOT NULL, ended_us INTEGER, outcome TEXT
+) STRICT, WITHOUT ROWID;
+CREATE TABLE approvals (
+  proposal TEXT NOT NULL, user TEXT NOT NULL, role TEXT NOT NULL, at_us INTEGER NOT NULL, PRIMARY KEY (proposal, user)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE nodes (
@@ -87,7 +91,7 @@ CREATE TABLE cards (
   made_by TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX cards_person ON cards (tenant, person);
-CREATE TABLE news (  -- what the worker still has to tell: phone, phone-first, frozen; about is a grant or empty
+CREATE TABLE news (  -- what the worker still has to tell: phone, phone-first, frozen (about: a grant), proposal
   id TEXT PRIMARY KEY, tenant TEXT NOT NULL, person TEXT NOT NULL, kind TEXT NOT NULL, about TEXT NOT NULL,
   at_us INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

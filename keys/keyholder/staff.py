@@ -18,7 +18,7 @@ import argon2
 import pyotp
 
 from keys.errors import Denied
-from keys.keyholder import custody, factors, sessions, tries
+from keys.keyholder import custody, factors, proposals, sessions, tries
 from keys.keyholder.config import KeyholderConfig, Limits
 from keys.keyholder.custody import SYSTEM, Custody
 from keys.keyholder.database import Database, Tx
@@ -94,29 +94,32 @@ class House(Protocol):
     hasher: Hasher
 
 
-def add_user(holder: House, *, tenant: str, user: str, role: str, password: str, name: str) -> dict[str, str]:
+def add_user(holder: House, *, tenant: str, user: str, role: str, password: str, name: str) -> dict[str, Any]:
     """A new workforce member; the TOTP secret leaves once, in ``totp_uri``.
 
-    Denied: role, password (too short), taken, no-tenant, needs-approval.
+    ``waiting`` is None, or the proposal of an officer or administrator who is new after the first officer signed in:
+    until it counts, nobody signs in with the account. Denied: role, password (too short), taken, no-tenant.
     """
     if role not in ROLES:
         raise Denied("role")
     kept = _new_password(holder, tenant, user, password)
     secret = pyotp.random_base32()
 
-    def work(tx: Tx) -> dict[str, str]:
+    def work(tx: Tx) -> dict[str, Any]:
         row = tx.one("SELECT name, officer_seen_us FROM tenants WHERE id = ?", tenant)
         if row is None:
             raise Denied("no-tenant")
-        if row["officer_seen_us"] is not None and role in NEEDS_APPROVAL:
-            raise refused(tx, tenant, "user:refused", "needs-approval", object=user, actor=_OPERATOR)
         if tx.one("SELECT 1 FROM users WHERE tenant = ? AND id = ?", tenant, user) is not None:
             raise Denied("taken")
         sealed = custody.values(tx, tenant).seal(_totp_context(user), secret.encode("ascii"))
-        tx.run("INSERT INTO users VALUES (?, ?, ?, 'active', ?, ?, 0, ?)", tenant, user, role, kept, sealed, tx.now_us)
+        wait = row["officer_seen_us"] is not None and role in NEEDS_APPROVAL
+        state = "proposed" if wait else "active"
+        tx.run("INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, 0, ?)", tenant, user, role, state, kept, sealed, tx.now_us)
         record(tx, tenant, "user:added", object=user, actor=_OPERATOR, reason=role)
         issuer = str(body_of(tx, tenant).get("display_name") or row["name"])
-        return {"totp_uri": pyotp.TOTP(secret).provisioning_uri(name=name or user, issuer_name=issuer)}
+        waiting = proposals.describe(tx, proposals.open_one(tx, tenant, proposals.USER, user, role)) if wait else None
+        uri = pyotp.TOTP(secret).provisioning_uri(name=name or user, issuer_name=issuer)
+        return {"totp_uri": uri, "waiting": waiting}
 
     return holder.database.run(work)
 
@@ -141,6 +144,9 @@ def disable_user(tx: Tx, *, tenant: str, user: str) -> None:
         raise Denied("no-user")
     if row["state"] == "disabled":
         return
+    waits = proposals.current(tx, tenant, proposals.USER, user)
+    if waits is not None:
+        proposals.end(tx, waits, "withdrawn")
     tx.run("UPDATE users SET state = 'disabled' WHERE tenant = ? AND id = ?", tenant, user)
     tx.run("DELETE FROM app_passwords WHERE tenant = ? AND user = ?", tenant, user)
     sessions.end_of_user(tx, tenant, user)
@@ -182,8 +188,19 @@ def admit(tx: Tx, holder: House, tenant: str, user: str, network: str) -> str:
     # strangers must not be able to spend the tries of its patients.
     for subject, _ in _counted(tx, user, network):
         tries.mark(tx, where, tries.FAILED, subject)
+    _join(tx, tenant, user)
     row = tx.one("SELECT password FROM users WHERE tenant = ? AND id = ? AND state = 'active'", tenant, user)
     return holder.hasher.dummy if row is None else str(row["password"])
+
+
+def _join(tx: Tx, tenant: str, user: str) -> None:
+    """An account that waited counts from the first sign-in after its proposal does."""
+    waits = proposals.current(tx, tenant, proposals.USER, user)
+    if waits is None or not proposals.ripe(tx, waits):
+        return
+    proposals.end(tx, waits, "acted")
+    tx.run("UPDATE users SET state = 'active' WHERE tenant = ? AND id = ? AND state = 'proposed'", tenant, user)
+    record(tx, tenant, "user:joined", object=user, request=waits["id"])
 
 
 def finish(tx: Tx, tenant: str, user: str, code: str, network: str, right: bool) -> dict[str, Any]:

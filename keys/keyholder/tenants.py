@@ -1,17 +1,15 @@
 """Tenants: their keys, their two logs, and the settings that the keyholder vouches for.
 
-Promises: keys are made once and never replaced by a repeated call; a serial of signed settings is never reused; after
-a tenant's first officer has signed in, a change waits and the old values stay in force. DESIGN §4, §4a.
+Promises: keys are made once and never replaced by a repeated call. What changes settings: `changes`. DESIGN §4, §4a.
 """
 
 from __future__ import annotations
 
 import json
+import tomllib
 from typing import Any
-from urllib.parse import urlsplit
 
 from keys import notes
-from keys.encoding import canonical
 from keys.errors import Denied
 from keys.keyholder import custody
 from keys.keyholder.custody import SYSTEM
@@ -19,6 +17,7 @@ from keys.keyholder.database import Tx
 from keys.keyholder.releaselog import open_log, record, release_origin, tenant_origin
 from keys.keyholder.wire import b64
 
+_WAITING = "SELECT 1 FROM proposals WHERE tenant = ? AND kind = 'settings' AND ended_us IS NULL"
 NODE_ROLES = ("smtp", "worker")
 
 
@@ -27,7 +26,7 @@ def status(tx: Tx) -> dict[str, Any]:
     tenants = {
         row["id"]: {
             "name": row["name"], "origin": row["origin"], "officer_seen": row["officer_seen_us"] is not None,
-            "waiting": tx.one("SELECT 1 FROM waiting_settings WHERE tenant = ?", row["id"]) is not None,
+            "waiting": tx.one(_WAITING, row["id"]) is not None,
         }
         for row in tx.all("SELECT * FROM tenants ORDER BY id")
     }  # fmt: skip
@@ -115,70 +114,36 @@ def node_keys(tx: Tx, *, node: str) -> dict[str, Any]:
     return {row["role"]: _vouched(tx, node, row["role"], bytes(row["public"])) for row in rows}
 
 
-def put_settings(tx: Tx, *, tenant: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Sign a tenant's settings, or let them wait. An unchanged body keeps its serial.
-
-    Denied("shared") for a domain or portal host that is another tenant's by its settings in force: smtp would not know
-    whose mail it is, and a browser whose cookies.
-    """
-    text = canonical(body).decode("utf-8")
-    row = tx.one("SELECT officer_seen_us FROM tenants WHERE id = ?", tenant)
-    if row is None:
-        raise Denied("no-tenant")
-    if _shared(tx, tenant, body):
-        raise Denied("shared")
-    now = _in_force(tx, tenant)
-    if now is not None and now["body"] == text:
-        tx.run("DELETE FROM waiting_settings WHERE tenant = ?", tenant)
-        return _signed(tx, tenant, now["serial"], text) | {"waiting": False}
-    if now is not None and row["officer_seen_us"] is not None:
-        before = tx.one("SELECT body FROM waiting_settings WHERE tenant = ?", tenant)
-        if before is None or before["body"] != text:
-            tx.run("INSERT OR REPLACE INTO waiting_settings VALUES (?, ?, ?)", tenant, text, tx.now_us)
-            record(tx, tenant, "settings:waiting", object=tenant, actor=("operator", "operator"))
-        return _signed(tx, tenant, now["serial"], now["body"]) | {"waiting": True}
-    serial = 1 if now is None else int(now["serial"]) + 1
-    tx.run("INSERT INTO settings VALUES (?, ?, ?, ?)", tenant, serial, text, tx.now_us)
-    record(tx, tenant, "settings:signed", object=tenant, actor=("operator", "operator"), reason=f"serial-{serial}")
-    return _signed(tx, tenant, serial, text) | {"waiting": False}
-
-
 def settings(tx: Tx, *, tenant: str) -> dict[str, Any]:
     """The settings in force. Denied("no-settings") before the first."""
-    now = _in_force(tx, tenant)
+    now = in_force(tx, tenant)
     if now is None:
         raise Denied("no-settings")
-    return _signed(tx, tenant, now["serial"], now["body"]) | {"body": json.loads(now["body"])}
+    return signed(tx, tenant, now["serial"], now["body"]) | {"body": json.loads(now["body"])}
 
 
 def body_of(tx: Tx, tenant: str) -> dict[str, Any]:
     """The settings in force, or nothing at all."""
-    now = _in_force(tx, tenant)
+    now = in_force(tx, tenant)
     return {} if now is None else dict(json.loads(now["body"]))
 
 
-def _shared(tx: Tx, tenant: str, body: dict[str, Any]) -> bool:
-    mine, host = _domains(body), _host(body)
-    for row in tx.all("SELECT id FROM tenants WHERE id != ?", tenant):
-        other = body_of(tx, row["id"])
-        if mine & _domains(other) or (host and host == _host(other)):
-            return True
-    return False
+def second_wanted(tx: Tx, tenant: str) -> bool:
+    """Whether the policy that was signed asks for two officers. What cannot be read asks for them."""
+    try:
+        release = tomllib.loads(str(body_of(tx, tenant).get("policy_toml") or "")).get("release", {})
+    except tomllib.TOMLDecodeError:
+        return True
+    return not isinstance(release, dict) or release.get("second_person", False) is not False
 
 
-def _domains(body: dict[str, Any]) -> set[str]:
-    return {str(domain).lower().rstrip(".") for domain in body.get("domains", ())}
-
-
-def _host(body: dict[str, Any]) -> str:
-    return (urlsplit(str(body.get("public_url", ""))).hostname or "").rstrip(".")
-
-
-def _in_force(tx: Tx, tenant: str) -> Any:
+def in_force(tx: Tx, tenant: str) -> Any:
+    """Serial and body of what was signed last, or None."""
     return tx.one("SELECT serial, body FROM settings WHERE tenant = ? ORDER BY serial DESC LIMIT 1", tenant)
 
 
-def _signed(tx: Tx, tenant: str, serial: int, text: str) -> dict[str, Any]:
+def signed(tx: Tx, tenant: str, serial: int, text: str) -> dict[str, Any]:
+    """Serial and signature, as whoever asks for settings gets them."""
     signature = tx.custody.root.sign("sealgate/settings/v1", tenant, serial, text.encode("utf-8"))
     return {"serial": serial, "signature": b64(signature)}
 

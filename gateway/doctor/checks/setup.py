@@ -96,9 +96,10 @@ def files(case: Case) -> Finding:
 def waiting(case: Case) -> Finding:
     if case.keyholder is None or case.tenant is None:
         return yellow("not known while the keyholder does not answer", case.start())
-    if case.keyholder["tenants"][case.tenant]["waiting"]:
+    waits = sorted(one["name"] for one in case.keyholder["tenants"].values() if one["waiting"])
+    if waits:
         return yellow(
-            "a change of the tenant's settings waits for an officer; the signed ones stay in force",
+            f"a change of the settings of {', '.join(waits)} waits for an officer; the signed ones stay in force",
             _approve(case),
         )
     return green("nothing waits")
@@ -108,7 +109,7 @@ def _approve(case: Case) -> str:
     back = f"set the file back to what it was, then: {case.start()}"
     if importlib.util.find_spec("gateway.cli.tenant") is None:
         return back
-    return f"sealgate tenant list, then have an officer approve it: sealgate tenant approve; or {back}"
+    return f"{case.command('tenant show')}, then have an officer approve it: sealgate tenant approve; or {back}"
 
 
 @check(

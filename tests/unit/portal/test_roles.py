@@ -95,6 +95,7 @@ def test_the_table_says_what_the_keyholder_allows() -> None:
         "export of the release log": access.EXPORT_ROLES,
         "phone numbers of people": access.PEOPLE_ROLES,
         "decide on held mail": frozenset({"officer"}),
+        "approve a change that waits": access.APPROVE_ROLES,
     }
 
 
