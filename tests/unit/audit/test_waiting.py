@@ -16,7 +16,8 @@ from tests.unit.audit.test_numbering import checked, numbers, waits
 pytestmark = pytest.mark.postgres
 
 
-def test_a_reader_waits_for_what_was_committed_before_it_began(shared: House) -> None:
+def test_a_reader_waits_for_what_was_committed_before_it_began(shared: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "READERS_FOR", waiting.timedelta(seconds=60))
     shared.numbering.start()
     try:
         for count in range(5):

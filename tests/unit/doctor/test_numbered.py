@@ -50,7 +50,7 @@ def test_late_numbers_are_yellow_then_red_with_the_line_that_repairs(server: pos
     url = databases.postgres(server)
     found, store = settings(tmp_path, url), Store.open(url)
     assert look(found).level == GREEN
-    for number, (seconds, level) in enumerate(((1, GREEN), (30, YELLOW), (3600, RED))):
+    for number, (seconds, level) in enumerate(((-60, GREEN), (15, YELLOW), (3600, RED))):
         row = {**WAITING, "nseq": number, "ts": int((time.time() - seconds) * 1e6)}
         store.run(lambda tx, row=row: tx.conn.execute(insert(outbox).values(row)) and None)  # type: ignore[misc]
         finding = look(found)
