@@ -63,7 +63,7 @@ class Store:
         self._clock = clock
         self._watch = engines.FileWatch(path) if path else None
         self.awaited: Callable[[], None] = lambda: None
-        """Called when a reader waits for entries to get their number: a sequencer in this process need not."""
+        """Called while a reader waits for entries to get their number: a sequencer in this process looks at once."""
         self._readers: Engine = engines.reader_engine(parsed)
         self._writers: Engine = engines.writer_engine(parsed, lease=lease)
         self._asides: Engine | None = engines.aside_engine(parsed) if path is None and writing else None
