@@ -231,8 +231,11 @@ class Outcomes:
 
     def _job(self, job: Job, told: _Told) -> Job:
         target = Target(told.row["id"], told.written.recipient, "notice", 0)
+        # What lay opened for the first delivery is the mail itself, which a bounce must never carry: the notice is read.
         return replace(
             job,
+            fresh=False,
+            original=None,
             item=told.written.copy,
             direction="out",
             mail_from="",
