@@ -231,7 +231,7 @@ class Outcomes:
 
     def _job(self, job: Job, told: _Told) -> Job:
         target = Target(told.row["id"], told.written.recipient, "notice", 0)
-        # What lay opened for the first delivery is the mail itself, which a bounce must never carry: the notice is read.
+        # What lay opened for the first try is the mail itself, which no report may carry: the notice has its own copy.
         return replace(
             job,
             fresh=False,

@@ -152,6 +152,10 @@ def test_bounce_among_deliveries_is_told_and_the_others_are_settled_with_each_ot
         "b0@example.test": "delivered", "b1@example.test": "bounced", "b2@example.test": "delivered",
         "notice to amy@clinic.test": "delivered",
     }  # fmt: skip
+    (report,) = [data for one, data in world.smarthost.attempts if one == "amy@clinic.test"]
+    assert b"multipart/report" in report
+    assert b"Final-Recipient: rfc822; b1@example.test" in report
+    assert b"lunch?" not in report, "the report is no copy of the mail that lay opened"
 
 
 def test_outcomes_behind_a_smarthost_that_hangs_are_committed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
