@@ -105,3 +105,24 @@ def test_the_made_report_has_as_many_pages_as_asked() -> None:
         assert "Oyelaran" in document[2].get_textpage().get_text_range()
     finally:
         document.close()
+
+
+@pytest.mark.parametrize("words", [["detect", "--only", "rates"], ["relay", "--only", "everything"]])
+def test_a_part_that_an_area_has_not_is_refused_before_anything_starts(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", *words]) == 78
+    assert "rates, latency, report, large" in capsys.readouterr().err
+
+
+def test_sigterm_leaves_as_an_error_does_and_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    import signal
+
+    from gateway.cli import bench
+
+    set_to: list[object] = []
+    monkeypatch.setattr(signal, "signal", lambda number, what: set_to.append((number, what)))
+    with pytest.raises(SystemExit) as left:
+        bench._end(signal.SIGTERM, None)
+    assert left.value.code == 143
+    assert set_to == [(signal.SIGTERM, signal.SIG_IGN)]
