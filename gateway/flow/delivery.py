@@ -271,7 +271,8 @@ class Deliverer:
             log.error("delivery:missing", message=job.message, queue=job.item)
             return self._nobody(job), b"", "item missing"
         try:
-            with job.original or reader.open(entry) as item:
+            opened = job.original if job.original is not None and job.original.entry.id == job.item else None
+            with opened or reader.open(entry) as item:
                 source = item.source
                 top = self._top(job.tenant, item.envelope) if job.direction == "in" else b""
                 outbound = Outbound(

@@ -156,6 +156,7 @@ def test_bounce_among_deliveries_is_told_and_the_others_are_settled_with_each_ot
     assert b"multipart/report" in report
     assert b"Final-Recipient: rfc822; b1@example.test" in report
     assert b"lunch?" not in report, "the report is no copy of the mail that lay opened"
+    assert world.deliverer._kept_bytes == 0
 
 
 def test_outcomes_behind_a_smarthost_that_hangs_are_committed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
