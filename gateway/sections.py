@@ -356,6 +356,9 @@ class Worker:
 
     threads: int = setting("Messages worked on at once.", kinds.number(1, 64), 2)
     parsers: int = setting("Isolated processes that read attachments.", kinds.number(1, 64), 2)
+    parse_seconds: int = setting(
+        "Time to read all parts of one message; what is left then counts as unread.", kinds.number(5, 600), 60
+    )
     delivery_threads: int = setting("Messages delivered at once.", kinds.number(1, 64), 4)
     retry_first_seconds: int = setting(
         "Wait before the second attempt; it doubles from there.", kinds.number(1, 3600), 30

@@ -21,6 +21,7 @@ from gateway.control import ControlServer
 from gateway.courier.port import Courier
 from gateway.courier.smtp import SmtpCourier
 from gateway.errors import TryLater
+from gateway.flow.begun import Begun
 from gateway.flow.delivery import Deliverer, Pauses
 from gateway.flow.epochs import Epochs
 from gateway.flow.evidence import Evidence
@@ -41,7 +42,7 @@ from gateway.notify import sender as text_sender
 from gateway.portal import roles as permissions
 from gateway.scan import probe, scanner
 from gateway.share import answering
-from gateway.spool import doors, nodekey, snapshot
+from gateway.spool import doors, layout, nodekey, snapshot
 from gateway.spool.reader import SpoolReader
 from gateway.spool.writer import SpoolWriter
 from gateway.store import schema
@@ -133,11 +134,12 @@ class WorkerSide:
             copies.top,
         )
         self.telling = Telling(ground, self.keyholder, self.records, copies, self.deliverer, self._checkpoint)
-        self.isolated = Isolated(children=worker.parsers)
+        self.isolated = Isolated(children=worker.parsers, message_seconds=float(worker.parse_seconds))
         self._scanner = scanner(
             settings.scan.clamd, max_bytes=settings.scan.max_bytes, timeout_seconds=settings.scan.timeout_seconds
         )
         self.outbound = Outbound(
+            begun=Begun(settings.spool.directory / "in" / layout.MARKS / "begun"),
             store=ground.store,
             records=self.records,
             users=ground.users,

@@ -79,8 +79,17 @@ def _filter() -> bytes:
     return b"".join(struct.pack("=HBBI", *one) for one in code)
 
 
-def confine(*, memory_bytes: int, descriptors: int = 32) -> dict[str, bool]:
-    """Take the rights away for good. Returns {"limits", "network", "files"}: which of them hold."""
+def apart() -> bool:
+    """Leave the machine's network for an empty one; whether that was allowed. Children inherit it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return bool(libc.unshare(_CLONE_NEWNET) == 0 or libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0)
+
+
+def confine(*, memory_bytes: int, descriptors: int = 32, alone: bool | None = None) -> dict[str, bool]:
+    """Take the rights away for good. Returns {"limits", "network", "files"}: which of them hold.
+
+    `alone`: what `apart` said in the process that forked this one; None calls it here.
+    """
     for kind, limit in (
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_FSIZE, 0),
@@ -90,7 +99,8 @@ def confine(*, memory_bytes: int, descriptors: int = 32) -> dict[str, bool]:
         resource.setrlimit(kind, (limit, limit))
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    alone = libc.unshare(_CLONE_NEWNET) == 0 or libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0
+    if alone is None:
+        alone = apart()
     quiet = libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
     filtered = False
     if quiet and platform.machine() == "x86_64":

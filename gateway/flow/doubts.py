@@ -1,7 +1,8 @@
 """What went wrong with a spool item, and how often: whether it is tried again, held whole, or left as evidence.
 
 Promises: only an item whose own content does not verify is given up, with an alarm and a line in the queue; whatever
-else is wrong, the item, which was answered 250, is tried again, and after `TRIES_BEFORE_HOLD` tries it is hopeless.
+else is wrong, the item, which was answered 250, is tried again, and after `TRIES_BEFORE_HOLD` tries it is hopeless. A
+try that was begun and never ended, in this life or an earlier one, is a failed one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import threading
 
 from gateway.audit.event import GATEWAY, Action, Event
 from gateway.errors import Tampered, TryLater
+from gateway.flow.begun import Begun
 from gateway.flow.records import Records
 from gateway.logs import Log
 from gateway.mail.source import Source
@@ -26,11 +28,12 @@ _MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, er
 class Doubts:
     """Counts failures and raises alarms, by item. Thread-safe."""
 
-    def __init__(self, store: Store, records: Records, spool: SpoolReader) -> None:
+    def __init__(self, store: Store, records: Records, spool: SpoolReader, begun: Begun | None = None) -> None:
+        self.begun = begun or Begun()
         self._store = store
         self._records = records
         self._spool = spool
-        self._failures: dict[str, int] = {}
+        self._failures: dict[str, int] = dict(self.begun.earlier)
         self._alarmed: set[str] = set()
         self._lock = threading.Lock()
 
@@ -43,6 +46,15 @@ class Doubts:
         """It went well after all."""
         with self._lock:
             self._failures.pop(entry.id, None)
+        self.begun.forget(entry.id)
+
+    def stuck(self, now: float) -> list[str]:
+        """Items whose work has not ended for so long that it counts as a failed try; `now` of time.monotonic."""
+        found = self.begun.stuck(now)
+        with self._lock:
+            for name in found:
+                self._failures[name] = self._failures.get(name, 0) + 1
+        return found
 
     def failed(self, entry: Entry) -> int:
         """One more try that failed; how many there were."""

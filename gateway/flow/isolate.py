@@ -1,146 +1,34 @@
 """Step 5 of an outgoing message: assess its parts; foreign binary formats are parsed in confined children.
 
-Promises: plain text and HTML of modest size are read here, everything else by a child with limits (`confine.py`); a
-crash, a time-out or an answer out of order makes that part unread and costs one child, nothing more. Safe from many
-threads. Children start on first need, are renewed after `JOBS_PER_CHILD` jobs and end with `close`.
+Promises: plain text of modest size and small HTML are read here, everything else by a child with limits (`confine.py`);
+a crash, a time-out or an answer out of order makes that part unread and costs one child, nothing more. A child serves
+one message and no other, so that what takes it over reaches nothing else; an answer that says nothing of a file, or too
+little of a text, is no answer. All parts of a message have one budget of time. Safe from many threads.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import queue
-import socket
-import struct
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 
 from gateway.detect.assess import assess_texts
-from gateway.detect.extract import extract_here
+from gateway.detect.extract import extract_here, name_text
 from gateway.detect.model import Assessment, Extracted, Format, PartInput, Text, Unread
+from gateway.flow.child import Child, ChildFailed, Forker
 from gateway.flow.parser import MEMORY_BYTES
+from gateway.flow.plausible import fits
 from gateway.logs import Log
 
 HERE_BYTES = 262_144
 """Text up to this size is read in this process."""
 
-JOBS_PER_CHILD = 200
-ANSWER_BYTES = 96 * 1024 * 1024
+MESSAGE_SECONDS = 60.0
+"""All parts of one message together may take that long to read; what is left then is unread."""
+
 _log = Log(__name__)
-
-
-class ChildFailed(Exception):
-    """The child is gone or did not answer in time; `reason` in machine words."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class _Child:
-    """One parser process and the socket to it."""
-
-    def __init__(self, memory_bytes: int) -> None:
-        ours, theirs = socket.socketpair()
-        root = str(Path(__file__).resolve().parents[2])
-        try:
-            self._process = subprocess.Popen(  # our own interpreter and module
-                [sys.executable, "-s", "-m", "gateway.flow.parser", str(theirs.fileno()), str(memory_bytes)],
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={"PYTHONPATH": root, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
-                cwd="/",
-                start_new_session=True,
-            )
-        finally:
-            theirs.close()
-        self._socket = ours
-        self.jobs = 0
-        try:
-            self.holds: dict[str, bool] = json.loads(self._answer(time.monotonic() + 60.0))
-        except (ChildFailed, ValueError):
-            self.kill()
-            raise ChildFailed("the parser did not start") from None
-
-    def parse(self, part: PartInput, wall_seconds: float, cpu_seconds: float) -> Extracted:
-        """One job. Raises ChildFailed; the child is of no use afterwards."""
-        until = time.monotonic() + wall_seconds
-        head = json.dumps(
-            {
-                "part": part.part,
-                "place": part.place,
-                "content_type": part.content_type,
-                "filename": part.filename,
-                "charset": part.charset,
-                "size": len(part.data),
-                "seconds": cpu_seconds,
-            }
-        ).encode("ascii")
-        try:
-            self._socket.settimeout(wall_seconds)
-            self._socket.sendall(struct.pack(">I", len(head)) + head)
-            self._socket.settimeout(max(0.01, until - time.monotonic()))
-            self._socket.sendall(part.data)
-        except TimeoutError:
-            raise ChildFailed("took too long") from None
-        except OSError:
-            raise ChildFailed("the parser crashed") from None
-        self.jobs += 1
-        return _from_wire(self._answer(until), part)
-
-    def _answer(self, until: float) -> bytes:
-        (length,) = struct.unpack(">I", self._exactly(4, until))
-        if length > ANSWER_BYTES:
-            raise ChildFailed("over limits")
-        return self._exactly(length, until)
-
-    def _exactly(self, count: int, until: float) -> bytes:
-        pieces = bytearray()
-        while len(pieces) < count:
-            left = until - time.monotonic()
-            if left <= 0:
-                raise ChildFailed("took too long")
-            self._socket.settimeout(left)
-            try:
-                piece = self._socket.recv(min(1_048_576, count - len(pieces)))
-            except TimeoutError:
-                raise ChildFailed("took too long") from None
-            except OSError:
-                raise ChildFailed("the parser crashed") from None
-            if not piece:
-                raise ChildFailed("the parser crashed")
-            pieces += piece
-        return bytes(pieces)
-
-    def kill(self) -> None:
-        """End it now."""
-        self._socket.close()
-        self._process.kill()
-        self._process.wait()
-
-
-def _from_wire(answer: bytes, part: PartInput) -> Extracted:
-    """What the child said, as far as it has the right shape and speaks of its own part."""
-    try:
-        data = json.loads(answer)
-        found = Extracted(
-            tuple(Text(str(one[0]), str(one[1]), str(one[2])) for one in data["texts"]),
-            tuple(Unread(str(one[0]), str(one[1]), str(one[2])) for one in data["unread"]),
-            tuple(Format(str(one[0]), str(one[1]), str(one[2])) for one in data["formats"]),
-        )
-    except (ValueError, KeyError, IndexError, TypeError):
-        raise ChildFailed("the parser answered wrongly") from None
-    named = {one.part for one in found.texts} | {one.part for one in found.unread} | {one.part for one in found.formats}
-    if any(one != part.part and not one.startswith(part.part + "/") for one in named):
-        raise ChildFailed("the parser answered wrongly")
-    return found
 
 
 def _judged(read: Sequence[tuple[PartInput, Extracted]], unread: Sequence[Unread]) -> Assessment:
@@ -157,6 +45,76 @@ def _judged(read: Sequence[tuple[PartInput, Extracted]], unread: Sequence[Unread
     return assess_texts(texts, [*gone, *unread], formats)
 
 
+class _Sitting:
+    """One message at the pool: at most one child at a time, begun on first need, and what is left of its time."""
+
+    def __init__(self, pool: Isolated) -> None:
+        self._pool = pool
+        self._left = pool.message_seconds
+        self._child: Child | None = None
+        self._seated = False
+
+    def __enter__(self) -> _Sitting:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._leave()
+        if self._seated:
+            self._pool.seats.put(None)
+
+    def extract(self, part: PartInput) -> Extracted:
+        """The text of one part, here or in the child."""
+        began = time.monotonic()
+        try:
+            if self._left <= 0:
+                raise ChildFailed("took too long")
+            here = extract_here(part, self._pool.here_bytes)
+            if here is not None:
+                return here
+            began = self._sit(began)
+            return self._in_child(part)
+        except ChildFailed as failure:
+            _log.warning("part:unread", reason=failure.reason, bytes=len(part.data))
+            return Extracted(name_text(part), (Unread(part.part, part.place, failure.reason),))
+        finally:
+            self._left -= time.monotonic() - began
+
+    def holds(self) -> dict[str, bool]:
+        """What confines the child. Raises ChildFailed."""
+        self._sit(0.0)
+        return dict(self._begun().holds)
+
+    def _sit(self, began: float) -> float:
+        """Take a seat; waiting for one is not this message's time, so the moment from which its time counts."""
+        if self._seated:
+            return began
+        self._pool.take_seat()
+        self._seated = True
+        return time.monotonic()
+
+    def _begun(self) -> Child:
+        if self._child is None:
+            self._child = self._pool.child()
+        return self._child
+
+    def _leave(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
+
+    def _in_child(self, part: PartInput) -> Extracted:
+        child = self._begun()
+        try:
+            found = child.parse(part, min(self._pool.wall_seconds, self._left), self._pool.cpu_seconds)
+            if not fits(part, found):
+                raise ChildFailed("the parser answered wrongly")
+            return found
+        except ChildFailed:
+            self._pool.killed()
+            self._leave()
+            raise
+
+
 class Isolated:
     """The pool of parser children, and the way from parts to an assessment."""
 
@@ -166,68 +124,63 @@ class Isolated:
         children: int = 2,
         wall_seconds: float = 30.0,
         cpu_seconds: float = 20.0,
+        message_seconds: float = MESSAGE_SECONDS,
         memory_bytes: int = MEMORY_BYTES,
         here_bytes: int = HERE_BYTES,
     ) -> None:
-        self._seats: queue.LifoQueue[_Child | None] = queue.LifoQueue()
+        self.seats: queue.LifoQueue[None] = queue.LifoQueue()
         for _ in range(children):
-            self._seats.put(None)
-        self._wall_seconds, self._cpu_seconds, self._memory_bytes, self._here_bytes = (
-            wall_seconds,
-            cpu_seconds,
-            memory_bytes,
-            here_bytes,
-        )
+            self.seats.put(None)
+        self.wall_seconds, self.cpu_seconds, self.message_seconds = wall_seconds, cpu_seconds, message_seconds
+        self.here_bytes, self._memory_bytes = here_bytes, memory_bytes
         self._lock = threading.Lock()
-        self._count, self._closed, self._pid = children, False, os.getpid()
+        self._forker: Forker | None = None
+        self._count, self._closed = children, False
         self.kills = 0
         """Children ended for a crash, a time-out or a wrong answer, since start."""
 
     def assess(self, parts: Sequence[PartInput], unread: Sequence[Unread] = ()) -> Assessment:
         """Judge a message by its parts. Never raises for what a part holds."""
-        return _judged([(part, self.extract(part)) for part in parts], unread)
+        with _Sitting(self) as sitting:
+            return _judged([(part, sitting.extract(part)) for part in parts], unread)
 
     def assess_here(self, parts: Sequence[PartInput], unread: Sequence[Unread] = ()) -> Assessment | None:
-        """As `assess` for a message that needs no child; None for one that does, and nothing slow was done then."""
+        """As `assess` for a message that needs no child and little time; None for one that does, and nothing slow was
+        done then.
+        """
         read: list[tuple[PartInput, Extracted]] = []
+        until = time.monotonic() + self.message_seconds
         for part in parts:
-            found = extract_here(part, self._here_bytes)
+            found = extract_here(part, self.here_bytes) if time.monotonic() < until else None
             if found is None:
                 return None
             read.append((part, found))
         return _judged(read, unread)
 
     def extract(self, part: PartInput) -> Extracted:
-        """The text of one part, here or in a child."""
-        found = extract_here(part, self._here_bytes)
-        if found is not None:
-            return found
-        try:
-            return self._in_child(part)
-        except ChildFailed as failure:
-            _log.warning("part:unread", reason=failure.reason, bytes=len(part.data))
-            from gateway.detect.extract import name_text
-
-            return Extracted(name_text(part), (Unread(part.part, part.place, failure.reason),))
+        """The text of one part, here or in a child, as if it were a message by itself."""
+        with _Sitting(self) as sitting:
+            return sitting.extract(part)
 
     def confinement(self) -> dict[str, bool]:
         """Which confinements hold in the children of this machine; starts one to see. All False when none starts."""
         try:
-            child = self._take()
+            with _Sitting(self) as sitting:
+                return sitting.holds()
         except ChildFailed:
             return {"limits": False, "network": False, "files": False}
-        self._seats.put(child)
-        return dict(child.holds)
 
     def close(self) -> None:
         """End all children. Waits for jobs under way."""
         self._closed = True
         for _ in range(self._count):
-            child = self._seats.get()
-            if child is not None:
-                child.kill()
+            self.seats.get()
+        with self._lock:
+            forker, self._forker = self._forker, None
+        if forker is not None:
+            forker.close()
         for _ in range(self._count):
-            self._seats.put(None)
+            self.seats.put(None)
 
     def __enter__(self) -> Isolated:
         return self
@@ -237,33 +190,37 @@ class Isolated:
     ) -> None:
         self.close()
 
-    def _take(self) -> _Child:
+    def take_seat(self) -> None:
+        """Wait for one of the seats. Raises ChildFailed; who took one puts it back into `seats`."""
         if self._closed:
             raise ChildFailed("closed")
         try:
-            child = self._seats.get(timeout=2 * self._wall_seconds)
+            self.seats.get(timeout=2 * max(self.wall_seconds, self.message_seconds))
         except queue.Empty:
             raise ChildFailed("took too long") from None
-        if child is not None:
-            return child
-        try:
-            return _Child(self._memory_bytes)
-        except (ChildFailed, OSError) as failure:
-            self._seats.put(None)
-            raise ChildFailed("the parser did not start") from failure
 
-    def _in_child(self, part: PartInput) -> Extracted:
-        child = self._take()
-        kept: _Child | None = None
-        try:
-            found = child.parse(part, self._wall_seconds, self._cpu_seconds)
-            kept = child if child.jobs < JOBS_PER_CHILD else None
-            return found
-        except ChildFailed:
-            with self._lock:
-                self.kills += 1
-            raise
-        finally:
-            if kept is None:
-                child.kill()
-            self._seats.put(kept)
+    def child(self) -> Child:
+        """A fresh child, for whoever has a seat. Raises ChildFailed."""
+        for last in (False, True):
+            forker = None
+            try:
+                with self._lock:
+                    forker = self._forker = self._forker or Forker(self._memory_bytes)
+                return Child(forker)
+            except OSError as failure:
+                self._give_up(forker)  # it was killed or hangs: the next one is new
+                if last:
+                    raise ChildFailed("the parser did not start") from failure
+        raise AssertionError
+
+    def killed(self) -> None:
+        """Count a child that had to be ended."""
+        with self._lock:
+            self.kills += 1
+
+    def _give_up(self, forker: Forker | None) -> None:
+        with self._lock:
+            if forker is None or self._forker is not forker:
+                return
+            self._forker = None
+        forker.close()

@@ -20,6 +20,7 @@ from gateway.audit.event import GATEWAY, Action, Actor, Event
 from gateway.clock import Clock
 from gateway.errors import NotFound, Tampered, TryLater
 from gateway.flow.answers import Answers, Order
+from gateway.flow.begun import Begun
 from gateway.flow.decided import UNPROCESSABLE
 from gateway.flow.delivery import Deliverer
 from gateway.flow.doubts import Doubts, blameless, sound
@@ -77,6 +78,7 @@ class Outbound:
         scanner: MalwareScanner | None = None,
         scan_seconds: float = 60.0,
         answers: Answers | None = None,
+        begun: Begun | None = None,
     ) -> None:
         self._store = store
         self._answers = answers
@@ -88,7 +90,8 @@ class Outbound:
         self._tenants = tenants
         self._clock = clock
         self._looker = Looker(isolated, words, scanner, scan_seconds)
-        self._doubts = Doubts(store, records, spool)
+        self._doubts = Doubts(store, records, spool, begun)
+        self.stuck = self._doubts.stuck
         self._together = Together(self, store, spool, self._doubts, self._looker, self._made, deliverer)
 
     def process_all(self, entries: Sequence[Entry], give: Callable[[list[Alone]], None]) -> None:
@@ -98,7 +101,8 @@ class Outbound:
         nothing but waiting is left to do, and once after it. Raises TryLater: each of the others must be tried again,
         as one that was begun.
         """
-        self._together.process(entries, give)
+        with self._doubts.begun.under_way([entry.id for entry in entries]):
+            self._together.process(entries, give)
 
     def process(self, entry: Entry, *, again: bool = False, judged: Judged | None = None) -> None:
         """One item, steps 3 to 8. Raises TryLater when it must be tried again; everything else is settled here.
@@ -108,6 +112,10 @@ class Outbound:
         """
         if not self._store.health:
             raise TryLater("nothing could be committed")  # and every try would leave blobs and copies to sweep up
+        with self._doubts.begun.under_way((entry.id,)):
+            self._begin(entry, again, judged)
+
+    def _begin(self, entry: Entry, again: bool, judged: Judged | None) -> None:
         reached(3)
         try:
             if again and self._committed(entry):

@@ -1,23 +1,33 @@
-"""The parser child: reads parts from one socket, answers with their text. Run as `python -m gateway.flow.parser FD`.
+"""The parser: one process that reads nothing foreign and forks a child for each message. Run with -m and a descriptor.
 
-Promises: confined before the first job (`confine.py`); answers are JSON, so that a taken-over child can lie about text
-but run nothing in the parent; a job that raises is answered as unread.
-Wire: u32 length and JSON head with `size`, then that many bytes; the answer is u32 length and JSON.
+Promises: a child is confined before its first job (`confine.py`), holds nothing of any other message and has no way to
+the process that forked it; answers are JSON, so that a taken-over child can lie about text but run nothing in the
+parent; a job that raises is answered as unread. When the gateway goes, all of them end.
+Control, in packets: a socket asks for a child on it and is answered with its u32 number; such a number ends that child.
+Jobs: u32 length and JSON head with `size`, then that many bytes; the answer is u32 length and JSON.
 """
 
 from __future__ import annotations
 
+import gc
+import importlib
 import json
 import os
+import signal
+import socket
 import struct
 import sys
 from typing import Any
 
 from gateway.detect.extract import Limits, extract
 from gateway.detect.model import Extracted, PartInput
-from gateway.flow.confine import allow_seconds, confine
+from gateway.flow.confine import allow_seconds, apart, confine
 
 MEMORY_BYTES = 1_536 * 1024 * 1024
+_WARM = (
+    *(f"gateway.detect.extract.{name}" for name in ("archive", "charset", "dicom", "html", "office", "pdf", "plain")),
+    *("pypdfium2", "pypdfium2.raw", "selectolax.lexbor"),
+)
 
 
 def to_wire(found: Extracted) -> bytes:
@@ -47,10 +57,53 @@ def _write(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def serve(descriptor: int, memory_bytes: int) -> None:
-    """Answer jobs until the parent closes the socket."""
-    held = confine(memory_bytes=memory_bytes)
-    _send(descriptor, held)
+def forks(descriptor: int, memory_bytes: int) -> None:
+    """Fork a child for each socket that comes, until the parent closes the control socket."""
+    for name in _WARM:
+        importlib.import_module(name)
+    alone = apart()
+    gc.freeze()
+    control = socket.socket(fileno=descriptor)
+    alive: set[int] = set()
+    try:
+        while True:
+            order, given, _flags, _address = socket.recv_fds(control, 16, 1)
+            if not order:
+                return
+            if not given:
+                (number,) = struct.unpack(">I", order)
+                if number in alive:  # not waited for yet, so the number is still this child's
+                    alive.discard(number)
+                    _end(number)
+                continue
+            number = os.fork()
+            if number == 0:
+                control.close()
+                _live(given[0], memory_bytes, alone)
+            alive.add(number)
+            os.close(given[0])
+            control.send(struct.pack(">I", number))
+    finally:
+        for number in alive:
+            _end(number)
+
+
+def _end(number: int) -> None:
+    os.kill(number, signal.SIGKILL)
+    os.waitpid(number, 0)
+
+
+def _live(descriptor: int, memory_bytes: int, alone: bool) -> None:
+    """A child's whole life; it never returns to what forked it."""
+    try:
+        serve(descriptor, memory_bytes, alone)
+    finally:
+        os._exit(0)
+
+
+def serve(descriptor: int, memory_bytes: int, alone: bool) -> None:
+    """Answer the jobs of one message until the parent closes the socket."""
+    _send(descriptor, confine(memory_bytes=memory_bytes, alone=alone))
     while True:
         try:
             (length,) = struct.unpack(">I", _read(descriptor, 4))
@@ -70,4 +123,4 @@ def _send(descriptor: int, value: object) -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else MEMORY_BYTES)
+    forks(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else MEMORY_BYTES)

@@ -29,6 +29,8 @@ log = Log("gateway.worker")
 LOOK_EVERY_SECONDS = 0.02
 LARGE_BYTES = 1 << 20
 LARGE_THREADS = 2
+SPARE_THREADS = 8
+"""So many may take the place of threads whose item does not end; after that the sign of life turns red."""
 BATCH = 32
 BATCH_BYTES = 1 << 20
 
@@ -58,6 +60,7 @@ class Worker:
         self._later: queue.PriorityQueue[_Later] = queue.PriorityQueue()
         self._pauses: dict[str, float] = {}
         self._stopping = threading.Event()
+        self._spares = 0
         self._finder = threading.Thread(target=self._find, name="spool-finder", daemon=True)
         self._takers = [
             threading.Thread(target=self._take, args=(line,), name=f"take-{n}", daemon=True)
@@ -82,6 +85,8 @@ class Worker:
 
     def alive(self) -> bool:
         """Whether every thread still works."""
+        if self._spares > SPARE_THREADS:
+            return False
         return self._deliverer.alive() and all(thread.is_alive() for thread in (self._finder, *self._takers))
 
     def _offer(self, entries: Iterable[Entry], *, again: bool) -> None:
@@ -108,12 +113,30 @@ class Worker:
                 if time.monotonic() >= due_at:
                     due_at = time.monotonic() + 1.0
                     self._deliverer.submit(self._deliverer.due())
+                    self._replace(self._outbound.stuck(time.monotonic()))
             except Exception:  # whatever it is: the thread that finds mail must not end
                 log.exception("worker:look-failed")
                 self._stopping.wait(1.0)
             while not self._later.empty() and self._later.queue[0].at <= time.monotonic():
                 self._offer([self._later.get().entry], again=True)
             self._stopping.wait(LOOK_EVERY_SECONDS)
+
+    def _replace(self, stuck: list[str]) -> None:
+        """Go on without the threads that these items keep; each item is tried again, and held whole in the end.
+
+        A thread cannot be ended: it goes on by itself, and what it may still commit is found committed by the others.
+        """
+        entries = [entry for entry in map(self._spool.entry, stuck) if entry is not None]
+        for entry in entries:
+            log.error("worker:stuck", queue=entry.id)
+        if stuck:
+            self._spares += 1
+            if self._spares <= SPARE_THREADS:
+                for name, line in (("small", self._small), ("large", self._large)):
+                    spare = threading.Thread(target=self._take, args=(line,), name=f"spare-{name}", daemon=True)
+                    spare.start()
+                    self._takers.append(spare)
+            self._offer(entries, again=True)
 
     def _take(self, line: _Line) -> None:
         while (task := line.take()) is not None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import textwrap
+import time
+from typing import Any
 
 import pytest
 
+from gateway.detect.extract import is_text
 from gateway.detect.model import Extracted, PartInput
 from gateway.flow import isolate
-from gateway.flow.isolate import ChildFailed, Isolated
+from gateway.flow.child import Child, ChildFailed, Forker, from_wire
+from gateway.flow.isolate import Isolated
 from tests.unit.detect import samples
 
 BODY = PartInput(
@@ -108,26 +114,113 @@ def test_an_empty_attachment_gets_its_verdict_too(pool: Isolated) -> None:
 
 
 def test_a_child_that_dies_leaves_its_part_unread_and_the_next_one_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound, killed = Child.parse, []
+
+    def parse(child: Child, *given: Any) -> Extracted:
+        if not killed:
+            killed.append(child.number)
+            os.kill(child.number, signal.SIGKILL)
+        return sound(child, *given)
+
+    monkeypatch.setattr(Child, "parse", parse)
     with Isolated(children=1) as pool:
-        pool.confinement()
-        child = pool._seats.get()
-        child._process.kill()
-        child._process.wait()
-        pool._seats.put(child)
-        found = pool.assess([BODY, part(samples.pdf("hello there"))])
+        found = pool.assess([BODY, part(samples.pdf("hello there")), part(samples.pdf("hello there"), "3")])
         assert found.part("2").status == "unread"
         assert found.part("body").status == "phi"
+        assert found.part("3").status == "clean"
         assert pool.kills == 1
+
+
+def test_a_forking_process_that_dies_is_begun_again() -> None:
+    with Isolated(children=1) as pool:
+        pool.confinement()
+        assert pool._forker is not None
+        pool._forker._process.kill()
+        pool._forker._process.wait()
         assert pool.assess([part(samples.pdf("hello there"))]).part("2").status == "clean"
 
 
-def test_a_job_past_its_time_is_unread_and_its_child_is_ended() -> None:
+def _gone(number: int) -> bool:
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        if not os.path.exists(f"/proc/{number}"):
+            return True
+        time.sleep(0.005)
+    return False
+
+
+def test_a_job_past_its_time_is_unread_and_its_child_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = _children(monkeypatch)
     with Isolated(children=1, wall_seconds=0.0001) as pool:
-        pool.confinement()
-        child = pool._seats.queue[0]
         found = pool.assess([part(samples.pdf(*["hello there"] * 50))])
         assert found.part("2").status == "unread"
-        assert child._process.poll() is not None
+        assert [_gone(number) for number in begun] == [True]
+
+
+def _children(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of the children that are begun from now on."""
+    begun: list[int] = []
+    sound = Forker.fork
+
+    def fork(forker: Forker, theirs: Any) -> int:
+        begun.append(sound(forker, theirs))
+        return begun[-1]
+
+    monkeypatch.setattr(Forker, "fork", fork)
+    return begun
+
+
+def test_every_message_has_a_child_of_its_own_for_all_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = _children(monkeypatch)
+    with Isolated(children=1) as pool:
+        two = [part(samples.pdf("hello there")), part(samples.pdf("and there"), "3")]
+        assert pool.assess(two).part("3").status == "clean"
+        assert len(begun) == 1
+        assert pool.assess(two).part("3").status == "clean"
+        assert len(set(begun)) == 2
+        assert all(_gone(number) for number in begun)
+
+
+def _says(monkeypatch: pytest.MonkeyPatch, **said: list[list[str]]) -> None:
+    """Children that were taken over, and say this."""
+    answer = json.dumps({"texts": [], "unread": [], "formats": []} | said).encode()
+    monkeypatch.setattr(Child, "parse", lambda child, part, *_: from_wire(answer, part))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        PartInput("2", "attachment 2", "application/pdf", "x.pdf", None, b"%PDF-1.4 anything"),
+        PartInput("2", "attachment 2", "text/plain", None, "utf-8", b"Mrs. Lopez is here. " * 20_000),
+        PartInput("2", "attachment 2", "text/html", None, "utf-8", b"<p>Mrs. Lopez is here.</p> " * 20_000),
+    ],
+    ids=["pdf", "text", "html"],
+)
+@pytest.mark.parametrize("texts", [[], [["2", "attachment 2", "well"]]], ids=["nothing", "little"])
+def test_silence_about_a_part_is_unread(
+    pool: Isolated, monkeypatch: pytest.MonkeyPatch, given: PartInput, texts: list[list[str]]
+) -> None:
+    if given.filename and texts:
+        texts = [["2", "attachment 2, file name", "x pdf"]]  # its name alone says nothing of what it holds
+    _says(monkeypatch, texts=texts)
+    assert pool.assess([given]).part("2").status == "unread"
+
+
+def test_what_is_left_when_the_time_of_a_message_is_over_is_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Isolated(children=1, message_seconds=0.0001) as pool:
+        monkeypatch.setattr(isolate, "extract_here", lambda part, limit: time.sleep(0.01) or Extracted())
+        found = pool.assess([BODY, PartInput("3", "attachment 3", "text/plain", None, "utf-8", b"hello")])
+        assert found.part("3").status == "unread"
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [b"<p>" * 301, b"<p " + b"a=1 " * 301 + b">", b"<a " + b"abc " * 5_000 + b">"],
+    ids=["tags", "attributes", "long"],
+)
+def test_html_that_may_cost_much_is_for_a_child(markup: bytes) -> None:
+    assert not is_text(PartInput("body", "the text", "text/html", None, None, markup), isolate.HERE_BYTES)
+    assert is_text(PartInput("body", "the text", "text/html", None, None, b"<p>hello"), isolate.HERE_BYTES)
 
 
 def test_a_child_without_memory_leaves_the_part_unread() -> None:
@@ -139,11 +232,11 @@ def test_a_child_without_memory_leaves_the_part_unread() -> None:
 def test_an_answer_that_speaks_of_another_part_is_refused() -> None:
     lie = json.dumps({"texts": [["body", "the message text", "all is well"]], "unread": [], "formats": []}).encode()
     with pytest.raises(ChildFailed):
-        isolate._from_wire(lie, part(b"x"))
+        from_wire(lie, part(b"x"))
     with pytest.raises(ChildFailed):
-        isolate._from_wire(b'{"texts": [[1]]}', part(b"x"))
+        from_wire(b'{"texts": [[1]]}', part(b"x"))
     with pytest.raises(ChildFailed):
-        isolate._from_wire(b"nonsense", part(b"x"))
+        from_wire(b"nonsense", part(b"x"))
 
 
 def test_a_closed_pool_reads_no_file_and_says_so(pool: Isolated) -> None:
@@ -151,13 +244,3 @@ def test_a_closed_pool_reads_no_file_and_says_so(pool: Isolated) -> None:
     closed.close()
     assert closed.assess([part(samples.pdf("x"))]).part("2").status == "unread"
     assert isinstance(pool.extract(BODY), Extracted)
-
-
-def test_a_child_is_renewed_after_its_share_of_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolate, "JOBS_PER_CHILD", 1)
-    with Isolated(children=1) as pool:
-        pool.confinement()
-        first = pool._seats.queue[0]
-        pool.extract(part(samples.pdf("x")))
-        assert pool._seats.queue[0] is None
-        assert first._process.poll() is not None
