@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import resource
 import signal
 import threading
 from collections.abc import Sequence
@@ -23,6 +24,17 @@ YOUNG_OBJECTS = 20_000
 """So many new objects between two looks for cycles. Python's 700 come ten times with each message, and each tenth look
 walks whatever lives: a third of a message's processor time. What has no cycle, message bytes above all, goes at once.
 """
+
+
+DESCRIPTORS = 65_536
+
+
+def raise_descriptors() -> None:
+    """Let this process, and what it starts, open as many files as the machine allows, `DESCRIPTORS` at most."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def settle_memory() -> None:

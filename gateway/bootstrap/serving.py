@@ -73,7 +73,12 @@ class PortalSide:
         portal = self.settings.portal
         listen = [portal_server.Listen(one.host, one.port) for one in portal.listen]
         self.server = portal_server.start(
-            self.app, listen, cert_file=portal.tls_cert_file, key_file=portal.tls_key_file, descriptors=descriptors
+            self.app,
+            listen,
+            cert_file=portal.tls_cert_file,
+            key_file=portal.tls_key_file,
+            descriptors=descriptors,
+            proxies=portal.trusted_proxies,
         )
         return self.server.ports
 

@@ -8,6 +8,7 @@ import sys
 
 from gateway.cli._options import add_config, settings_of
 from gateway.errors import Misconfigured
+from gateway.processes import raise_descriptors
 from gateway.registry import nearest
 from gateway.settings import refuse_later
 
@@ -41,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
         raise Misconfigured(f"unknown role '{args.role}': {nearest(args.role, list(ROLES))}")
     settings = settings_of(args)
     refuse_later(settings)
+    raise_descriptors()
     if args.role in ("worker", "portal") and not settings.on_postgres:
         raise Misconfigured(
             f"--role {args.role} alone needs PostgreSQL, because several processes writing one SQLite file wait on "

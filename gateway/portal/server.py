@@ -1,7 +1,8 @@
 """Runs the portal: uvicorn on a thread and loop of its own, one socket per listener, a graceful stop.
 
 Promises: ports are bound before `start` returns, so a taken port stops start-up; `stop` lets answers under way finish
-for `GRACE_SECONDS`; no access log of uvicorn's is written, for it would hold paths.
+for `GRACE_SECONDS`; connections are bounded (`gate.py`); no access log of uvicorn's is written, for it
+would hold paths.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from fastapi import FastAPI
 from gateway.certificates import Certificate
 from gateway.errors import Misconfigured
 from gateway.logs import Log
+from gateway.portal.crowd import MOST, Crowd, Network, most_connections
+from gateway.portal.gate import Server
+from gateway.portal.protocol import Bounded
 
 GRACE_SECONDS = 10
-HEADER_BYTES = 32_768
 BACKLOG = 512
 log = Log("sealgate.portal")
 
@@ -38,24 +41,30 @@ class PortalServer:
     """A running portal. Made by `start`."""
 
     def __init__(
-        self, app: FastAPI, sockets: Sequence[socket.socket], cert_file: Path | None, key_file: Path | None
+        self,
+        app: FastAPI,
+        sockets: Sequence[socket.socket],
+        cert_file: Path | None,
+        key_file: Path | None,
+        proxies: Sequence[Network] = (),
     ) -> None:
         self._app = app
         self._sockets = list(sockets)
         for one in self._sockets:
             one.listen(BACKLOG)
             one.setblocking(False)
-        config = uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, date_header=True, proxy_headers=False,
-            loop="uvloop", http="httptools", ws="none", lifespan="off", timeout_keep_alive=15,
-            timeout_graceful_shutdown=GRACE_SECONDS, limit_concurrency=2000, h11_max_incomplete_event_size=HEADER_BYTES,
-        )  # fmt: skip
-        config.load()
         self._certificate: Certificate | None = None
         if cert_file is not None and key_file is not None:
             self._certificate = Certificate("portal", cert_file, key_file)
-            config.ssl = self._certificate.context
-        self._server = uvicorn.Server(config)
+        self.crowd = Crowd(most_connections(), proxies)
+        context = self._certificate.context if self._certificate is not None else None
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, server_header=False, date_header=True, proxy_headers=False,
+            loop="uvloop", http=Bounded, ws="none", lifespan="off", timeout_keep_alive=15,
+            timeout_graceful_shutdown=GRACE_SECONDS, limit_concurrency=2 * MOST,
+        )  # fmt: skip
+        config.load()
+        self._server = Server(config, self._sockets, self.crowd, context)
         self._thread = threading.Thread(target=self._run, name="portal", daemon=True)
         self._failed: BaseException | None = None
 
@@ -96,7 +105,7 @@ class PortalServer:
     def _run(self) -> None:
         try:
             with asyncio.Runner(loop_factory=self._server.config.get_loop_factory()) as runner:
-                runner.run(self._server.serve(sockets=self._sockets))
+                runner.run(self._server.serve(sockets=[]))
         except BaseException as error:
             self._failed = error
             log.exception("portal:server-ended")
@@ -112,14 +121,15 @@ def start(
     cert_file: Path | None = None,
     key_file: Path | None = None,
     descriptors: Sequence[int] = (),
+    proxies: Sequence[Network] = (),
 ) -> PortalServer:
-    """Bind and serve; with `descriptors`, on the sockets that the parent bound.
+    """Bind and serve; with `descriptors`, on the sockets that the parent bound. `proxies` stand for many networks.
 
     Raises Misconfigured for a port that is taken or a certificate that does not load.
     """
     try:
         sockets = [socket.socket(fileno=number) for number in descriptors] or [_bound(one) for one in listen]
-        server = PortalServer(app, sockets, cert_file, key_file)
+        server = PortalServer(app, sockets, cert_file, key_file, proxies)
     except OSError as error:
         raise Misconfigured(f"[portal] cannot listen: {error.strerror or type(error).__name__}") from error
     server.begin()
