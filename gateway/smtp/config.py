@@ -22,6 +22,7 @@ class Limits:
     failed_logins_per_host: int = 20
     failed_logins_window_seconds: float = 600.0
     command_seconds: float = 300.0
+    stranger_seconds: float = 30.0
     message_seconds: float = 1800.0
     handshake_seconds: float = 30.0
     drain_seconds: float = 20.0

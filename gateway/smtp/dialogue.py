@@ -91,6 +91,7 @@ class Dialogue(Session):
             if answer is replies.NOT_YOUR_DOMAIN:
                 self._note(snapshot, answer.reason)
             return
+        self.recognised()
         tenant, identity = answer
         config = self.services.config
         max_bytes = min(config.max_message_bytes, tenant.max_message_bytes or config.max_message_bytes)

@@ -22,10 +22,11 @@ from aiosmtpd.smtp import SMTP, Session
 
 from gateway import steps
 from gateway.clock import Clock
+from gateway.errors import TryLater
 from gateway.logs import Log
 from gateway.smtp import replies
-from gateway.smtp.config import SUBMISSIONS, SmtpConfig
-from gateway.smtp.gate import Gate
+from gateway.smtp.config import RELAY, SUBMISSIONS, SmtpConfig
+from gateway.smtp.gate import Gate, client_address
 from gateway.smtp.limits import Doorkeeper, FailedLogins, Few, host_of
 from gateway.smtp.replies import Reply
 from gateway.spool.doors import Doors
@@ -87,6 +88,8 @@ class Engine(SMTP):
         self._handler_coroutine: asyncio.Task[None] | None = None
         self._timeout_handle: asyncio.TimerHandle | None = None
         self._admitted = False
+        self._stranger = False
+        self._ceiling = float("inf")
         self._deadline = 0.0
         self._message_deadline = float("inf")
         self._committing = False
@@ -103,8 +106,12 @@ class Engine(SMTP):
         self.peer = str(peer[0]) if isinstance(peer, tuple) else ""
         self.host = host_of(self.peer)
         self._note_tls()
-        self._expect(self.services.config.limits.command_seconds)
-        self._admitted = self.services.doorkeeper.enter(self.host)
+        limits = self.services.config.limits
+        self._stranger = self._on_no_network()
+        if self._stranger and self.listener == RELAY:  # nothing but a sign-in could come of it
+            self._ceiling = self.loop.time() + limits.stranger_seconds
+        self._expect(limits.command_seconds)
+        self._admitted = self.services.doorkeeper.enter(self.host, stranger=self._stranger)
         self.services.connections.add(self)
         # Step 1: accept the connection.
         steps.reached(1)
@@ -116,11 +123,26 @@ class Engine(SMTP):
             self._timeout_handle = None
         if self._admitted:
             self._admitted = False
-            self.services.doorkeeper.leave(self.host)
+            self.services.doorkeeper.leave(self.host, stranger=self._stranger)
         self.services.connections.discard(self)
         self.transport = None
         # The task reads the end of input, or an error, and ends by itself: after a commit if one is under way.
         asyncio.StreamReaderProtocol.connection_lost(self, error)
+
+    def _on_no_network(self) -> bool:
+        """Whether no tenant's network holds this client, or it is not known now which do."""
+        address = client_address(self.peer)
+        try:
+            return address is None or not self.services.gate.snapshot().tenants_of(address)
+        except TryLater:
+            return True
+
+    def recognised(self) -> None:
+        """The client signed in, or was let send: it is no stranger any more."""
+        if self._stranger:
+            self._stranger, self._ceiling = False, float("inf")
+            if self._admitted:
+                self.services.doorkeeper.known()
 
     def eof_received(self) -> bool | None:
         """The client says no more. It may still be waiting for the answer to its message."""
@@ -251,7 +273,7 @@ class Engine(SMTP):
         self._expect(limits.command_seconds, self._message_deadline)
 
     def _expect(self, seconds: float, ceiling: float = float("inf")) -> None:
-        self._deadline = min(self.loop.time() + seconds, ceiling)
+        self._deadline = min(self.loop.time() + seconds, ceiling, self._ceiling)
         handle = self._timeout_handle
         if handle is None or handle.when() > self._deadline:
             if handle is not None:

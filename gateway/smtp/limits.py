@@ -25,25 +25,34 @@ def host_of(address: str) -> str:
 
 
 class Doorkeeper:
-    """Counts open connections."""
+    """Counts open connections. Strangers (on no tenant's network, not signed in) have half of them at most."""
 
     def __init__(self, most: int, most_per_host: int) -> None:
         self._most = most
         self._most_per_host = most_per_host
         self._hosts: dict[str, int] = {}
         self.total = 0
+        self.strangers = 0
 
-    def enter(self, host: str) -> bool:
+    def enter(self, host: str, *, stranger: bool = False) -> bool:
         """Count one in, unless that would be too many."""
         if self.total >= self._most or self._hosts.get(host, 0) >= self._most_per_host:
             return False
+        if stranger and self.strangers >= max(1, self._most // 2):
+            return False
         self.total += 1
+        self.strangers += stranger
         self._hosts[host] = self._hosts.get(host, 0) + 1
         return True
 
-    def leave(self, host: str) -> None:
-        """Count one out that was let in."""
+    def known(self) -> None:
+        """A stranger that was let in is one no longer."""
+        self.strangers -= 1
+
+    def leave(self, host: str, *, stranger: bool = False) -> None:
+        """Count one out that was let in; `stranger`: it still was one."""
         self.total -= 1
+        self.strangers -= stranger
         left = self._hosts[host] - 1
         if left:
             self._hosts[host] = left

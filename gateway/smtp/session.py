@@ -207,6 +207,7 @@ class Session(Engine):
             return
         self._login = auth.check(snapshot, name, password)
         if self._login is not None:
+            self.recognised()
             self.say(replies.SIGNED_IN)
             return
         self.services.failed_logins.failed(self.host, self.loop.time())

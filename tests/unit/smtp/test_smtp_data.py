@@ -104,6 +104,21 @@ def test_connections_are_counted_by_host_and_in_all() -> None:
     assert door.total == 3
 
 
+def test_strangers_leave_half_of_the_connections_to_the_clinics() -> None:
+    door = Doorkeeper(4, 4)
+    assert door.enter("a", stranger=True)
+    assert door.enter("b", stranger=True)
+    assert not door.enter("c", stranger=True)
+    assert door.enter("clinic")
+    door.known()  # one of them signed in, and keeps its place
+    assert door.enter("c", stranger=True)
+    assert not door.enter("clinic"), "all together"
+    door.leave("c", stranger=True)
+    door.leave("a")
+    assert door.enter("b", stranger=True)
+    assert (door.total, door.strangers) == (3, 2)
+
+
 def test_failed_logins_block_a_host_for_a_while_and_no_other() -> None:
     failed = FailedLogins(2, 600.0)
     failed.failed("a", 0.0)
