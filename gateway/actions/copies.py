@@ -125,7 +125,7 @@ class Copies:
             until=self._local(view, seal.expires_us).date(),
             phone=view.phone,
             sender=self.sender_name(message),
-            proved=envelope.identity.kind == "app-password",
+            proved=in_own_name(envelope, message),
             reference=seal.reference,
             code=link.code,
         )
@@ -239,6 +239,14 @@ class Copies:
 
 class NotEditable(ValueError):
     """A message that cannot be edited without breaking it; it is sealed whole instead."""
+
+
+def in_own_name(envelope: Envelope, message: Message) -> bool:
+    """Whether From's one address is that of the account that signed in: only then has anybody proved to be it."""
+    found, identity = message.addresses("from"), envelope.identity
+    if identity.kind != "app-password" or len(found) != 1 or "@" not in identity.name:
+        return False
+    return found[0][1].casefold() == identity.name.casefold()
 
 
 def answerable(envelope: Envelope, message: Message | None) -> bool:

@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from gateway.accounts.people import People
-from gateway.actions.copies import Copies, NotEditable
+from gateway.actions.copies import Copies, NotEditable, in_own_name
 from gateway.actions.seal import LinkGrant, MessageSeal
 from gateway.actions.tenants import TenantView
 from gateway.audit.event import GATEWAY, Action
@@ -176,9 +176,7 @@ class Treatment:
         piece.prepared.objects = seal.objects
         piece.prepared.grants = seal.grants
         piece.prepared.message.update(
-            meta=seal.message_meta(
-                "" if neutral else subject, piece.message.from_address or "", self._copies.sender_name(piece.message)
-            ),
+            meta=seal.message_meta("" if neutral else subject, piece.message.from_address or "", _claimed_name(piece)),
             reference=seal.reference if edits else None,
             expires_at=expires,
             hold_until=hold_until,
@@ -363,3 +361,10 @@ def found(assessment: Assessment | None) -> tuple[Found, ...]:
     seen = {Found(finding.kind, finding.place) for part in assessment.parts for finding in part.findings}
     seen |= {Found("UNREAD", one.place) for one in assessment.unread}
     return tuple(sorted(seen, key=lambda one: (one.place, one.kind)))
+
+
+def _claimed_name(piece: Piece) -> str:
+    """The sender's name for the message page. Who signed in and writes as somebody else is shown by the account's."""
+    if piece.envelope.identity.kind == "app-password" and not in_own_name(piece.envelope, piece.message):
+        return ""
+    return Copies.sender_name(piece.message)
