@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from gateway.actions.seal import LinkGrant, MessageSeal
 from gateway.actions.tenants import TenantView
 from gateway.clock import Clock, from_us
+from gateway.detect.display import harmless
 from gateway.mail import compose, rewrite, trace
 from gateway.mail.dsn import DsnFacts, FailedRecipient, dsn
 from gateway.mail.model import Message
@@ -131,14 +132,16 @@ class Copies:
         )
         top = self.top(view.id, envelope) + self._checkpoint_field(view.id)
         subject = neutral_subject(self._words, view.display_name) if neutral else None
+        shown = harmless(self.sender_name(message))
         if not whole_notice:
             try:
                 block = attachment_block(self._words, facts)
-                return rewrite.render(source, rewrite.seal_attachments(message, source, removed, block, top, subject))
+                pieces = rewrite.seal_attachments(message, source, removed, block, top, subject, sender_shown=shown)
+                return rewrite.render(source, pieces)
             except rewrite.Unrewritable as error:
                 raise NotEditable("the message cannot be edited") from error
         words = secure_words(self._words, facts)
-        return rewrite.render(source, rewrite.secure_notice(message, words, top, subject))
+        return rewrite.render(source, rewrite.secure_notice(message, words, top, subject, sender_shown=shown))
 
     def _checkpoint_field(self, tenant: str) -> bytes:
         """The log's head, left in the recipient's mailbox where no operator can change it (DESIGN §5)."""

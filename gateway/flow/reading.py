@@ -3,9 +3,9 @@ what nobody can read.
 
 Promises: every leaf of the message is either an input for the detector, named as unread with a reason, or inert (what
 is built like a detached signature); so are the fields in which people write: subject, its copies, comments, keywords,
-descriptions, every name of a part and every field that no program is known to write; bytes are decoded only up to
-`PART_LIMIT_BYTES` and `MESSAGE_LIMIT_BYTES`, beyond is "unread". Places are words for people ("attachment 2 (PDF)") and
-never file names.
+descriptions, names beside addresses, every name of a part and every field that no program is known to write; bytes are
+decoded only up to `PART_LIMIT_BYTES` and `MESSAGE_LIMIT_BYTES`, beyond is "unread". Places are words for people
+("attachment 2 (PDF)") and never file names.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from gateway.detect.display import worth_judging
 from gateway.detect.model import PartInput, Unread
 from gateway.mail import cipher, fields
 from gateway.mail.decode import decoded
 from gateway.mail.image import DECORATION_BYTES, is_decoration
-from gateway.mail.known import structural
+from gateway.mail.known import ADDRESS_FIELDS, structural
 from gateway.mail.model import Message, Part
 from gateway.mail.rewrite import SUBJECT_COPIES
 from gateway.mail.sender_notice import place
@@ -168,6 +169,7 @@ class _Reader:
                 text = fields.decode_words(one.value)
                 if text and not any(text.lower() in before.lower() for before in said):
                     said.append(text)
+        said += [one for one in dict.fromkeys(_shown_names(header)) if worth_judging(one)]
         if said:
             self._text(name, place, "\n".join(said))
         self._others(header, name, place)
@@ -234,6 +236,21 @@ class _Reader:
     def is_logo(self, part: Part) -> bool:
         data = self.bytes_of(part, DECORATION_BYTES)
         return data is not None and is_decoration(data)
+
+
+def _shown_names(header: Part) -> Iterator[str]:
+    """What mail programs show beside the addresses of a message, and whatever in such a field is no address."""
+    for one in header.headers:
+        if one.name.lower() not in ADDRESS_FIELDS or not one.value:
+            continue
+        rest = fields.decode_words(one.value)
+        for name, address in fields.mailboxes(one.value):
+            yield name
+            rest = rest.replace(address, " ")
+            if name:
+                rest = rest.replace(name, " ")
+        if re.search(r"\w{3}", rest):
+            yield rest
 
 
 def _spoken(report: bytes) -> bytes:

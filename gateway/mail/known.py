@@ -41,6 +41,13 @@ _STARTS = tuple(
     ).split()
 )
 
+#: Fields of addresses, each of which may carry a name for people.
+ADDRESS_FIELDS = frozenset(
+    "from to cc bcc sender reply-to apparently-to errors-to mail-followup-to mail-reply-to return-receipt-to "
+    "followup-to resent-from resent-to resent-cc resent-bcc resent-sender resent-reply-to "
+    "disposition-notification-to".split()
+)
+
 
 def structural(name: str) -> bool:
     """Whether a field of that name (any case) is of the kinds above."""

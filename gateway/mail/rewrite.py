@@ -41,6 +41,7 @@ _HIDDEN = frozenset({"bcc", "resent-bcc", "content-length", "lines", "x-mozilla-
 #: Fields in which mail programs repeat the subject.
 SUBJECT_COPIES = frozenset({"subject", "thread-topic", "keywords", "comments", "x-original-subject", "x-topic"})
 _KEPT = ("from", "sender", "reply-to", "to", "cc", "date", "message-id", "in-reply-to", "references")
+_ADDRESSES = frozenset({"from", "sender", "reply-to", "to", "cc"})
 _KEPT_ALL = (TRACE.lower(), "auto-submitted")
 _REPLACED = "This part was sealed. The link at the top of the mail opens it.\n"
 _SHORTEST_SECRET = 4
@@ -62,10 +63,13 @@ def seal_attachments(
     block: NoticeBlock,
     top: bytes,
     subject: str | None = None,
+    *,
+    sender_shown: bool = True,
 ) -> Pieces:
     """The message without the parts at `removed`, with `block` first in every alternative of its visible body.
 
-    `subject` replaces the subject and every field that repeats it; with it, `removed` may be empty. Raises
+    `subject` replaces the subject and every field that repeats it, and leaves of the fields of addresses the addresses
+    alone (From as it is, if `sender_shown`), for they were judged together; with it, `removed` may be empty. Raises
     `Unrewritable` for an unknown path, a part inside a signed or encrypted one, and mail that is ambiguous.
     """
     if message.ambiguous:
@@ -78,7 +82,7 @@ def seal_attachments(
     if subject is not None:
         edits += _subject_edits(message, subject)
         secrets.add(message.subject)
-    edits += _header_edits(message, secrets, subject is not None)
+    edits += _header_edits(message, secrets, subject is not None, sender_shown)
     for path in sorted(gone):
         edits += _removal(message, path, gone)
     if () in gone:
@@ -93,11 +97,14 @@ def seal_attachments(
     return apply(message.size, edits, _checked(top))
 
 
-def secure_notice(message: Message, words: NoticeWords, top: bytes, subject: str | None = None) -> Pieces:
+def secure_notice(
+    message: Message, words: NoticeWords, top: bytes, subject: str | None = None, *, sender_shown: bool = True
+) -> Pieces:
     """A notice in place of the whole message: the fields that make a thread, and fixed words.
 
-    From, Sender, Reply-To, To, Cc, Date, Message-ID, In-Reply-To, References and our own trace are copied; `subject`
-    replaces the subject, None keeps it. No byte of the body and no other field travels.
+    Date, Message-ID, In-Reply-To, References and our own trace are copied; From as well, if `sender_shown`; of Sender,
+    Reply-To, To and Cc, and else of From, the addresses alone. `subject` replaces the subject, None keeps it. No byte
+    of the body and no other field travels.
     """
     pieces: list[Piece] = [Literal(_checked(top))] if top else []
     seen: set[str] = set()
@@ -105,7 +112,8 @@ def secure_notice(message: Message, words: NoticeWords, top: bytes, subject: str
         name = one.name.lower()
         if name in _KEPT_ALL or (name not in seen and (name in _KEPT or (name == "subject" and subject is None))):
             seen.add(name)
-            pieces.append(_copied(message, one))
+            bare = name in _ADDRESSES and not (name == "from" and sender_shown)
+            pieces.append(Literal(_bare(one, message.newline)) if bare else _copied(message, one))
     newline = message.newline
     own = b"" if subject is None else compose.header("Subject", subject, newline)
     own += b"MIME-Version: 1.0" + newline + compose.alternative(words.text, words.html, newline)
@@ -117,6 +125,15 @@ def _checked(top: bytes) -> bytes:
     if top and not top.endswith(b"\n"):
         raise ValueError("the lines on top must be whole lines")
     return top
+
+
+def _bare(one: Header, newline: bytes) -> bytes:
+    """A field of addresses without the names beside them, which say what their writer likes."""
+    found = dict.fromkeys(address for _name, address in fields.mailboxes(one.value))
+    if not found and one.name.lower() in ("sender", "reply-to"):
+        return b""
+    value = ",\n ".join(compose.one_line(address, 320) for address in found) or "undisclosed-recipients:;"
+    return compose.structured(one.name, value, newline)
 
 
 def _copied(message: Message, one: Header) -> Piece:
@@ -215,7 +232,7 @@ def _subject_edits(message: Message, subject: str) -> list[Edit]:
     return [Edit(one.raw_start, one.raw_stop, written if one is found[0] else b"") for one in found]
 
 
-def _header_edits(message: Message, secrets: set[str], new_subject: bool) -> list[Edit]:
+def _header_edits(message: Message, secrets: set[str], new_subject: bool, sender_shown: bool) -> list[Edit]:
     """Take out Bcc, and every field of the message's header that repeats what is no longer to be said.
 
     With the subject go the fields that repeat it and all those that were read with it: what nobody knows may say it.
@@ -226,6 +243,8 @@ def _header_edits(message: Message, secrets: set[str], new_subject: bool) -> lis
         name = one.name.lower()
         if name in _HIDDEN:
             edits.append(Edit(one.raw_start, one.raw_stop))
+        elif new_subject and name in _ADDRESSES and not (name == "from" and sender_shown):
+            edits.append(Edit(one.raw_start, one.raw_stop, _bare(one, message.newline)))
         elif name in _KEPT or name == "subject" or (name.startswith("content-") and structural(name)):
             continue
         elif new_subject and (name in SUBJECT_COPIES or not structural(name)):

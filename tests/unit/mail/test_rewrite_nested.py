@@ -9,13 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.mail import charset, html_place
-from gateway.mail.notices import neutral_subject, secure_words
+from gateway.mail.notices import attachment_block, neutral_subject, secure_words
 from gateway.mail.pieces import Edit, apply
 from gateway.mail.rewrite import (
     Range,
     Unrewritable,
+    seal_attachments,
     secure_notice,
 )
+from gateway.mail.source import BytesSource
 from gateway.words import language
 
 from .test_rewrite import FACTS, PDF, TOP, URL, mixed, parsed, rendered, sealed, text_part
@@ -156,6 +158,29 @@ def test_secure_notice_keeps_the_thread_and_nothing_else() -> None:
     assert [part.get_content_type() for part in notice.walk()] == ["multipart/alternative", "text/plain", "text/html"]
     kept = rendered(data, secure_notice(message, words, TOP, None))
     assert parsed(kept)["Subject"] == "your labs"
+
+
+def test_a_notice_leaves_out_the_names_beside_addresses() -> None:
+    named = b"Lopez Maria MRN 123 oncology"
+    data = (
+        b"From: " + named + b' <a@clinic.example>\r\nTo: "' + named + b'" <b@mail.example>,\r\n'
+        b" c@mail.example (" + named + b")\r\nCc: " + named + b": d@mail.example;\r\nReply-To: " + named + b"\r\n"
+        b"Sender: " + named + b" <e@clinic.example>\r\nSubject: s\r\n\r\nhi\r\n"
+    )
+    words = secure_words(language(), FACTS)
+    out = rendered(data, secure_notice(read(data), words, b"", "neutral", sender_shown=False))
+    assert b"Lopez" not in out
+    assert b"oncology" not in out
+    notice = parsed(out)
+    assert notice["From"] == "a@clinic.example"
+    assert notice["To"] == "b@mail.example, c@mail.example"
+    assert (notice["Cc"], notice["Sender"], notice["Reply-To"]) == ("d@mail.example", "e@clinic.example", None)
+    assert named in rendered(data, secure_notice(read(data), words, b"", "neutral")).partition(b"\r\nTo:")[0]
+    block = attachment_block(language(), FACTS)
+    source = BytesSource(data)
+    sealed = rendered(data, seal_attachments(read(data), source, (), block, b"", "neutral", sender_shown=False))
+    assert b"Lopez" not in sealed
+    assert b"To: b@mail.example" in sealed
 
 
 @given(mails)
