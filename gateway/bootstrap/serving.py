@@ -29,6 +29,7 @@ class PortalSide:
         store, rows, clock = ground.store, ground.rows, ground.clock
         running = Running()
         trail = Trail(store, ground.audit, ground.ring, clock)
+        self.visits = Visits(store, rows, keyholder, trail, ground.directory, clock)
         mail = SentMail(store, rows, keyholder, trail, ground.directory, clock)
         self.app = portal_app.create(
             portal_app.PortalDeps(
@@ -43,7 +44,7 @@ class PortalSide:
                     )
                     for view in ground.views.values()
                 ],
-                visits=Visits(store, rows, keyholder, trail, ground.directory, clock),
+                visits=self.visits,
                 downloads=Downloads(store, rows, ground.vault, keyholder, trail, clock, running),
                 mail=mail,
                 people=PeopleDesk(store, rows, keyholder, trail, ground.people, ground.directory, clock),
@@ -89,3 +90,4 @@ class PortalSide:
     def stop(self) -> None:
         """Close the doors."""
         self.server.stop()
+        self.visits.close()

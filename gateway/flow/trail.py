@@ -71,6 +71,15 @@ class Trail:
         with acting(origin.tenant):  # a download ends in a thread that knows of no request
             self._store.run(lambda tx: self.append(tx, origin, happened))
 
+    def counted(self, tenant: str, one: Happened) -> None:
+        """An entry that stands for many requests, and so for no address. Raises TryLater."""
+        event = Event(
+            action=one.action, tenant=tenant, object=one.object, actor=one.actor, outcome=one.outcome,
+            reason=one.reason, proof=one.proof,
+        )  # fmt: skip
+        with acting(tenant):
+            self._store.run(lambda tx: self._audit.append(tx, event))
+
     def append(self, tx: Tx, origin: Origin, happened: Sequence[Happened]) -> None:
         """The same inside a transaction of the caller's."""
         ip_ref = self._value(tx, origin.tenant, "ip", origin.ip)

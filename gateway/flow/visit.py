@@ -19,6 +19,7 @@ from sqlalchemy import select
 from gateway.audit.event import GATEWAY, Action, Actor
 from gateway.clock import Clock, from_us
 from gateway.errors import Tampered
+from gateway.flow.strangers import Strangers
 from gateway.flow.tellings import TRIES, note_refusal
 from gateway.flow.trail import Happened, Origin, Trail, visitor_kind
 from gateway.share import Directory, answering
@@ -71,6 +72,11 @@ class Visits:
         self._trail = trail
         self._directory = directory
         self._clock = clock
+        self._strangers = Strangers(self._more_refused)
+
+    def close(self) -> None:
+        """Write what was only counted so far."""
+        self._strangers.close()
 
     # 1 visit
 
@@ -119,10 +125,15 @@ class Visits:
         self._trail.record(origin, Happened(Action.LINK_VISITED, door.grant, _visitor(), reason=kind, proof=0))
 
     def refused(self, origin: Origin, what: str, reason: str) -> None:
-        """Record that somebody was not let in."""
+        """Record that somebody was not let in; of those who showed nothing (`what` is empty), many a minute as one."""
+        if not what and not self._strangers.take(origin.tenant):
+            return
         self._trail.record(
             origin, Happened(Action.LINK_REFUSED, what, _visitor(), outcome="refused", reason=reason, proof=0)
         )
+
+    def _more_refused(self, tenant: str, count: int) -> None:
+        self._trail.counted(tenant, Happened(Action.LINK_REFUSED, "", _visitor(), "refused", f"{count}-more", 0))
 
     def faces(self, door: Door) -> tuple[str, str]:
         """Who sent it (name, or empty) and the recipient's address, opened with the directory key."""

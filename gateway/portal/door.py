@@ -36,6 +36,8 @@ log = Log("sealgate.portal")
 FORM_BYTES = 16_384
 LINK_PER_MINUTE = 120
 """Requests a minute with one link, and as many more with a session: enough for people, too few to fill the log."""
+STRANGERS_PER_MINUTE = 60
+"""Requests a minute of one network's strangers, on all routes of links and of staff together."""
 MISSED_PER_MINUTE = 60
 """Ids that are not there, asked for by one person: each leaves an event."""
 _ID = re.compile(r"[a-z]{3}_[0-9A-Za-z]{1,40}", re.ASCII)
@@ -135,7 +137,7 @@ def _link(call: Call, guard: Guard, route: str) -> Response | None:
         return call.problem("later", 503)  # what room is left is for those who take messages back
     found = call.deps.visits.knock(call.origin, call.path.get("token", ""), call.jar.links())
     if isinstance(found, Stranger):
-        if not _within(call, guard, route):
+        if not _within(call, guard, route) or not _few_strangers(call):
             return slow(call)
         call.deps.visits.refused(call.origin, "", "no-secret")
         return call.problem("stranger", 404)
@@ -166,7 +168,7 @@ def _staff(call: Call, guard: Guard, route: str) -> Response | None:
     call.handle = call.jar.get(cookies.STAFF)
     session = call.deps.desk.session(call.face.tenant, call.handle) if call.handle else None
     if session is None or session["proof"] < guard.strength:
-        if not _within(call, guard, route):
+        if not _within(call, guard, route) or (call.handle and not _few_strangers(call)):
             return slow(call)
         if call.handle:
             call.jar.drop(cookies.STAFF)
@@ -203,6 +205,11 @@ def ended(call: Call, state: str) -> Response:
 
 def _within(call: Call, guard: Guard, route: str) -> bool:
     return call.deps.limits.take(route, call.origin.network, guard.rate.per_minute)
+
+
+def _few_strangers(call: Call) -> bool:
+    """Each of them leaves an event: with a count for each route alone, one network could write 650 a minute."""
+    return call.deps.limits.take("strangers", call.origin.network, STRANGERS_PER_MINUTE)
 
 
 def _link_within(call: Call) -> bool:
