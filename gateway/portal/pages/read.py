@@ -5,6 +5,7 @@ What is shown was released and logged before (gateway.flow.download). HEAD relea
 
 from __future__ import annotations
 
+from markupsafe import Markup
 from starlette.responses import Response
 
 from gateway.audit.event import Action
@@ -18,7 +19,7 @@ from gateway.portal.door import ended, slow
 from gateway.portal.face import size_words, type_key
 from gateway.portal.guards import Rate, Trace, page
 from gateway.portal.headers import FILE_CSP, LOOK_CSP
-from gateway.portal.letters import safe_html
+from gateway.portal.letters import shown, words_of
 
 READER = Trace(Action.OBJECT_OPENED, Rate(60))
 PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
@@ -35,6 +36,12 @@ def letter(call: Call) -> Response:
     if isinstance(found, Denial):
         return refused(call, found)
     wants_html = found.html is not None and (not found.text or call.query.get("as") == "html")
+    if found.html is not None and call.query.get("as") == "original":
+        return _original(found.html)
+    body_html = shown(found.html or "") if wants_html else Markup("")
+    body_text = found.text if not wants_html else None
+    if body_html is None:
+        body_text = found.text or words_of(found.html or "")
     sender, address = call.deps.visits.faces(call.door)
     return call.page(
         "read.html",
@@ -43,8 +50,9 @@ def letter(call: Call) -> Response:
         address=address,
         sent_at=from_us(found.received_at_us),
         ends_at=call.door.ends_at,
-        body_html=safe_html(found.html or "") if wants_html else "",
-        body_text=None if wants_html else found.text,
+        body_html=body_html or "",
+        body_text=body_text,
+        plain_only=body_html is None,
         body_large=found.too_large,
         both_forms=bool(found.text) and bool(found.html),
         files=[card(file) for file in found.files],
@@ -52,6 +60,16 @@ def letter(call: Call) -> Response:
         offer_app="totp" not in call.door.doors,
         offer_device=call.door.may_remember and not call.jar.get(cookies.DEVICE + cookies.short(call.door.person)),
     )
+
+
+def _original(html: str) -> Response:
+    """The letter as it was sent, as a file; it was released and logged like the page that shows it."""
+    headers = {
+        "content-security-policy": FILE_CSP,
+        "cache-control": "no-store",
+        "content-disposition": disposition("message.html"),
+    }
+    return Response(html.encode("utf-8", "replace"), media_type=PLAIN_TYPE, headers=headers)
 
 
 @page("/m/{token}/files/{object}", "GET", trace=READER)

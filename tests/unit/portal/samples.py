@@ -43,7 +43,8 @@ CODE: dict[str, Any] = {"base": BASE, "asked": True, "tries_left": 5, "reference
 READ: dict[str, Any] = {
     "subject": "Your test results", "sender": "Dr. Amy Reyes", "address": "maria.hernandez@mail.example",
     "sent_at": AT, "ends_at": AT, "body_html": "", "body_text": "Dear Maria,\n\nyour results are in.\n\nDr. Reyes",
-    "body_large": False, "both_forms": True, "files": FILES, "base": BASE, "offer_app": True, "offer_device": True,
+    "body_large": False, "both_forms": True, "plain_only": False,
+    "files": FILES, "base": BASE, "offer_app": True, "offer_device": True,
 }  # fmt: skip
 HTML = Markup("<h2>Results</h2><p>Dear <b>Maria</b>,</p><table><tr><th>Test</th><td>4.1</td></tr></table>")
 APP: dict[str, Any] = {"base": BASE, "done": False, "qr": "", "later": False, "secret": "", "again": False}
@@ -70,6 +71,7 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "not-me", "not_me.html", {"base": BASE}
     yield "read", "read.html", READ
     yield "read-html", "read.html", READ | {"body_html": HTML, "files": FILES[:1]}
+    yield "read-plain-only", "read.html", READ | {"plain_only": True}
     yield "read-files-only", "read.html", READ | {"body_text": None, "both_forms": False, "offer_app": False}
     text = {"file": FILES[1], "text": "A line\nand another", "cut": True, "base": BASE}
     yield "look-text", "look.html", text

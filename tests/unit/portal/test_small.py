@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import unquote
@@ -16,6 +18,7 @@ from gateway import words
 from gateway.assets import web_dir
 from gateway.flow.running import Running
 from gateway.flow.trail import visitor_kind
+from gateway.portal import letters
 from gateway.portal.answers import Away, Span, disposition, span_of
 from gateway.portal.cookies import Jar, encode, form_token, form_token_holds
 from gateway.portal.face import Face, size_words, type_key
@@ -213,3 +216,43 @@ def test_words_stay_near_grade_six() -> None:
     syllables = sum(max(1, len(re.findall(r"[aeiouy]+", re.sub(r"e$", "", token.lower())))) for token in tokens)
     grade = 0.39 * len(tokens) / sentences + 11.8 * syllables / len(tokens) - 15.59
     assert 0 < grade <= 6.0, grade
+
+
+def test_a_long_letter_is_words_alone_and_reaches_no_sanitiser(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(letters.nh3, "clean", lambda *_, **__: pytest.fail("it was sanitised"))
+    page = "<style>p { color: red }</style><p>Dear &amp; kind</p>" + "&" * letters.SHOWN_CHARACTERS + "<b>end</b>"
+    assert letters.shown(page) is None
+    words = letters.words_of(page)
+    assert words.startswith("Dear & kind\n&&")
+    assert words.endswith("end")
+    assert "color" not in words
+
+
+def test_letters_leave_most_page_threads_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def slow(*_: object, **__: object) -> str:
+        begun.release()
+        go_on.wait(60)
+        return "done"
+
+    monkeypatch.setattr(letters.nh3, "clean", slow)
+    monkeypatch.setattr(letters, "WAIT_SECONDS", 60.0)
+    found: list[object] = []
+    readers = [threading.Thread(target=lambda: found.append(letters.shown("<p>"))) for _ in range(letters.IN_LINE)]
+    for reader in readers:
+        reader.start()
+    try:
+        assert all(begun.acquire(timeout=60) for _ in range(letters.AT_ONCE))
+        until = time.monotonic() + 60
+        while letters._line.acquire(blocking=False) and time.monotonic() < until:
+            letters._line.release()
+            time.sleep(0.01)
+        assert letters.shown("<p>") is None, "one more does not wait"
+        assert not begun.acquire(blocking=False), "and no more are made at once"
+    finally:
+        go_on.set()
+        for reader in readers:
+            reader.join(60)
+    assert found == ["done"] * letters.IN_LINE
+    assert letters.shown("<p>") == "done", "every seat was given back"
