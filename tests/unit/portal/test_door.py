@@ -227,7 +227,7 @@ def test_a_forwarded_field_of_the_visitors_own_says_nothing(world: World) -> Non
         fields = [("x-forwarded-for", "198.51.100.1"), ("x-forwarded-for", "203.0.113.7")]
         browser.client.get("/m/" + "0" * 34, headers=fields)
         browser.client.get("/m/" + "0" * 34, headers=[("x-forwarded-for", "198.51.100.1, 203.0.113.7")])
-        assert seen.who == ["203.0.113.0/24"] * 2
+        assert set(seen.who) == {"203.0.113.0/24"}
     finally:
         server.stop()
 
