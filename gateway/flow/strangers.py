@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from gateway.logs import Log
 
-MOST_A_MINUTE = 60
+MOST_A_MINUTE = 240
 WINDOW_SECONDS = 60.0
 log = Log("sealgate.portal")
 
