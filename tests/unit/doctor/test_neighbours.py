@@ -167,13 +167,14 @@ def test_a_scanner_that_is_dead_or_knows_nothing_new(settings: Settings, how: st
 
 @contextlib.contextmanager
 def clamd(answer: bytes) -> Iterator[int]:
-    """A clamd that answers VERSION."""
+    """A clamd that answers VERSION, and is gone when it is asked to look at something."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
         peer, _ = listener.accept()
         with peer:
             assert peer.recv(64) == b"zVERSION\0"
+            listener.close()
             peer.sendall(answer)
 
     thread = threading.Thread(target=serve, daemon=True)
