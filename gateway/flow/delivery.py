@@ -217,11 +217,25 @@ class Deliverer:
         self._done(settled)
         for one in tried:
             if one not in plain:
-                self._done([(one.job, self._outcomes.settle(one.job, one.outcomes, one.head, one.alarm))])
+                self._settle_one(one)
+
+    def _settle_one(self, one: Attempt) -> None:
+        """What goes wrong with one job keeps no other of its round from being settled."""
+        try:
+            settled = self._outcomes.settle(one.job, one.outcomes, one.head, one.alarm)
+        except GatewayError as error:
+            log.warning("delivery:later", message=one.job.message, error=type(error).__name__)
+        except Exception:
+            log.exception("delivery:failed", message=one.job.message)
+        else:
+            self._done([(one.job, settled)])
 
     def _done(self, settled: Sequence[tuple[Job, Settled]]) -> None:
         self.submit([one.notice for _, one in settled if one.notice is not None])
-        self._erase([job for job, one in settled if one.done])
+        try:
+            self._erase([job for job, one in settled if one.done])
+        except (GatewayError, OSError) as error:  # it is known to be settled: the next start erases it
+            log.warning("delivery:erased-later", count=len(settled), error=type(error).__name__)
 
     def _waiting(self, job: Job) -> tuple[tuple[Target, ...], tuple[Target, ...]]:
         """The targets that nobody settled or tried since the job was made; and, apart, those of them whose link was

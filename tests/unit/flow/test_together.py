@@ -159,6 +159,36 @@ def test_bounce_among_deliveries_is_told_and_the_others_are_settled_with_each_ot
     assert world.deliverer._kept_bytes == 0
 
 
+@pytest.mark.parametrize("fault", [TryLater("no room"), OSError("no room")])
+def test_a_spool_that_cannot_be_erased_from_leaves_no_outcome_of_the_round_unwritten(
+    world: World, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    for number in (1, 3):
+        world.smarthost.answers[f"b{number}@example.test"] = Bounced("5.1.1", "address", 550)
+    entries = [world.spool(b"lunch?", f"b{number}@example.test") for number in range(4)]
+    through(world, entries)
+
+    def full(*items: str) -> None:
+        raise fault
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.incoming, "erase", full)
+        world.deliver()
+    states = world.states()
+    assert [states[f"b{number}@example.test"] for number in range(4)] == [
+        "delivered",
+        "bounced",
+        "delivered",
+        "bounced",
+    ]
+    world.due()
+    for entry in entries:
+        world.flow.process(entry, again=True)  # the next start finds them and knows them
+    world.deliver()
+    assert [world.smarthost.times(f"b{number}@example.test") for number in range(4)] == [1] * 4
+    assert [world.incoming.entry(entry.id) for entry in entries] == [None] * 4
+
+
 def test_outcomes_behind_a_smarthost_that_hangs_are_committed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rounds, "ROUND_SECONDS", 60.0)  # both are of one round, however slow this machine is
     monkeypatch.setattr(rounds, "LATE_SECONDS", -60.0)
