@@ -139,7 +139,8 @@ def kill_at(clinic: Faulty, steps: Sequence[tuple[str, str]], tmp_path: Path) ->
             assert had == ANYWHERE or set(arrived) == {int(had != NOWHERE)}, step
             assert had == ANYWHERE or waits == (0 if had == COMMITTED else len(one.recipients)), step
         if step[0] not in "12":
-            assert len(life.answered) == 3, step
+            # A letter that leaves its batch passes these steps twice: the third arrival may be the second letter's.
+            assert len(life.answered) >= (2 if step[0] in "3456" else 3), step
         clinic.serve()
         clinic.settled()
         late = clinic.arrivals(life.mails)
