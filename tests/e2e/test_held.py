@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import zipfile
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +11,7 @@ import pytest
 from gateway.demo import mails
 from gateway.demo.clinic import DOMAIN, Clinic, Member
 from tests.e2e.conftest import running
+from tests.support.archives import locked_zip
 
 pytestmark = pytest.mark.full
 
@@ -31,21 +30,10 @@ def officers(strict: Clinic) -> Iterator[Member]:
     return iter([strict.olga, *more])
 
 
-def encrypted_zip() -> bytes:
-    """A ZIP whose one entry says that it is encrypted (APPNOTE 4.4.4, bit 0): nobody here can read it."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("inner.txt", (2026, 1, 2, 3, 4, 6)), b"\x8a\x11\x7c" * 40)
-    data = bytearray(out.getvalue())
-    data[6] |= 1
-    data[data.index(b"PK\x01\x02") + 8] |= 1
-    return bytes(data)
-
-
 def held(clinic: Clinic, recipient: str) -> str:
     mail = mails.newsletter()
     mail.replace_header("To", recipient)
-    mail.add_attachment(encrypted_zip(), maintype="application", subtype="zip", filename="secret-name.zip")
+    mail.add_attachment(locked_zip(), maintype="application", subtype="zip", filename="secret-name.zip")
     before = len([one for one in clinic.sink.mails if clinic.amy.address in one.recipients])
     mails.submit(clinic, mail, implicit_tls=False)
     notice = clinic.sink.wait_for(clinic.amy.address, before + 1)[-1]
@@ -74,7 +62,7 @@ def test_officer_releases_held_mail_as_a_secure_message(strict: Clinic, officers
     answer = json.loads(decide(strict, olga, "release", message, "--reason", "asked for by phone"))
     copy = strict.sink.wait_for("release@outside.test", seconds=60)[0]
     assert copy.link is not None
-    assert encrypted_zip()[:40] not in copy.everything()
+    assert locked_zip()[:40] not in copy.everything()
     assert re.search(rb"parking lot", copy.everything()) is None
     (released,) = strict.search("action:message:released", f"object:{message}")
     (accepted,) = strict.search("action:message:accepted", f"object:{message}")
@@ -88,7 +76,7 @@ def test_officer_releases_held_mail_as_it_came(strict: Clinic, officers: Iterato
     message = held(strict, "asis@outside.test")
     decide(strict, next(officers), "release", message, "--as-is")
     copy = strict.sink.wait_for("asis@outside.test", seconds=60)[0]
-    assert encrypted_zip() in copy.everything()
+    assert locked_zip() in copy.everything()
     assert copy.link is None
 
 

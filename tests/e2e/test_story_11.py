@@ -15,8 +15,8 @@ from gateway.assets import policies_dir
 from gateway.demo import mails
 from gateway.demo.clinic import DOMAIN, Clinic, Member
 from tests.e2e.conftest import running
-from tests.e2e.test_held import encrypted_zip
 from tests.e2e.test_pages import chromium, do, look
+from tests.support.archives import locked_zip
 from tests.support.load import PATIENCE, stretched
 
 pytestmark = pytest.mark.full
@@ -65,7 +65,7 @@ def hold(clinic: Clinic, recipient: str) -> str:
     """A message of Amy's that the policy holds; its id, from the log."""
     mail = mails.newsletter()
     mail.replace_header("To", recipient)
-    mail.add_attachment(encrypted_zip(), maintype="application", subtype="zip", filename="secret-name.zip")
+    mail.add_attachment(locked_zip(), maintype="application", subtype="zip", filename="secret-name.zip")
     before = len([one for one in clinic.sink.mails if clinic.amy.address in one.recipients])
     mails.submit(clinic, mail, implicit_tls=False)
     notice = clinic.sink.wait_for(clinic.amy.address, before + 1)[-1]
@@ -109,7 +109,7 @@ def test_an_officer_releases_over_http_and_the_log_names_both_people(strict: Cli
     copy = strict.sink.wait_for("eleven@outside.test", seconds=stretched(10))[0]
     assert time.monotonic() - began < stretched(10)
     assert copy.link is not None
-    assert encrypted_zip()[:40] not in copy.everything()
+    assert locked_zip()[:40] not in copy.everything()
     desk.wait_for(f"/audit/held/{message}", "done")
     (accepted,) = strict.search("action:message:accepted", f"object:{message}")
     (recorded,) = strict.search("action:act:recorded", f"object:{message}")

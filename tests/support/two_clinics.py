@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import smtplib
 import sqlite3
 import ssl
-import zipfile
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -30,6 +28,7 @@ from gateway.demo.sink import Sink
 from gateway.portal.roles import table
 from gateway.settings import load
 from keys.client import OperatorClient
+from tests.support.archives import locked_zip
 
 ROLES = table().roles
 POLICY = """about = "Seals what the sender asks for, holds what nobody could read."
@@ -224,14 +223,3 @@ def _kind(path: str) -> str:
     if path.startswith("/m/"):
         return "link"
     return "staff" if path.startswith(("/staff", "/audit")) and path != "/staff/sign-in" else "anyone"
-
-
-def locked_zip() -> bytes:
-    """A ZIP whose one entry says that it is encrypted (APPNOTE 4.4.4, bit 0)."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr(zipfile.ZipInfo("inner.txt", (2026, 1, 2, 3, 4, 6)), b"\x8a\x11\x7c" * 40)
-    data = bytearray(out.getvalue())
-    data[6] |= 1
-    data[data.index(b"PK\x01\x02") + 8] |= 1
-    return bytes(data)
