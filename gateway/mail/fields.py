@@ -27,6 +27,9 @@ _PARAMETER = re.compile(
 # What nearly all mail looks like, read in one go; everything else takes the long way below.
 _PLAIN = re.compile(r'\s*([\w.+/-]+)((?:;\s*[\w-]+=(?:"[^"\\]*"|[^\s;"()\\]+)\s*)*)(?:;\s*)?', re.ASCII)
 _PLAIN_PARAMETER = re.compile(r';\s*([\w-]+)=(?:"([^"\\]*)"|([^\s;"()\\]+))', re.ASCII)
+# One address, alone or behind a name of plain words: most address fields. Nothing in it has a meaning of its own.
+_DOTTED = r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*@[\w-]+(?:\.[\w-]+)*"
+_ONE_MAILBOX = re.compile(rf"\s*(?:([\w-]+(?: +[\w-]+)*) *<({_DOTTED})>|<({_DOTTED})>|({_DOTTED}))\s*", re.ASCII)
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _SECTION = re.compile(r"([^*]+)(?:\*(\d{1,3}))?(\*)?\Z")
 
@@ -153,6 +156,8 @@ def _join(rows: list[tuple[int, bool, str]]) -> str:
 
 def mailboxes(value: str) -> list[tuple[str, str]]:
     """(display name, address) pairs of an address list. What cannot be read is left out."""
+    if quick := _ONE_MAILBOX.fullmatch(value[:_FIELD_MAX]):
+        return [(" ".join((quick[1] or "").split()), quick[2] or quick[3] or quick[4])]
     try:
         found = email.utils.getaddresses([value[:_FIELD_MAX]])
     except Exception:  # the library is known to raise KeyError, IndexError and others on hostile input

@@ -91,11 +91,14 @@ class Part:
     boundary: bytes = b""
     close_start: int = 0  # where a multipart's closing delimiter line begins; its end where there is none
     _named: dict[str, list[bytes]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _fields: list[tuple[Header, ...]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def headers(self) -> tuple[Header, ...]:
-        """The fields of its header, in order; lines that are no field are left out (and flagged)."""
-        return read_headers(self.header_block, self.start)
+        """The fields of its header, in order; lines that are no field are left out (and flagged). Read once."""
+        if not self._fields:
+            self._fields.append(read_headers(self.header_block, self.start))
+        return self._fields[0]
 
     @property
     def id(self) -> str:
