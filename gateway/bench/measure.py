@@ -10,7 +10,6 @@ import os
 import platform
 import statistics
 import sys
-import sysconfig
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -152,7 +151,6 @@ def machine() -> dict[str, object]:
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)),
         "python": platform.python_version(),
-        "python_profiled": "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS")),
         "kernel": platform.release().split("-")[0],
         "architecture": platform.machine(),
         "load_at_start": round(os.getloadavg()[0], 1),

@@ -42,19 +42,12 @@ def read(path: Path) -> dict[str, Any]:
     return data
 
 
-def _built(machine: dict[str, Any]) -> str:
-    """How the interpreter was compiled, which is a third of every processor time; files of earlier runs do not say."""
-    known = machine.get("python_profiled")
-    return "" if known is None else " compiled with profiles" if known else " compiled without profiles"
-
-
 def table(data: dict[str, Any]) -> str:
     """The README's lines, markers included."""
     machine = data["machine"]
     lines = [
         BEGIN,
-        f"Taken on {machine['cores']} cores ({machine['architecture']}), Python {machine['python']}"
-        f"{_built(machine)}, where a turn of "
+        f"Taken on {machine['cores']} cores ({machine['architecture']}), Python {machine['python']}, where a turn of "
         f"an empty Python loop takes {machine['python_loop_ns']:g} ns and SHA-256 runs at "
         f"{machine['sha256_mb_per_s']:g} MB/s; "
         f"load at the start {machine['load_at_start']:g}."
