@@ -93,6 +93,7 @@ class Action(StrEnum):
     QUEUE_LISTED = "queue:listed"
     QUEUE_SHOWN = "queue:shown"
     QUEUE_RETRIED = "queue:retried"
+    QUEUE_RETURNED = "queue:returned"
     ACT_RECORDED = "act:recorded"
     ACT_CONFIRMED = "act:confirmed"
     ACT_REFUSED = "act:refused"

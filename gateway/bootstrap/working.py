@@ -31,6 +31,7 @@ from gateway.flow.office import Office
 from gateway.flow.officer_acts import HeldActs
 from gateway.flow.orphans import destroy_orphans
 from gateway.flow.outbound import Outbound
+from gateway.flow.queue import Queue
 from gateway.flow.records import Records
 from gateway.flow.settle import confirm_openings, finish_narrowings
 from gateway.flow.treat import Treatment
@@ -56,6 +57,7 @@ SCANNER_SECONDS = 600.0
 OPENINGS_SECONDS = 600.0
 UNDER_WAY_US = 120_000_000
 """Between a release at the keyholder and its opening in the log lies one commit, which gives up after seconds."""
+HOUR_US = 3_600_000_000
 LEAST_FREE_BYTES = 32 * 1024 * 1024
 
 
@@ -186,11 +188,20 @@ class WorkerSide:
             officers=officers,
             audit=ground.audit,
             sequencer=self.sequencer,
-            deliverer=self.deliverer,
-            spools=(self.incoming, self.outgoing),
             tenants=lambda: list(ground.views.values()),
             clock=ground.clock,
             refresh=self._snapshot,
+        )
+        self.queue = Queue(
+            store=ground.store,
+            records=self.records,
+            held=self.held,
+            audit=ground.audit,
+            deliverer=self.deliverer,
+            spools={"in": self.incoming, "out": self.outgoing},
+            tenants=lambda: list(ground.views.values()),
+            give_up_us=self.settings.worker.give_up_hours * HOUR_US,
+            clock=ground.clock,
         )
 
     def _upkeep(self) -> None:
@@ -326,7 +337,7 @@ class WorkerSide:
 
     def listen(self) -> None:
         """Take commands. Raises Misconfigured for one that the table of permissions does not name."""
-        commands = self.office.commands()
+        commands = {**self.queue.commands(), **self.office.commands()}
         permissions.same("control command", permissions.table().control, commands)
         self.control = ControlServer(self.settings.worker_directory / "control.sock", commands)
         self.control.start()

@@ -91,7 +91,8 @@ class SmtpCourier:
         except ConnectionLost as loss:
             # After the end of data the smarthost may have it: a second copy is better than none.
             _log.warning("courier:unknown" if loss.ended else "courier:lost", reason=loss.reason)
-            return dict.fromkeys(everyone, Deferred("4.4.2", loss.reason, unknown=loss.ended))
+            code = 421 if loss.reason == "closing" else 0
+            return dict.fromkeys(everyone, Deferred("4.4.2", loss.reason, code, unknown=loss.ended))
 
     def _once(self, outbound: Outbound, *, fresh: bool) -> dict[int, Outcome]:
         with self._connection(fresh=fresh) as connection:

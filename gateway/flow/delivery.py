@@ -10,17 +10,17 @@ committed together, and nobody waits for that. Clauses: RFC 5321 4.5.4.1 (retrie
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from gateway.actions.bounce import Returner
-from gateway.actions.copies import Copies
 from gateway.audit.event import GATEWAY, SYSTEM, Action, Event
 from gateway.clock import Clock
-from gateway.courier.port import Courier, Deferred, Outbound, Outcome, RecipientOutcome
+from gateway.courier.port import Bounced, Courier, Deferred, Outbound, Outcome, RecipientOutcome
 from gateway.courier.port import Recipient as Addressee
 from gateway.errors import GatewayError, Tampered
+from gateway.flow import due
 from gateway.flow.jobs import Job, Target
 from gateway.flow.outcomes import Attempt, Outcomes, Pauses, Settled
 from gateway.flow.records import WAITING, Records
@@ -33,7 +33,6 @@ from gateway.spool.reader import SpoolReader
 from gateway.steps import reached
 from gateway.store import schema
 from gateway.store.database import Store, Tx
-from gateway.store.rows import Row
 
 __all__ = ["Deliverer", "Pauses"]
 log = Log("gateway.delivery")
@@ -62,6 +61,7 @@ class Deliverer:
         self._spools = spools
         self._couriers = couriers
         self._clock = clock
+        self._longest_us = 2 * (pauses.most // timedelta(microseconds=1))
         self._kept_bytes = 0
         self._lock = threading.Lock()
         self._busy: set[str] = set()
@@ -120,43 +120,57 @@ class Deliverer:
         self._rounds.look()
         if not self._store.health:
             return []
-        changed: list[str] = []
-        messages: dict[str, Row] = {}
+        now = self._clock.now_us()
         with self._store.reading() as conn:
-            rows, changed = self._records.unsettled(conn, self._clock.now_us())
+            rows, changed = self._records.unsettled(conn, now, now + self._longest_us)
             rows = [row for row in rows if row["id"] not in self._busy]
-            for id in {row["message"] for row in rows}:
-                try:
-                    found = self._records.message(conn, id)
-                except Tampered:
-                    changed.append(id)
-                    continue
-                if found is not None:
-                    messages[id] = found
+            jobs, more = due.jobs(self._records, conn, rows)
+        self._alarm([*changed, *more])
+        return jobs
+
+    def busy(self) -> frozenset[str]:
+        """The deliveries that are queued or under way at this moment."""
+        with self._lock:
+            return frozenset(self._busy)
+
+    def give_back(self, message: str) -> int:
+        """Return what of this message waits at this node to its sender, as if its time were over; how many recipients.
+
+        What is under way at this moment is left alone. Raises TryLater, Tampered.
+        """
+        with self._store.reading() as conn:
+            rows = self._records.deliveries(conn, message)
+            mine = [one for one in rows if one["state"] in WAITING and one["node"] == self._records.node]
+            jobs, changed = due.jobs(self._records, conn, mine)
         self._alarm(changed)
-        grouped: dict[tuple[str, str, str], list[Target]] = defaultdict(list)
-        jobs: dict[tuple[str, str, str], Job] = {}
-        for row in rows:
-            message = messages.get(row["message"])
-            if message is None:
-                continue
-            key = (row["message"], "out" if row["copy"] else "in", row["copy"] or message["queue"])
-            grouped[key].append(self._records.target(row))
-            system = row["treatment"] == "notice"
-            params = () if system else self._records.opened(row)[1]
-            since = jobs[key].since_us if key in jobs else row["created_at"]
-            jobs[key] = Job(
-                tenant=row["tenant"],
-                message=row["message"],
-                item=key[2],
-                direction=key[1],
-                mail_from="" if system else self._records.sender(message),
-                mail_params=Copies.headers_only(params) if row["copy"] and not system else params,
-                targets=(),
-                accepted_us=message["received_at"],
-                since_us=min(since, row["created_at"]),
-            )
-        return [replace(job, targets=tuple(grouped[key])) for key, job in jobs.items()]
+        count = 0
+        for job in jobs:
+            with self._lock:
+                if any(one.delivery in self._busy for one in job.targets):
+                    continue
+                self._busy.update(one.delivery for one in job.targets)
+            try:
+                waiting, _ = self._waiting(job)
+                if waiting:
+                    mine_now = replace(job, targets=waiting)
+                    given = [Bounced("5.4.7", "returned") for _ in waiting]
+                    self._done([(mine_now, self._outcomes.settle(mine_now, given, self._head(mine_now)))])
+                    count += len(waiting)
+            finally:
+                self._ended([job])
+        return count
+
+    def _head(self, job: Job) -> bytes:
+        """The beginning of what waits, for the report; empty when it cannot be opened."""
+        reader = self._spools[job.direction]
+        entry = self._entry(reader, job.item)
+        try:
+            if entry is not None:
+                with reader.open(entry) as item:
+                    return item.source.read(0, min(item.source.size, HEAD_BYTES))
+        except (Tampered, OSError):
+            log.error("delivery:tampered", message=job.message, queue=job.item)
+        return b""
 
     def sweep(self, before_us: int) -> int:
         """Erase copies that were written before that time (microseconds) and that no delivery waits for; how many.

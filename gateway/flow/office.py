@@ -7,10 +7,8 @@ an operator can list what is held by id, rule, kinds and age, and sees no addres
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
-
-from sqlalchemy import select
 
 from gateway.accounts.people import People
 from gateway.accounts.users import Users
@@ -18,20 +16,17 @@ from gateway.actions.tenants import TenantView
 from gateway.audit.event import Action, Actor, Event, receipt_text
 from gateway.audit.log import AuditLog
 from gateway.audit.sequencer import Sequencer
-from gateway.clock import Clock, from_us
+from gateway.clock import Clock
 from gateway.control import Command
 from gateway.errors import Misconfigured, NotFound, Refused
-from gateway.flow.delivery import Deliverer
 from gateway.flow.held import Held
 from gateway.flow.officer_held import keep
 from gateway.flow.records import Records
 from gateway.share import answering
 from gateway.share.portal import Denied, PortalClient
-from gateway.spool.reader import SpoolReader
 from gateway.store import schema
 from gateway.store.database import Store, Tx
 from keys.client import WorkerClient
-from keys.encoding import parse_canonical
 
 OPERATOR = Actor("operator", "")
 PROPOSAL = re.compile(r"prp_[0-9a-f]{40}", re.ASCII)
@@ -62,8 +57,6 @@ class Office:
         officers: PortalClient | WorkerClient,
         audit: AuditLog,
         sequencer: Sequencer,
-        deliverer: Deliverer,
-        spools: Sequence[SpoolReader],
         tenants: Callable[[], list[TenantView]],
         clock: Clock,
         refresh: Callable[[], None],
@@ -76,8 +69,6 @@ class Office:
         self._officers = officers
         self._audit = audit
         self._sequencer = sequencer
-        self._deliverer = deliverer
-        self._spools = spools
         self._tenants = tenants
         self._clock = clock
         self._refresh = refresh
@@ -85,9 +76,6 @@ class Office:
     def commands(self) -> dict[str, Command]:
         """By name, as the control socket calls them."""
         return {
-            "queue.list": self.queue_list,
-            "queue.show": self.queue_show,
-            "queue.retry": self.queue_retry,
             "queue.release": lambda given: self.decide(given, "release-as-is" if given.get("as_is") else "release"),
             "queue.drop": lambda given: self.decide(given, "drop"),
             "user.record": self.user_record,
@@ -100,84 +88,7 @@ class Office:
             "tenant.withdraw": lambda given: self.change(given, "withdraw"),
         }
 
-    # the queue
-
-    def queue_list(self, given: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Held messages and deliveries that wait, oldest first, and the spool items that were refused: what is
-        in those cannot be read, so nobody can say whose they are.
-        """
-        view = self._tenant(given)
-        with self._store.reading() as conn:
-            held = [self._shown(row) for row in self._held.rows(conn, view.id)]
-            table = schema.deliveries
-            waiting = self._records.rows.find(
-                conn,
-                select(table)
-                .where(table.c.tenant == view.id, table.c.state.in_(("ready", "deferred")))
-                .order_by(table.c.created_at)
-                .limit(1000),
-            )
-        refused = [
-            {"id": one.id or "unreadable", "state": "refused", "reason": one.reason}
-            for spool in self._spools
-            for one in list(spool.refused)
-        ]
-        return (
-            held
-            + refused
-            + [
-                {
-                    "id": row["message"],
-                    "delivery": row["id"],
-                    "state": row["state"],
-                    "attempts": row["attempts"],
-                    "status": row["status"] or "",
-                    "next_at": _when(row["next_at"]),
-                }
-                for row in waiting
-            ]
-        )
-
-    def queue_show(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """One message: why it is where it is, in kinds and places."""
-        view = self._tenant(given)
-        with self._store.reading() as conn:
-            row = self._records.message(conn, str(given["id"]))
-            if row is None or row["tenant"] != view.id:
-                raise NotFound("no such message")
-            deliveries = self._records.deliveries(conn, row["id"])
-        return self._shown(row) | {
-            "deliveries": [
-                {
-                    "delivery": one["id"],
-                    "treatment": one["treatment"],
-                    "state": one["state"],
-                    "attempts": one["attempts"],
-                    "status": one["status"] or "",
-                }
-                for one in deliveries
-            ]
-        }
-
-    def queue_retry(self, given: Mapping[str, Any]) -> dict[str, int]:
-        """Try deferred deliveries now: those of one message, or all."""
-        view = self._tenant(given)
-        wanted = given.get("id")
-
-        def work(tx: Tx) -> int:
-            table = schema.deliveries
-            statement = select(table).where(table.c.tenant == view.id, table.c.state == "deferred")
-            if wanted:
-                statement = statement.where(table.c.message == str(wanted))
-            rows = self._records.rows.find(tx.conn, statement)
-            for row in rows:
-                self._records.rows.update(tx, table, row["id"], next_at=self._clock.now_us())
-            self._audit.append(tx, Event(Action.QUEUE_RETRIED, view.id, str(wanted or view.id), OPERATOR))
-            return len(rows)
-
-        count = self._store.run(work)
-        self._deliverer.submit(self._deliverer.due())
-        return {"count": count}
+    # held mail
 
     def decide(self, given: Mapping[str, Any], act: str) -> dict[str, Any]:
         """Release (protected or as it came) or drop a held message as an officer, who proves with password and TOTP
@@ -371,21 +282,3 @@ class Office:
             if wanted in (None, view.id, view.name):
                 return view
         raise NotFound("no such tenant")
-
-    @staticmethod
-    def _shown(row: Any) -> dict[str, Any]:
-        found = parse_canonical(row["findings"].encode())
-        return {
-            "id": row["id"],
-            "state": row["state"],
-            "rule": row["rule"],
-            "policy": row["policy"],
-            "found": found,
-            "bytes": row["size_bytes"],
-            "received_at": _when(row["received_at"]),
-            "hold_until": _when(row["hold_until"]) if row["hold_until"] else None,
-        }
-
-
-def _when(at_us: int) -> str:
-    return from_us(at_us).isoformat(timespec="seconds")

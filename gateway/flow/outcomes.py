@@ -283,6 +283,7 @@ class Outcomes:
             changed: dict[str, Any] = {"attempts": target.attempts + 1}
             if row["state"] not in FINAL:  # dropped meanwhile: then the outcome is an event and no state
                 changed |= {"state": state, "status": status, "next_at": next_at, "settled_at": settled_at}
+                changed |= _met(outcome, now)
             return changed
 
         try:
@@ -300,6 +301,14 @@ class Outcomes:
     def _event(self, tx: Tx, job: Job, action: Action, what: str, outcome: str, reason: str) -> None:
         event = Event(action, job.tenant, what, GATEWAY, outcome=outcome, reason=reason, request=job.message)
         self._records.log.append(tx, event)
+
+
+def _met(outcome: Outcome, now_us: int) -> dict[str, Any]:
+    """What a technician is shown of a failed attempt: codes and a machine word, never what the next hop wrote."""
+    if isinstance(outcome, Delivered):
+        return {}
+    why = outcome.reason if isinstance(outcome, Deferred) else outcome.text_class
+    return {"code": outcome.code or None, "why": why, "tried_at": now_us}
 
 
 def _delay_id(delivery: str) -> str:

@@ -155,12 +155,16 @@ class Records:
         """All deliveries of a message, oldest first."""
         return self.rows.find(conn, _OF_MESSAGE, of=message)
 
-    def unsettled(self, conn: Connection, before_us: int) -> tuple[list[Row], list[str]]:
-        """Deliveries of this node that are due, and the ids of those whose row was changed by somebody else."""
+    def unsettled(self, conn: Connection, before_us: int, beyond_us: int) -> tuple[list[Row], list[str]]:
+        """Deliveries of this node that are due, and the ids of those whose row was changed by somebody else.
+
+        What should wait past `beyond_us`, longer than any pause, was put off by a clock that was wrong: it is due.
+        """
         table = schema.deliveries
+        due = or_(table.c.next_at <= before_us, table.c.next_at > beyond_us)
         statement = (
             select(table)
-            .where(table.c.node == self.node, table.c.state.in_(WAITING), table.c.next_at <= before_us)
+            .where(table.c.node == self.node, table.c.state.in_(WAITING), due)
             .order_by(table.c.next_at)
             .limit(500)
         )

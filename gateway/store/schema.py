@@ -198,6 +198,9 @@ deliveries = Table(  # one row per recipient and per notice
     _num("created_at"),
     _num("settled_at", nullable=True),
     _text("status", nullable=True),  # enhanced code of the last answer
+    Column("code", Integer, nullable=True, info={"phi": "none"}),  # SMTP code of the last refusal; null: none was given
+    _text("why", nullable=True),  # machine word of what the last attempt met; null when it went well
+    _num("tried_at", nullable=True),  # when an attempt last failed
     _mac(),
     Index("deliveries_message", "message"),
     Index("deliveries_due", "node", "state", "next_at"),

@@ -81,7 +81,7 @@ def test_nobody_left_sends_no_content_and_the_connection_serves_on(smarthost: Sm
         ("550@clinic.example", Bounced("5.1.1", "address", 550)),
         ("temperror@clinic.example", Deferred("4.3.0", "system", 451)),
         ("drop@clinic.example", Deferred("4.4.2", "lost")),
-        ("421@clinic.example", Deferred("4.4.2", "closing")),
+        ("421@clinic.example", Deferred("4.4.2", "closing", 421)),
     ],
 )
 def test_trouble_at_mail_settles_all(smarthost: Smarthost, courier_to: Make, mail_from: str, outcome: object) -> None:
@@ -94,13 +94,13 @@ def test_trouble_at_mail_settles_all(smarthost: Smarthost, courier_to: Make, mai
     ("address", "outcome"),
     [
         ("drop@b.example", Deferred("4.4.2", "lost")),
-        ("421@b.example", Deferred("4.4.2", "closing")),
+        ("421@b.example", Deferred("4.4.2", "closing", 421)),
         ("temperror-data@b.example", Deferred("4.3.0", "system", 451)),
         ("550-data@b.example", Bounced("5.1.1", "address", 550)),
         ("drop-data@b.example", Deferred("4.4.2", "lost")),
         ("temperror-end@b.example", Deferred("4.3.0", "system", 451)),
         ("550-end@b.example", Bounced("5.1.1", "address", 550)),
-        ("421-end@b.example", Deferred("4.4.2", "closing")),
+        ("421-end@b.example", Deferred("4.4.2", "closing", 421)),
         ("drop-end@b.example", Deferred("4.4.2", "lost", unknown=True)),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,9 +16,9 @@ from gateway.audit.event import Action, Event
 from gateway.errors import Tampered, TryLater
 from gateway.flow.delivery import Deliverer
 from gateway.flow.jobs import Job, Target
-from gateway.flow.office import Office
 from gateway.flow.outbound import Outbound
 from gateway.flow.outcomes import Pauses
+from gateway.flow.queue import Queue
 from gateway.flow.records import Records
 from gateway.flow.treat import Piece
 from gateway.policy import load
@@ -32,6 +33,7 @@ from keys.datakey import ValueKey
 from tests.support.spool import TENANT, Keyring, fresh
 from tests.unit.flow.test_people import Plain
 
+PAUSES = Pauses(timedelta(seconds=30), timedelta(hours=1), timedelta(hours=120))
 MAIL = b"From: a@clinic.test\r\nTo: b@example.test\r\nMessage-ID: <1@clinic.test>\r\n\r\nLunch at noon?\r\n"
 ANY: Any = None
 
@@ -134,12 +136,12 @@ def test_an_item_that_was_changed_is_named_in_the_queue(place: Place) -> None:
     place.outbound.process(entry, again=True)
     assert place.actions() == [Action.TAMPER_FOUND]
     nothing: Callable[..., list[Any]] = lambda *_: []  # noqa: E731
-    office = Office(
-        store=place.store, records=place.records, held=cast(Any, SimpleNamespace(rows=nothing)), spools=(place.spool,),
-        tenants=lambda: [cast(Any, SimpleNamespace(id=TENANT, name="clinic"))], people=ANY, users=ANY, officers=ANY,
-        audit=ANY, sequencer=ANY, deliverer=ANY, clock=place.ring.clock, refresh=ANY,
+    queue = Queue(
+        store=place.store, records=place.records, held=cast(Any, SimpleNamespace(rows=nothing)), audit=ANY,
+        deliverer=cast(Any, SimpleNamespace(busy=frozenset)), spools={"in": place.spool}, clock=place.ring.clock,
+        tenants=lambda: [cast(Any, SimpleNamespace(id=TENANT, name="clinic"))], give_up_us=1,
     )  # fmt: skip
-    assert office.queue_list({}) == [{"id": entry.id, "state": "refused", "reason": "tampered"}]
+    assert queue.listed({}) == [{"id": entry.id, "state": "refused", "reason": "tampered"}]
     place.spool.erase(entry.id)
 
 
@@ -201,7 +203,7 @@ def test_a_link_taken_back_before_its_delivery_is_not_delivered(place: Place) ->
 
     erased: list[str] = []
     spool = cast(Any, SimpleNamespace(erase=erased.append))
-    deliverer = Seen(place.store, place.records, {"out": spool}, ANY, ANY, place.ring.clock, cast(Pauses, None), 0, ANY)
+    deliverer = Seen(place.store, place.records, {"out": spool}, ANY, ANY, place.ring.clock, PAUSES, 0, ANY)
     job = Job(
         tenant=TENANT, message=message, item="spl_1", direction="out", mail_from="", mail_params=(), accepted_us=1,
         targets=(Target("dlv_1", Recipient("b@example.test"), "secure", 0),), since_us=1,

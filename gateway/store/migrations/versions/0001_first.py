@@ -300,11 +300,11 @@ def tables() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("settled_at", sa.BigInteger(), nullable=True),
         sa.Column("status", sa.Text(), nullable=True),
+        sa.Column("code", sa.Integer(), nullable=True),
+        sa.Column("why", sa.Text(), nullable=True),
+        sa.Column("tried_at", sa.BigInteger(), nullable=True),
         sa.Column("row_mac", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["message"],
-            ["messages.id"],
-        ),
+        sa.ForeignKeyConstraint(["message"], ["messages.id"]),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("deliveries_due", "deliveries", ["node", "state", "next_at"], unique=False)
@@ -341,10 +341,7 @@ def tables() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
         sa.Column("row_mac", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["message"],
-            ["messages.id"],
-        ),
+        sa.ForeignKeyConstraint(["message"], ["messages.id"]),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("held_acts_message", "held_acts", ["message"], unique=False)
@@ -361,10 +358,7 @@ def tables() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
         sa.Column("row_mac", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["message"],
-            ["messages.id"],
-        ),
+        sa.ForeignKeyConstraint(["message"], ["messages.id"]),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("grants_message", "grants", ["message"], unique=False)
@@ -390,10 +384,7 @@ def tables() -> None:
         sa.Column("inner_meta", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("row_mac", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["message"],
-            ["messages.id"],
-        ),
+        sa.ForeignKeyConstraint(["message"], ["messages.id"]),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("objects_message", "objects", ["message"], unique=False)
