@@ -160,6 +160,8 @@ class Sender:
         self._socket = socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._replies = self._socket.makefile("rb")
+        self.waited = 0.0
+        """Seconds from the last message's end of data to its 250."""
         self._expect(b"220")
         self._ask(b"EHLO bench.test", b"250")
 
@@ -171,7 +173,9 @@ class Sender:
         self._ask(b"DATA", b"354")
         for piece in letter.pieces(stamp or repr(started)):
             self._socket.sendall(piece)
+        ended = time.monotonic()
         self._ask(b".", b"250")
+        self.waited = time.monotonic() - ended
         return started
 
     def close(self) -> None:

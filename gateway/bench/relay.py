@@ -11,10 +11,11 @@ from collections.abc import Callable
 
 from gateway.bench import contenders, letters
 from gateway.bench.contenders import MIMEDEFANG, PLAIN, SEALGATE, Contender
+from gateway.bench.durable import syncs, waits
 from gateway.bench.load import CountingSink, StampedSink, latencies, rate, throwaway, transfer
 from gateway.bench.measure import Area, Figure, Peak, Spread, cpu_seconds, percentile, pss_bytes, say
 from gateway.demo.ports import free_port
-from gateway.errors import TryLater
+from gateway.errors import Misconfigured, TryLater
 
 SLOW = 5
 """MIMEDefang gets so many times fewer messages: it is ten times slower, and the whole bench has ten minutes."""
@@ -43,7 +44,7 @@ class _Bench:
             self.area.figures.append(Figure(what, unit, values, floor, more))
 
 
-PARTS = ("rates", "latency", "report", "large")
+PARTS = ("rates", "latency", "durable", "report", "large")
 
 
 def run(*, quick: bool, only: str = "") -> Area:
@@ -64,6 +65,8 @@ def run(*, quick: bool, only: str = "") -> Area:
                 _rates(bench, running, next_port, connections)
         if only in ("", "latency"):
             _latency(bench, running, next_port)
+        if only in ("", "durable"):
+            _durable(bench, running, next_port)
         if only in ("", "report"):
             _sealed_report(bench, running, next_port)
         if only in ("", "large"):
@@ -83,6 +86,9 @@ IDLE = "memory (PSS) when idle"
 P50, P99 = "5 KB clean, 10 connections: latency p50", "5 KB clean, 10 connections: latency p99"
 CPU = "processor time of the whole tree per clean 5 KB message"
 REPORT = "20-page PDF of 10 MB with PHI, first byte in to last byte at the sink"
+REPORT_CPU = "processor time of the whole tree per report of 10 MB, its text read"
+WAIT = "5 KB clean, 50 connections: end of data to 250, p99"
+SYNCS = "syncs per message, 20 connections"
 HUGE = {kind: f"1 GB {kind}" for kind in ("clean", "sealed")}
 
 
@@ -135,6 +141,23 @@ def _latency(bench: _Bench, running: list[Contender], next_port: int) -> None:
                 say(f"latency: {one.name} p99 {percentile(found, 0.99):.0f} ms")
 
 
+def _durable(bench: _Bench, running: list[Contender], next_port: int) -> None:
+    letter = letters.minutes()
+    rounds, each, count = (1, 1, 20) if bench.quick else (2, 6, 300)
+    with CountingSink(next_port) as sink:
+        for _ in range(rounds):
+            for one in running:
+                if one.name != MIMEDEFANG:  # fifty of its answers take longer than everything else here
+                    bench.note(WAIT, one.name, percentile(waits(one.port, sink, letter, 50, each), 0.99) * 1000)
+        for one in running:
+            if one.name in (SEALGATE, PLAIN):  # Postfix's own user may not be traced everywhere
+                try:
+                    bench.note(SYNCS, one.name, syncs(one.roots, one.port, sink, letter, 20, count))
+                except Misconfigured as error:
+                    bench.area.notes.append(f"syncs were not counted: {error}")
+                    break
+
+
 def _sealed_report(bench: _Bench, running: list[Contender], next_port: int) -> None:
     letter = letters.report_letter(letters.report(bytes_wanted=500_000 if bench.quick else 10_000_000))
     with StampedSink(next_port) as sink:
@@ -142,11 +165,14 @@ def _sealed_report(bench: _Bench, running: list[Contender], next_port: int) -> N
             for one in running:
                 if one.name == MIMEDEFANG and number > 1:
                     continue
+                before = cpu_seconds(one.roots)
                 seconds, arrival = transfer(one.port, sink, letter)
                 if one.name in (SEALGATE, MIMEDEFANG) and arrival.size_bytes > letter.size_bytes / 2:
                     raise TryLater(f"{one.name} let the report through as it came")
                 through = letter.size_bytes / 1e6 / seconds
                 bench.note(REPORT, one.name, through)
+                time.sleep(SETTLE_SECONDS)
+                bench.note(REPORT_CPU, one.name, (cpu_seconds(one.roots) - before) * 1000)
                 say(f"report of {letter.size_bytes / 1e6:.1f} MB: {one.name} {through:.1f} MB/s")
 
 
@@ -176,9 +202,12 @@ def _figures(bench: _Bench) -> None:
         bench.figure(_throughput(connections), "msgs/s")
     for what in (P50, P99):
         bench.figure(what, "ms", more=False)
+    bench.figure(WAIT, "ms", more=False)
+    bench.figure(SYNCS, "", more=False)
     bench.figure(CPU, "ms", "≤ 4 ms", more=False)
     bench.figure(IDLE, "MB", more=False)
     bench.figure(REPORT, "MB/s", f"≥ 3 × the {PLAIN}")
+    bench.figure(REPORT_CPU, "ms", more=False)
     for kind in HUGE.values():
         bench.figure(kind + ": time", "s", more=False)
         bench.figure(kind + ": memory above idle", "MB", "≤ 150 MB", more=False)

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--quick", action="store_true", help="one small taking of each figure: seconds instead of minutes"
     )
     parser.add_argument(
-        "--only", metavar="PART", help="with relay: one part of it alone (rates, latency, report or large)"
+        "--only", metavar="PART", help="with relay: one part of it alone (rates, latency, durable, report or large)"
     )
     parser.add_argument("--table", metavar="FILE", type=Path, help="print the table of a bench file, and exit")
     parser.add_argument(
