@@ -167,6 +167,19 @@ class Courier:
 
 
 @dataclass(frozen=True, slots=True)
+class Dkim:
+    """Signatures on mail that we rewrite or write ourselves (RFC 6376); what passes as it is, is never signed."""
+
+    selectors: tuple[str, ...] = setting(
+        "Keys to sign with, by selector; made with sealgate dkim make, which prints the DNS record. Empty: the "
+        "smarthost signs, or nobody.",
+        kinds.listed(kinds.short_name),
+        (),
+        example=["sealgate-r1", "sealgate-e1"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Store:
     """The database."""
 

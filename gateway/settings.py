@@ -20,6 +20,7 @@ from gateway import tenancies
 from gateway.errors import Misconfigured
 from gateway.sections import (
     Courier,
+    Dkim,
     Keys,
     Metrics,
     Node,
@@ -41,6 +42,7 @@ from gateway.settingtypes import Endpoint, SecretFile, is_loopback
 __all__ = [
     "SECTIONS",
     "Courier",
+    "Dkim",
     "Endpoint",
     "Keys",
     "Node",
@@ -80,6 +82,7 @@ class Settings:
     smtp: Smtp
     portal: Portal
     courier: Courier
+    dkim: Dkim
     policy: Policy
     store: Store
     vault: Vault

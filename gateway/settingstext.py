@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.sections import (
     Courier,
+    Dkim,
     Keys,
     Metrics,
     Node,
@@ -29,6 +30,7 @@ SECTIONS: dict[str, type[Any]] = {
     "smtp": Smtp,
     "portal": Portal,
     "courier": Courier,
+    "dkim": Dkim,
     "policy": Policy,
     "store": Store,
     "vault": Vault,

@@ -74,6 +74,12 @@ class Tenancy:
     smarthost_ca_file: Path | None = setting(
         "Authorities trusted for that smarthost, PEM.", kinds.path, None, example="/etc/sealgate/tls/ca.pem"
     )
+    dkim_selectors: tuple[str, ...] = setting(
+        "Keys that sign its rewritten mail, as in [dkim] selectors.",
+        kinds.listed(kinds.short_name),
+        (),
+        example=["sealgate-r1"],
+    )
     policy: str = setting("Its policy, as in [policy] file.", kinds.policy_file, "", example="strict")
     hold_days: int = setting("Days that its held mail waits for an officer.", kinds.number(1, 90), 7)
     message_days: int = setting("Days that its secure messages can be opened.", kinds.number(1, 3650), 90)
@@ -99,6 +105,7 @@ PLACES: Final = {
     "smarthost_password_file": ("courier", "password_file"),
     "smarthost_client_cert_file": ("courier", "client_cert_file"),
     "smarthost_client_key_file": ("courier", "client_key_file"), "smarthost_ca_file": ("courier", "ca_file"),
+    "dkim_selectors": ("dkim", "selectors"),
     "policy": ("policy", "file"), "hold_days": ("policy", "hold_days"), "message_days": ("policy", "message_days"),
     "owner": ("notify", "owner"), "unattended": ("notify", "unattended"),
 }  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from keys.keyholder.answers import Receipt, Released, Session
 from keys.keyholder.connection import Connection
+from keys.keyholder.mailkey_calls import MakesMailKeys, SignsMail
 from keys.keyholder.offers import Deposit, DepositGrant, DepositObject
 from keys.keyholder.wire import b64, unb64
 
@@ -59,7 +60,7 @@ class _LogReader(_Client):
         return cast("dict[str, Any]", self._call("destroy_message", tenant=tenant, message=message))
 
 
-class OperatorClient(_LogReader):
+class OperatorClient(_LogReader, MakesMailKeys):
     """Set-up, user and people records, destruction."""
 
     def status(self) -> dict[str, Any]:
@@ -161,7 +162,7 @@ class _Serving(_Client):
         )  # fmt: skip
 
 
-class WorkerClient(_LogReader, _Serving):
+class WorkerClient(_LogReader, _Serving, SignsMail):
     """Deposits, epochs, snapshot, checkpoints, texts to send, and what an officer approved."""
 
     def keys(self, node: str) -> dict[str, Any]:

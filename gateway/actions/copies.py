@@ -17,6 +17,7 @@ from email.utils import format_datetime
 from zoneinfo import ZoneInfo
 
 from gateway.actions.seal import LinkGrant, MessageSeal
+from gateway.actions.signing import Signer
 from gateway.actions.tenants import TenantView
 from gateway.clock import Clock, from_us
 from gateway.detect.display import harmless
@@ -46,8 +47,11 @@ class Copies:
         node: str,
         thread: Callable[[TenantView, str, str], str] | None = None,
         reader: Callable[[TenantView, str], str] = lambda view, sender: sender,
+        signer: Signer | None = None,
     ) -> None:
-        """`thread` makes a notice's Message-ID (about a message, to somebody), `reader` says who reads for a sender."""
+        """`thread` makes a notice's Message-ID (about a message, to somebody), `reader` says who reads for a sender,
+        `signer` signs what is not the original.
+        """
         self._spool = spool
         self._clock = clock
         self._words = words
@@ -56,11 +60,21 @@ class Copies:
         self._node = node
         self._thread = thread
         self.reader = reader
+        self._signer = signer
 
-    def write(self, envelope: Envelope, chunks: Iterable[bytes]) -> Future[str]:
-        """Seal one copy into the outbound spool; the future answers when it is durable."""
+    def write(self, envelope: Envelope, chunks: Iterable[bytes], *, untouched: bool = False) -> Future[str]:
+        """Seal one copy into the outbound spool; the future answers when it is durable.
+
+        `chunks` can be gone through twice, for a signature stands before what it is made of; `untouched` is the
+        original, which is never signed.
+        """
+        signed = b""
+        if self._signer is not None and not untouched:
+            signed = self._signer.fields(self._tenants(envelope.tenant), chunks)
         item = self._spool.begin(envelope)
         try:
+            if signed:
+                item.write(signed)
             for chunk in chunks:
                 item.write(chunk)
             return item.finish()
@@ -115,7 +129,7 @@ class Copies:
         whole_notice: bool,
         removed: frozenset[Path],
         neutral: bool,
-    ) -> Iterator[bytes]:
+    ) -> Iterable[bytes]:
         """The copy for one recipient: the mail without its sealed parts, or a notice in place of all of it."""
         facts = NoticeFacts(
             clinic=view.display_name,
@@ -137,11 +151,11 @@ class Copies:
             try:
                 block = attachment_block(self._words, facts)
                 pieces = rewrite.seal_attachments(message, source, removed, block, top, subject, sender_shown=shown)
-                return rewrite.render(source, pieces)
+                return rewrite.Rendered(source, pieces)
             except rewrite.Unrewritable as error:
                 raise NotEditable("the message cannot be edited") from error
         words = secure_words(self._words, facts)
-        return rewrite.render(source, rewrite.secure_notice(message, words, top, subject, sender_shown=shown))
+        return rewrite.Rendered(source, rewrite.secure_notice(message, words, top, subject, sender_shown=shown))
 
     def _checkpoint_field(self, tenant: str) -> bytes:
         """The log's head, left in the recipient's mailbox where no operator can change it (DESIGN §5)."""

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from gateway import words
 from gateway.actions.bounce import Returner
 from gateway.actions.copies import Copies
+from gateway.actions.signing import Signer, chosen
 from gateway.audit.sequencer import Sequencer
 from gateway.bootstrap.ground import Ground
 from gateway.bootstrap.telling import Telling, reader, thread
@@ -109,7 +110,8 @@ class WorkerSide:
         ground, settings, clock, view = self.ground, self.settings, self.ground.clock, self.ground.view
         english = words.language("en")
         copies = Copies(
-            self.copies_spool, clock, english, view, self._checkpoint, ground.node, thread(ground), reader(ground)
+            self.copies_spool, clock, english, view, self._checkpoint, ground.node, thread(ground), reader(ground),
+            self._signer(),
         )  # fmt: skip
         self.records = Records(ground.rows, ground.directory, ground.audit, ground.node)
         self.couriers: dict[str, Courier] = {
@@ -169,6 +171,17 @@ class WorkerSide:
             tenants=view,
             clock=clock,
         )
+
+    def _signer(self) -> Signer:
+        """The mail keys of every clinic that signs; they stay in this process's memory."""
+        keys = {}
+        for view in self.ground.views.values():
+            wanted = self.ground.own(view).dkim.selectors
+            if wanted:
+                with answering():
+                    held = self.keyholder.dkim_keys(view.id)
+                keys[view.id] = chosen(view.id, wanted, [(one["selector"], unb64(one["private"])) for one in held])
+        return Signer(keys, self.ground.clock.now_us)
 
     def _checkpoint(self, tenant: str) -> str:
         """The log's head for a notice; empty while nothing was signed yet, which is the first second of a log."""

@@ -142,7 +142,7 @@ def dmarc(settings: Settings, names: Names) -> Finding:
 
 
 def dkim(settings: Settings, names: Names) -> Finding:
-    """Whether some key for signatures is published. Sealgate does not sign yet: the smarthost does."""
+    """Whether some key for signatures is published, where we have none and the smarthost must sign."""
     provider = _provider(settings)
     missing = []
     for domain in settings.tenant.domains:
@@ -154,11 +154,11 @@ def dkim(settings: Settings, names: Names) -> Finding:
         if not there:
             missing.append(domain)
     if not missing:
-        return green("keys are published; the smarthost signs")
+        return green("the smarthost signs, or should: keys are published, and [dkim] selectors is empty")
     selector = provider[2][0] if provider else "<selector>"
     return yellow(
-        f"no key is published for {', '.join(missing)}; what Sealgate rewrites loses older signatures",
-        "switch DKIM signing on at the smarthost, and publish what it shows: "
+        f"nobody signs for {', '.join(missing)}: no key is published; what Sealgate rewrites loses older signatures",
+        "sealgate dkim make sealgate-r1, or switch DKIM signing on at the smarthost and publish what it shows: "
         + " and ".join(f"{selector}._domainkey.{domain}. IN TXT or CNAME" for domain in missing),
     )
 

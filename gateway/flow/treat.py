@@ -117,7 +117,7 @@ class Treatment:
                 piece.envelope, copy, tuple(one for one, _ in recipients), piece.envelope.mail_params
             )
             top = self._copies.top(piece.tenant.id, piece.envelope)
-            written.append(self._copies.write(envelope, self._copies.original(piece.source, top)))
+            written.append(self._copies.write(envelope, self._copies.original(piece.source, top), untouched=True))
         for recipient, _ in recipients:
             targets.append(self._delivery(piece, recipient, "as-is", "ready", copy))
         if targets:

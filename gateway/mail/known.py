@@ -26,6 +26,7 @@ _NAMES = frozenset(
     "x-virus-scanned x-virus-status x-has-attach x-tnef-correlator x-entity-ref-id x-entity-id x-eopattributedmessage "
     "x-pgp-universal x-received x-authenticated-sender x-authentication-warning x-sg-eid x-sg-id x-ses-outgoing "
     "x-mandrill-user x-cron-env tls-required require-recipient-valid-since sealgate-trace sealgate-checkpoint "
+    "sealgate-original-dkim-signature "
     "x-cmae-envelope x-cloudmark-score x-clx-shades x-clx-response x-me-sender x-me-proxy x-me-proxy-cause x-sasl-enc "
     "x-source x-source-args x-source-dir x-provags-id x-ui-out-filterresults x-rcpt-to x-aol-ip x-accept-language "
     "x-antiabuse x-get-message-sender-via x-original-from x-original-message-id x-pm-message-id".split()

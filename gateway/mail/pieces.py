@@ -6,6 +6,7 @@ Promises: what no edit touches is copied byte for byte, in order; edits never ov
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from gateway.mail.source import Source
@@ -62,6 +63,17 @@ def apply(size: int, edits: Iterable[Edit], top: bytes = b"") -> Pieces:
 def total(pieces: Iterable[Piece]) -> int:
     """Length in bytes of what `render` yields."""
     return sum(len(piece.data) if isinstance(piece, Literal) else piece.stop - piece.start for piece in pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A rewritten message's bytes, streamed, as often as somebody goes through them."""
+
+    source: Source = field(repr=False)
+    pieces: Pieces = field(repr=False)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return render(self.source, self.pieces)
 
 
 def render(source: Source, pieces: Iterable[Piece]) -> Iterator[bytes]:

@@ -8,14 +8,16 @@ RFC 2046 5.1, RFC 1847 2.1, RFC 5322 3.6.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from gateway.mail import compose, fields
+from gateway.mail.dkim import STALE
 from gateway.mail.insert import NoticeBlock, inserted
 from gateway.mail.known import structural
 from gateway.mail.model import Header, Message, Part
 from gateway.mail.notices import NoticeWords
-from gateway.mail.pieces import Edit, Literal, Piece, Pieces, Range, apply, render, total
+from gateway.mail.pieces import Edit, Literal, Piece, Pieces, Range, Rendered, apply, render, total
 from gateway.mail.source import Source
 from gateway.mail.trace import TRACE
 
@@ -27,6 +29,7 @@ __all__ = [
     "Piece",
     "Pieces",
     "Range",
+    "Rendered",
     "Unrewritable",
     "as_is",
     "render",
@@ -232,6 +235,15 @@ def _subject_edits(message: Message, subject: str) -> list[Edit]:
     return [Edit(one.raw_start, one.raw_stop, written if one is found[0] else b"") for one in found]
 
 
+def _stale(one: Header, new_subject: bool) -> Edit:
+    """A signature that our edits make untrue, under a name in which nobody looks for one. With a new subject only while
+    it copies no field: z= holds the old one (RFC 6376 3.5).
+    """
+    if re.search(r"(?:^|;)\s*z\s*=", one.value):
+        return Edit(one.raw_start, one.raw_stop)
+    return Edit(one.raw_start, one.raw_start + len("DKIM-Signature"), STALE.encode("ascii"))
+
+
 def _header_edits(message: Message, secrets: set[str], new_subject: bool, sender_shown: bool) -> list[Edit]:
     """Take out Bcc, and every field of the message's header that repeats what is no longer to be said.
 
@@ -245,6 +257,8 @@ def _header_edits(message: Message, secrets: set[str], new_subject: bool, sender
             edits.append(Edit(one.raw_start, one.raw_stop))
         elif new_subject and name in _ADDRESSES and not (name == "from" and sender_shown):
             edits.append(Edit(one.raw_start, one.raw_stop, _bare(one, message.newline)))
+        elif name == "dkim-signature":
+            edits.append(_stale(one, new_subject))
         elif name in _KEPT or name == "subject" or (name.startswith("content-") and structural(name)):
             continue
         elif new_subject and (name in SUBJECT_COPIES or not structural(name)):

@@ -4,7 +4,7 @@ key, or an id, state, time or number. Times are microseconds since 1970 UTC. DES
 
 from __future__ import annotations
 
-VERSION = 5
+VERSION = 6
 
 TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
@@ -29,6 +29,11 @@ CREATE TABLE proposals (  -- changes that wait; kind settings (body is theirs) o
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE approvals (
   proposal TEXT NOT NULL, user TEXT NOT NULL, role TEXT NOT NULL, at_us INTEGER NOT NULL, PRIMARY KEY (proposal, user)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE mail_keys (  -- DKIM; wrapped is the private half
+  tenant TEXT NOT NULL, selector TEXT NOT NULL, algorithm TEXT NOT NULL, wrapped BLOB NOT NULL,
+  made_us INTEGER NOT NULL, PRIMARY KEY (tenant, selector)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE nodes (

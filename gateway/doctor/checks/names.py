@@ -46,12 +46,3 @@ def spf(case: Case) -> Finding:
 )
 def dmarc(case: Case) -> Finding:
     return _ask(case, records.dmarc)
-
-
-@check(
-    "dns.dkim",
-    "Mail of the clinic's domains is signed on its way out",
-    "without a signature, forwarded mail fails DMARC",
-)
-def dkim(case: Case) -> Finding:
-    return _ask(case, records.dkim)

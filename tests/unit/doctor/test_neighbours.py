@@ -16,6 +16,7 @@ import pytest
 
 from gateway.demo.ports import free_port
 from gateway.doctor import GREEN, RED, YELLOW
+from gateway.doctor.checks import signing
 from gateway.doctor.finding import Finding
 from gateway.doctor.records import Names, NoAnswer
 from gateway.settings import Endpoint, Settings, load
@@ -228,6 +229,39 @@ def test_a_wrong_record_is_answered_with_the_right_one(settings: Settings, id: s
         assert look(id, public, asked).level == GREEN
     silent = look(id, public, asked) if id == "dns.portal" else None
     assert silent is None or (silent.level, "no name server answers" in silent.found) == (YELLOW, True)
+
+
+@pytest.mark.parametrize(
+    ("record", "level", "words"),
+    [
+        (['"v=DKIM1; k=rsa; p=AA" "AA"'], GREEN, "we sign what we rewrite and write with sealgate-r1"),
+        (None, RED, "does not publish 'sealgate-r1'"),
+        (['"v=DKIM1; k=rsa; p=BBBB"'], RED, "publishes another key"),
+        (['"v=DKIM1; p="'], RED, "does not publish"),
+    ],
+    ids=["right", "none", "another", "revoked"],
+)
+def test_doctor_says_that_we_sign_and_whether_our_key_is_published(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, record: list[str] | None, level: str, words: str
+) -> None:
+    held = {"sealgate-r1": {"selector": "sealgate-r1", "algorithm": "rsa", "public": "AAAA"}}
+    monkeypatch.setattr(signing, "_held", lambda case, own: held)
+    public = replace(
+        settings,
+        portal=replace(settings.portal, public_url=f"https://{HOST}"),
+        tenant=replace(settings.tenant, domains=(DOMAIN,)),
+        dkim=replace(settings.dkim, selectors=("sealgate-r1",)),
+    )
+    name = f"sealgate-r1._domainkey.{DOMAIN}"
+    with NameServer({(name, "TXT"): record} if record else {}) as server:
+        asked = Endpoint("127.0.0.1", server.port)
+        found = look("dns.dkim", public, asked)
+        assert (found.level, words in found.found) == (level, True), found
+        if level == RED:
+            assert f'{name}. IN TXT "v=DKIM1; k=rsa; p=AAAA"' in found.repair
+        held.clear()
+        gone = look("dns.dkim", public, asked)
+        assert (gone.level, "dkim make sealgate-r1" in gone.repair) == (RED, True), gone
 
 
 SENDERS = {
