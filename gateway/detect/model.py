@@ -73,6 +73,28 @@ class Format:
 
 
 @dataclass(frozen=True, slots=True)
+class Inner:
+    """Something inside a container that is to be sealed by itself: a file of a winmail.dat, or its text.
+
+    `start` and `stop` are its place in the container's decoded bytes; where both are 0, `text` is all there is of it.
+    `text` also says what a text shows, so that a copy of the mail's own body is known. `name` is empty for a text.
+    Neither is for logs, lists or notices.
+    """
+
+    part: str
+    name: str = field(repr=False)
+    content_type: str
+    start: int
+    stop: int
+    text: str = field(repr=False, default="")
+
+    @property
+    def owner(self) -> str:
+        """The part of the message that this belongs to."""
+        return self.part.split("/", 1)[0]
+
+
+@dataclass(frozen=True, slots=True)
 class PartInput:
     """The decoded bytes of one part, as the flow hands them to the parsers. `filename` is read as text too."""
 
@@ -86,11 +108,12 @@ class PartInput:
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """What a parser made of one part."""
+    """What a parser made of one part. `inner` is there for a container of mail, not for an archive."""
 
     texts: tuple[Text, ...] = ()
     unread: tuple[Unread, ...] = ()
     formats: tuple[Format, ...] = ()
+    inner: tuple[Inner, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +132,7 @@ class Assessment:
     """All of it: verdicts by part, the message's own score, what was not read, and which detector said so.
 
     `own_text` tells where PHI of the body stands: "new" in what the sender wrote, "quoted" in what was quoted, "" when
-    the body is not PHI.
+    the body is not PHI. `inner` is what containers hold, for whoever seals them, the only words in it and never shown.
     """
 
     parts: tuple[PartVerdict, ...]
@@ -118,6 +141,7 @@ class Assessment:
     unread: tuple[Unread, ...]
     detector: str
     own_text: str = ""
+    inner: tuple[Inner, ...] = field(default=(), repr=False)
 
     def part(self, name: str) -> PartVerdict | None:
         """The verdict on the part of that name."""

@@ -16,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 
-from gateway.detect.model import Extracted, Format, PartInput, Text, Unread
+from gateway.detect.model import Extracted, Format, Inner, PartInput, Text, Unread
 
 START_SECONDS = 60.0
 ANSWER_BYTES = 96 * 1024 * 1024
@@ -161,10 +161,27 @@ def from_wire(answer: bytes, part: PartInput) -> Extracted:
             tuple(Text(str(one[0]), str(one[1]), str(one[2])) for one in data["texts"]),
             tuple(Unread(str(one[0]), str(one[1]), str(one[2])) for one in data["unread"]),
             tuple(Format(str(one[0]), str(one[1]), str(one[2])) for one in data["formats"]),
+            tuple(
+                Inner(str(one[0]), str(one[1]), str(one[2]), int(one[3]), int(one[4]), str(one[5]))
+                for one in data["inner"]
+            ),
         )
     except (ValueError, KeyError, IndexError, TypeError):
         raise ChildFailed("the parser answered wrongly") from None
-    named = {one.part for one in found.texts} | {one.part for one in found.unread} | {one.part for one in found.formats}
-    if any(one != part.part and not one.startswith(part.part + "/") for one in named):
+    named = {one.part for one in found.texts} | {one.part for one in found.unread}
+    named |= {one.part for one in found.formats} | {one.part for one in found.inner}
+    if not _apart(found.inner, len(part.data)) or any(
+        one != part.part and not one.startswith(part.part + "/") for one in named
+    ):
         raise ChildFailed("the parser answered wrongly")
     return found
+
+
+def _apart(inner: tuple[Inner, ...], size_bytes: int) -> bool:
+    """Whether these lie in the part, none in another: what is sealed of a part can never be more than the part."""
+    at = 0
+    for start, stop in sorted((one.start, one.stop) for one in inner if (one.start, one.stop) != (0, 0)):
+        if not at <= start <= stop <= size_bytes:
+            return False
+        at = stop
+    return True

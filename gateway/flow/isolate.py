@@ -12,6 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 
 from gateway.detect.assess import assess_texts
@@ -42,7 +43,9 @@ def _judged(read: Sequence[tuple[PartInput, Extracted]], unread: Sequence[Unread
         formats += found.formats
         if not (found.texts or found.unread or found.formats):
             texts.append(Text(part.part, part.place, ""))  # read, and empty: it gets its verdict too
-    return assess_texts(texts, [*gone, *unread], formats)
+    assessment = assess_texts(texts, [*gone, *unread], formats)
+    inner = tuple(one for _part, each in read for one in each.inner)
+    return replace(assessment, inner=inner) if inner else assessment
 
 
 class _Sitting:

@@ -24,10 +24,8 @@ from gateway.detect.model import Extracted, PartInput
 from gateway.flow.confine import allow_seconds, apart, confine
 
 MEMORY_BYTES = 1_536 * 1024 * 1024
-_WARM = (
-    *(f"gateway.detect.extract.{name}" for name in ("archive", "charset", "dicom", "html", "office", "pdf", "plain")),
-    *("pypdfium2", "pypdfium2.raw", "selectolax.lexbor"),
-)
+_READERS = ("archive", "charset", "dicom", "html", "office", "pdf", "plain", "rtf", "tnef")
+_WARM = (*(f"gateway.detect.extract.{name}" for name in _READERS), "pypdfium2", "pypdfium2.raw", "selectolax.lexbor")
 
 
 def to_wire(found: Extracted) -> bytes:
@@ -37,6 +35,7 @@ def to_wire(found: Extracted) -> bytes:
             "texts": [[one.part, one.place, one.text] for one in found.texts],
             "unread": [[one.part, one.place, one.reason] for one in found.unread],
             "formats": [[one.part, one.place, one.name] for one in found.formats],
+            "inner": [[one.part, one.name, one.content_type, one.start, one.stop, one.text] for one in found.inner],
         }
     ).encode("ascii")
 

@@ -8,27 +8,25 @@ effects).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from gateway.accounts.people import People
-from gateway.actions.copies import Copies, NotEditable, in_own_name
+from gateway.actions.copies import Copies, in_own_name
 from gateway.actions.seal import LinkGrant, MessageSeal
 from gateway.actions.tenants import TenantView
 from gateway.audit.event import GATEWAY, Action
 from gateway.clock import Clock
 from gateway.detect.model import Assessment
+from gateway.flow.contents import Contents
 from gateway.flow.jobs import Job, Target
-from gateway.flow.reading import PART_LIMIT_BYTES, Attachment, Reading
+from gateway.flow.reading import Reading
 from gateway.flow.records import Prepared, Records
 from gateway.flow.scanning import RULE as MALWARE
-from gateway.mail import charset
-from gateway.mail.decode import decoded
 from gateway.mail.dsn import FailedRecipient
-from gateway.mail.model import Message, Part
+from gateway.mail.model import Message
 from gateway.mail.sender_notice import Found
 from gateway.mail.source import Source
 from gateway.policy import Decision
@@ -38,7 +36,6 @@ from gateway.steps import reached
 from gateway.store.database import Store
 from gateway.vault import Vault
 from keys.client import WorkerClient
-from keys.encoding import canonical
 
 EDITS = ("attachments", "secure")
 
@@ -202,52 +199,22 @@ class Treatment:
         """Seal what leaves the mail; which paths leave it, per address."""
         if not edits:
             return {}
+        contents = Contents(piece.source, piece.message, piece.reading, piece.assessment, seal, self._copies)
         if piece.whole:
-            seal.add("original", "message.eml", "message/rfc822", piece.source.chunks(0, piece.source.size))
+            contents.whole()
             return {}
         secure = any(decision.treatment == "secure" for _, decision in edits)
         if secure:
-            body = canonical(self._body(piece))
-            seal.add("body", "", "application/json", [body])
+            contents.body()
         if any(decision.neutral_subject for _, decision in edits):
-            seal.add("subject", "", "text/plain", [piece.message.subject.encode()])
-        wanted = {part for _, decision in edits for part in decision.sealed_parts}
-        for attachment in piece.reading.attachments:
-            # A decoration stays behind with the mail it decorates, unless it is itself taken out: then it is sealed.
-            if attachment.id in wanted or (secure and attachment.id not in piece.reading.decorations):
-                self._file(piece, seal, attachment)
-        if secure:
-            for part in others(piece.message, piece.reading):
-                self._file(piece, seal, Attachment(part, len(seal.objects) + 1, ""))
+            contents.subject()
+        contents.files({part for _, decision in edits for part in decision.sealed_parts}, secure=secure)
         return {
             recipient.address: frozenset(
                 one.part.path for one in piece.reading.attachments if one.id in decision.sealed_parts
             )
             for recipient, decision in edits
         }
-
-    def _file(self, piece: Piece, seal: MessageSeal, attachment: Attachment) -> None:
-        part = attachment.part
-        name = part.filename or f"attachment-{attachment.number}{self._copies.extension(part.content_type)}"
-        # A name that says anything beyond the kind of file may say who the patient is: lists show neutral words.
-        public = f"attachment-{attachment.number}{self._copies.extension(part.content_type, name)}"
-        chunks: Iterable[bytes] = decoded(piece.source, part)
-        seal.add("file", name, part.content_type, chunks, public_name=public)
-
-    def _body(self, piece: Piece) -> dict[str, Any]:
-        """The visible texts. Raises NotEditable when they are too long to be read: it is sealed whole then."""
-        texts: dict[str, list[str]] = {"text": [], "html": []}
-        left = PART_LIMIT_BYTES
-        for part in piece.reading.body:
-            pieces: list[bytes] = []
-            for one in decoded(piece.source, part):
-                left -= len(one)
-                if left < 0:
-                    raise NotEditable("the text is over limits")
-                pieces.append(one)
-            data = b"".join(pieces)
-            texts[part.kind if part.kind == "html" else "text"].append(charset.decode(data, part.charset))
-        return {name: "\n\n".join(found) if found else None for name, found in texts.items()}
 
     def _link(self, piece: Piece, seal: MessageSeal, recipient: Recipient) -> LinkGrant:
         tenant = piece.tenant.id
@@ -335,19 +302,6 @@ class Treatment:
             reason=decision.rule,
             policy=decision.policy,
         )
-
-
-def others(message: Message, reading: Reading) -> tuple[Part, ...]:
-    """Leaves that are neither body text nor attachment: invites, reports, stray signatures.
-
-    A notice takes the place of the whole mail, so whatever is not sealed with it would be lost (DESIGN §1.1).
-    """
-    known = [part.path for part in (*(one.part for one in reading.attachments), *reading.body)]
-    return tuple(
-        part
-        for part in message.parts()
-        if part.kind not in ("multipart", "message") and not any(part.path[: len(path)] == path for path in known)
-    )
 
 
 def _orcpt(recipient: Recipient) -> str:

@@ -9,7 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.support import mail_files as files
-from tests.support.mail_pieces import HARMLESS, b64, entity, fields, file, html, mime, multi, page, patient, quoted, text
+from tests.support.mail_pieces import (
+    HARMLESS,
+    b64,
+    entity,
+    fields,
+    file,
+    html,
+    mime,
+    multi,
+    page,
+    patient,
+    quoted,
+    text,
+)
 from tests.support.mail_rows import Made
 
 _MIME = "MIME-Version: 1.0\r\n"
@@ -26,25 +39,34 @@ def _boundaries(words: str) -> Iterator[str]:
     yield f'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b \t\r\n{note}\r\n--b\r\n{inside}\r\n--b-- \r\n'
     yield f'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n{note}\r\n--bb\r\n{inside}\r\n--b--\r\n'
     yield (
-        f'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\nContent-Type: multipart/mixed; boundary="bb"\r\n\r\n'
+        f'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n'
+        f'Content-Type: multipart/mixed; boundary="bb"\r\n\r\n'
         f"--bb\r\n{inside}\r\n--bb--\r\n--b--\r\n"
     )
     yield (
         f'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n'
         f"--b\r\n{inside}\r\n--b--\r\n--b--\r\n"
     )
-    yield f'Content-Type: multipart/mixed; boundary="a"; boundary="b"\r\n\r\n--a\r\n{note}\r\n--a--\r\n--b\r\n{inside}\r\n--b--\r\n'
+    yield (
+        f'Content-Type: multipart/mixed; boundary="a"; boundary="b"\r\n\r\n--a\r\n{note}\r\n--a--\r\n'
+        f"--b\r\n{inside}\r\n--b--\r\n"
+    )
     yield f"Content-Type: multipart/mixed; boundary*0=a; boundary*1=b\r\n\r\n--ab\r\n{inside}\r\n--ab--\r\n"
     yield f"Content-Type: multipart/mixed; boundary*=utf-8''b\r\n\r\n--b\r\n{inside}\r\n--b--\r\n"
     yield f'Content-Type: multipart/mixed; boundary="b\\"c"\r\n\r\n--b"c\r\n{inside}\r\n--b"c--\r\n'
     yield f"Content-Type: multipart/mixed; boundary=b (a comment)\r\n\r\n--b\r\n{inside}\r\n--b--\r\n"
     yield f'Content-Type: multipart/mixed; boundary="grün"\r\n\r\n--grün\r\n{inside}\r\n--grün--\r\n'
-    yield f'Content-Type: multipart/mixed; boundary="{"y" * 200}"\r\n\r\n--{"y" * 200}\r\n{inside}\r\n--{"y" * 200}--\r\n'
-    yield f'Content-Type: multipart/mixed; boundary="b"\r\n\r\n{words}\r\n--b\r\n{note}\r\n--b--\r\n'  # before the first
+    yield (
+        f'Content-Type: multipart/mixed; boundary="{"y" * 200}"\r\n\r\n--{"y" * 200}\r\n{inside}\r\n--{"y" * 200}--\r\n'
+    )
+    # before the first
+    yield (f'Content-Type: multipart/mixed; boundary="b"\r\n\r\n{words}\r\n--b\r\n{note}\r\n--b--\r\n')
     yield f'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n{note}\r\n--b--\r\n{words}'  # after the last
     yield 'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b--\r\n' + words
     yield f'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n--b\r\n{inside}\r\n--b--\r\n'
-    yield f'Content-Type: multipart/mixed; boundary="b"\n\n--b\n{inside}\n--b--\n'.replace("\n", "\r\n").replace("\r\r", "\r")
+    yield f'Content-Type: multipart/mixed; boundary="b"\n\n--b\n{inside}\n--b--\n'.replace("\n", "\r\n").replace(
+        "\r\r", "\r"
+    )
 
 
 def _headers(words: str) -> Iterator[str]:
@@ -73,7 +95,10 @@ def _headers(words: str) -> Iterator[str]:
     yield f"From: Somebody Else <other@riverside.test>\r\nContent-Type: text/plain\r\n\r\n{words}"
     yield f"X-Long: {'y' * 5000}\r\nContent-Type: text/plain\r\n\r\n{words}"
     yield "".join(f"X-Many-{at}: {at}\r\n" for at in range(900)) + f"Content-Type: text/plain\r\n\r\n{words}"
-    yield f"Content-Disposition: attachment; filename=a.txt\r\nContent-Disposition: inline\r\nContent-Type: text/plain\r\n\r\n{words}"
+    yield (
+        f"Content-Disposition: attachment; filename=a.txt\r\nContent-Disposition: inline\r\n"
+        f"Content-Type: text/plain\r\n\r\n{words}"
+    )
     yield f'Content-Disposition: attachment; filename="a\\\r\n b.txt"\r\nContent-Type: text/plain\r\n\r\n{words}'
     yield f"Content-ID: <a@b>\r\nContent-ID: <c@d>\r\nContent-Type: text/plain\r\n\r\n{words}"
     yield f"MIME-Version: 2.0\r\nContent-Type: text/html\r\n\r\n{shown}"
@@ -83,6 +108,8 @@ def _encodings(words: str) -> Iterator[str]:
     """Transfer encodings and charsets that lie."""
     raw = words.encode()
     coded = b64(raw)
+    rows = "".join(f"{_uu(raw[at : at + 45])}\r\n" for at in range(0, len(raw), 45))
+    uuencoded = f"begin 644 letter.txt\r\n{rows}`\r\nend\r\n"
     attached = 'Content-Disposition: attachment; filename="letter.txt"'
     parts = (
         entity("text/plain", coded.replace("\r\n", "*\r\n", 1), "base64"),
@@ -101,14 +128,14 @@ def _encodings(words: str) -> Iterator[str]:
         entity("text/plain; charset=made-up", words),
         entity("text/plain; charset=us-ascii", "Grüße. " + words),
         entity("text/plain; charset=utf-8", b64(words.encode("utf-16")), "base64"),
-        entity("text/plain", "begin 644 letter.txt\r\n" + "".join(f"{_uu(raw[at : at + 45])}\r\n" for at in range(0, len(raw), 45)) + "`\r\nend\r\n"),
-        entity("text/plain", "begin 644 letter.txt\r\n" + "".join(f"{_uu(raw[at : at + 45])}\r\n" for at in range(0, len(raw), 45)) + "`\r\nend\r\n", "x-uuencode", attached),
+        entity("text/plain", uuencoded),
+        entity("text/plain", uuencoded, "x-uuencode", attached),
         entity("text/html; charset=utf-8", page(words).replace("<p>", "<p><!-- ").replace("</p>", " --></p>")),
         entity("text/html; charset=utf-8", "<div style='display:none'>" + page(words) + "</div>"),
         entity("text/html; charset=utf-8", "".join(f"&#{ord(one)};" for one in words)),
         entity("text/html; charset=utf-8", page(words).replace("</body></html>", "")),
         entity("text/html; charset=utf-8", "<b>" * 3000 + words),
-    )  # fmt: skip
+    )
     yield from parts
 
 
@@ -132,7 +159,15 @@ def _deep(words: str) -> Iterator[str]:
     yield multi("mixed", *[text("one\r\n")] * 600, text(words))
     yield multi("mixed", text(HARMLESS), file("text/plain", "n" * 900 + ".txt", words.encode()))
     yield multi("alternative", *[text("one\r\n")] * 40, html(words))
-    yield multi("mixed", text(HARMLESS), file("application/zip", "a.zip", files.zipped({f"{at}.txt": b"a" for at in range(400)} | {"b.txt": words.encode()})))
+    yield multi(
+        "mixed",
+        text(HARMLESS),
+        file(
+            "application/zip",
+            "a.zip",
+            files.zipped({f"{at}.txt": b"a" for at in range(400)} | {"b.txt": words.encode()}),
+        ),
+    )
     yield multi("mixed", entity("multipart/alternative", words), text(HARMLESS))
     yield multi("mixed", entity("multipart/mixed; boundary=x", b64(words.encode()), "base64"), text(HARMLESS))
 
@@ -162,7 +197,9 @@ def broken() -> list[Made]:
             for rest in group(words):
                 number += 1
                 name = f"broken-{kind}-{number:03d}"
-                found.append(Made("broken", name, mime(fields(name), rest), "" if kind == "quiet" else "protected", None))
+                found.append(
+                    Made("broken", name, mime(fields(name), rest), "" if kind == "quiet" else "protected", None)
+                )
         for data in _bytes(f"broken-{kind}", words):
             number += 1
             holds = kind == "phi" and len(data) > 300

@@ -13,7 +13,18 @@ from dataclasses import dataclass
 
 DATE = "Mon, 16 Nov 2026 09:00:00 -0600"
 SENDER = "amy@riverside.test"
-_FIRST = ("Rosalind", "Marguerite", "Ottoline", "Desmond", "Ezekiel", "Henrietta", "Leopold", "Wilhelmina", "Casimir", "Philippa")
+_FIRST = (
+    "Rosalind",
+    "Marguerite",
+    "Ottoline",
+    "Desmond",
+    "Ezekiel",
+    "Henrietta",
+    "Leopold",
+    "Wilhelmina",
+    "Casimir",
+    "Philippa",
+)
 _LAST = ("Achterberg", "Oyelaran", "Featherstone", "Vandersloot", "Okonkwo", "Strickland", "Montefiore", "Bjornsson")
 _ILLS = (
     ("type 2 diabetes", "hemoglobin A1c is 8.1 %", "metformin 500 mg"),

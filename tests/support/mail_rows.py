@@ -1,25 +1,35 @@
 """Made mails for every row of what happens to mail (DESIGN §3): each says what must become of it under `clinic`.
 
-`ROWS` is the whole: name, bytes and the expectation. Mails of the row "broken" are in `mail_broken`.
+PHI in attachments, body and subject, and what the sender asks for; the other rows are in `mail_more_rows`, broken mail
+in `mail_broken`.
 """
 
 from __future__ import annotations
 
 import base64
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.support import mail_files as files
-from tests.support import mail_keys
 from tests.support.mail_pieces import (
-    HARMLESS, b64, entity, fields, file, html, mime, multi, page, patient, quoted, text,
-)  # fmt: skip
+    HARMLESS,
+    b64,
+    entity,
+    fields,
+    file,
+    html,
+    mime,
+    multi,
+    page,
+    patient,
+    quoted,
+    text,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One mail. `clinic` is the treatment of an outside recipient: as-is, attachments, secure or hold.
+    """One mail. `clinic` is the treatment of an outside recipient: as-is, attachments, secure or held.
 
     `moved` is how many files leave the mail; None where the whole leaves. `neutral`: the subject does not travel.
     `sender` is the reverse-path when it is not Amy's.
@@ -34,12 +44,12 @@ class Made:
     sender: str | None = None
 
 
-def _named(row: str, found: list[tuple[bytes, str, int | None]]) -> Iterator[Made]:
+def named(row: str, found: list[tuple[bytes, str, int | None]]) -> Iterator[Made]:
     for number, (data, treatment, moved) in enumerate(found, 1):
         yield Made(row, f"{row}-{number:02d}", data, treatment, moved)
 
 
-def _lab(seed: str) -> bytes:
+def lab(seed: str) -> bytes:
     return files.pdf(["Riverside Clinic - Laboratory report", *patient(seed).letter("\n").splitlines()])
 
 
@@ -50,7 +60,7 @@ def _forms(seed: str) -> dict[str, tuple[str, bytes]]:
     office = "application/vnd.openxmlformats-officedocument."
     table = (("Name", "DOB", "MRN", "Diagnosis"), (who.name, who.born, who.mrn, who.ill))
     return {
-        "report.pdf": ("application/pdf", _lab(seed)),
+        "report.pdf": ("application/pdf", lab(seed)),
         "letter.txt": ("text/plain; charset=utf-8", letter.encode()),
         "letter.docx": (office + "wordprocessingml.document", files.docx(letter.splitlines())),
         "list.xlsx": (office + "spreadsheetml.sheet", files.xlsx(table)),
@@ -59,10 +69,11 @@ def _forms(seed: str) -> dict[str, tuple[str, bytes]]:
         "result.hl7": ("application/hl7-v2", files.hl7((who.first, who.last), who.born, who.mrn, who.result)),
         "all.zip": ("application/zip", files.zipped({"inner/letter.txt": letter.encode(), "readme.txt": b"hello"})),
         "comment.docx": (
-            office + "wordprocessingml.document", files.docx(["Please see the comment."], comment=letter.splitlines()[1]),
+            office + "wordprocessingml.document",
+            files.docx(["Please see the comment."], comment=letter.splitlines()[1]),
         ),
         "hidden.xlsx": (office + "spreadsheetml.sheet", files.xlsx(table, hidden=True)),
-    }  # fmt: skip
+    }
 
 
 def attachments() -> Iterator[Made]:
@@ -74,41 +85,48 @@ def attachments() -> Iterator[Made]:
     letter = patient("encodings").letter()
     said = 'Content-Disposition: attachment; filename="letter.txt"'
     coded = (
-        ("quoted-printable", quoted(letter)), ("7bit", letter), ("8bit", letter.replace("weeks", "wéeks")),
-        ("base64", b64(letter.encode(), 60)), ("BASE64", b64(letter.encode()).replace("\r\n", "\r\n\r\n", 2)),
-    )  # fmt: skip
+        ("quoted-printable", quoted(letter)),
+        ("7bit", letter),
+        ("8bit", letter.replace("weeks", "wéeks")),
+        ("base64", b64(letter.encode(), 60)),
+        ("BASE64", b64(letter.encode()).replace("\r\n", "\r\n\r\n", 2)),
+    )
     for encoding, body in coded:
         part = entity("text/plain; charset=utf-8", body, encoding, said)
-        found.append((mime(fields(f"attachments-{len(found) + 1:02d}"), multi("mixed", text(HARMLESS), part)), "attachments", 1))
-    lab, clean = _lab("places"), files.pdf(["Directions to the new parking lot."])
-    report = file("application/pdf", "report.pdf", lab)
+        found.append(
+            (mime(fields(f"attachments-{len(found) + 1:02d}"), multi("mixed", text(HARMLESS), part)), "attachments", 1)
+        )
+    results, clean = lab("places"), files.pdf(["Directions to the new parking lot."])
+    report = file("application/pdf", "report.pdf", results)
     names = (
         "Content-Disposition: attachment; filename*=utf-8''Befund%20M%C3%BCller.pdf",
-        "Content-Disposition: attachment; filename*0=\"a very long\";\r\n filename*1=\" name.pdf\"",
+        'Content-Disposition: attachment; filename*0="a very long";\r\n filename*1=" name.pdf"',
         "Content-Disposition: attachment; filename==?utf-8?B?QmVmdW5kLnBkZg==?=",
         "Content-Disposition: attachment",
         "Content-Disposition: inline; filename=report.pdf",
         'Content-Disposition: attachment; filename="..\\\\..\\\\report.pdf"',
     )
-    shapes = [multi("mixed", text(HARMLESS), entity("application/pdf", b64(lab), "base64", one)) for one in names]
+    shapes = [multi("mixed", text(HARMLESS), entity("application/pdf", b64(results), "base64", one)) for one in names]
     shapes += [
         multi("mixed", report, text(HARMLESS)),
         multi("mixed", text(HARMLESS), file("application/pdf", "map.pdf", clean), report),
         multi("mixed", multi("alternative", text(HARMLESS), html(HARMLESS), boundary="=_alt"), report),
-        multi("mixed", text(HARMLESS), entity("application/pdf", b64(lab), "base64")),
+        multi("mixed", text(HARMLESS), entity("application/pdf", b64(results), "base64")),
         multi("mixed", text(HARMLESS), multi("mixed", report, boundary="=_in")),
-        multi("mixed", text(HARMLESS), file("application/octet-stream", "report", lab)),
-        multi("mixed", text(HARMLESS), file("image/jpeg", "photo.jpg", lab)),
+        multi("mixed", text(HARMLESS), file("application/octet-stream", "report", results)),
+        multi("mixed", text(HARMLESS), file("image/jpeg", "photo.jpg", results)),
         multi("mixed", text(HARMLESS), report, text("Regards, Amy\r\n")),
         multi("related", html(HARMLESS), report),
         multi("mixed", html(HARMLESS), report),
     ]
-    found += [(mime(fields(f"attachments-{len(found) + at:02d}"), one), "attachments", 1) for at, one in enumerate(shapes, 1)]
+    found += [
+        (mime(fields(f"attachments-{len(found) + at:02d}"), one), "attachments", 1) for at, one in enumerate(shapes, 1)
+    ]
     two = multi("mixed", text(HARMLESS), report, file("text/plain", "letter.txt", letter.encode()))
     found.append((mime(fields(f"attachments-{len(found) + 1:02d}"), two), "attachments", 2))
-    only = file("application/pdf", "report.pdf", lab)
+    only = file("application/pdf", "report.pdf", results)
     found.append((mime(fields(f"attachments-{len(found) + 1:02d}"), only), "attachments", 1))
-    yield from _named("attachments", found)
+    yield from named("attachments", found)
 
 
 def body() -> Iterator[Made]:
@@ -121,25 +139,41 @@ def body() -> Iterator[Made]:
         f"> {line}\r\n" for line in letter.splitlines()
     )
     shapes = [
-        text(hello), "\r\n" + hello, entity("text/plain; charset=utf-8", quoted(odd), "quoted-printable"),
+        text(hello),
+        "\r\n" + hello,
+        entity("text/plain; charset=utf-8", quoted(odd), "quoted-printable"),
         entity("text/plain; charset=iso-8859-1", quoted(odd.replace("–", "-"), "iso-8859-1"), "quoted-printable"),
         entity("text/plain; charset=windows-1252", quoted(odd, "windows-1252"), "quoted-printable"),
         entity("text/plain; charset=utf-16", b64(hello.encode("utf-16")), "base64"),
         entity("text/plain; charset=utf-8", b64(odd.encode()), "base64"),
-        html(hello), multi("alternative", text(hello), html(hello)),
+        html(hello),
+        multi("alternative", text(hello), html(hello)),
         multi("alternative", text("This mail is in HTML.\r\n"), html(hello)),
         multi("alternative", text(hello), html("<p>See the text part.</p>\r\n")),
         multi("mixed", text(HARMLESS), text(hello)),
-        multi("mixed", multi("alternative", text(hello), html(hello), boundary="=_a"), file("text/plain", "a.txt", b"hi")),
+        multi(
+            "mixed", multi("alternative", text(hello), html(hello), boundary="=_a"), file("text/plain", "a.txt", b"hi")
+        ),
         text(hello.replace(" and ", " and \r\n"), "; charset=utf-8; format=flowed"),
         text(hello.replace(" and ", " and \r\n"), "; charset=utf-8; format=flowed; delsp=yes"),
-        text(quote), multi("alternative", text(quote), html(quote)),
+        text(quote),
+        multi("alternative", text(quote), html(quote)),
         entity("text/html; charset=utf-8", quoted(page(odd)), "quoted-printable"),
-        multi("related", html(hello, '<img src="cid:a@b" alt="">'), file("image/png", "a.png", files.picture(8, 8, "a"), "Content-ID: <a@b>", disposition="inline")),
-        text("Ms. " + patient("lower").name.lower() + ", born " + patient("lower").born + ", has asthma. Call her today.\r\n"),
-    ]  # fmt: skip
+        multi(
+            "related",
+            html(hello, '<img src="cid:a@b" alt="">'),
+            file("image/png", "a.png", files.picture(8, 8, "a"), "Content-ID: <a@b>", disposition="inline"),
+        ),
+        text(
+            "Ms. "
+            + patient("lower").name.lower()
+            + ", born "
+            + patient("lower").born
+            + ", has asthma. Call her today.\r\n"
+        ),
+    ]
     found = [(mime(fields(f"body-{at:02d}"), one), "secure", None) for at, one in enumerate(shapes, 1)]
-    yield from _named("body", found)
+    yield from named("body", found)
 
 
 def subject() -> Iterator[Made]:
@@ -148,9 +182,13 @@ def subject() -> Iterator[Made]:
     plain = f"Results of {who.name}, DOB {who.born}, MRN {who.mrn}, diabetes"
     coded = base64.b64encode(plain.encode()).decode()
     said = [
-        plain, f"Re: {plain}", f"Fwd: {plain}", f"=?utf-8?B?{coded}?=", plain.replace(", MRN", ",\r\n MRN"),
+        plain,
+        f"Re: {plain}",
+        f"Fwd: {plain}",
+        f"=?utf-8?B?{coded}?=",
+        plain.replace(", MRN", ",\r\n MRN"),
         f"=?utf-8?Q?{plain.replace(' ', '_').replace(',', '=2C')}?=",
-    ]  # fmt: skip
+    ]
     shapes = (text(HARMLESS), multi("alternative", text(HARMLESS), html(HARMLESS)), html(HARMLESS))
     for number, one in enumerate(said * 2, 1):
         threads = ("In-Reply-To: <asked@outside.test>", "References: <first@outside.test>\r\n <asked@outside.test>")
@@ -163,228 +201,31 @@ def words() -> Iterator[Made]:
     """What the sender asks for: tags in the subject, fields about sensitivity and importance."""
     phi = text(patient("words").letter())
     asked = [
-        ("[secure] Parking", (), text(HARMLESS), "secure"), ("[SECURE] Parking", (), text(HARMLESS), "secure"),
-        ("Parking [secure]", (), text(HARMLESS), "secure"), ("[secure] Letter", (), phi, "secure"),
+        ("[secure] Parking", (), text(HARMLESS), "secure"),
+        ("[SECURE] Parking", (), text(HARMLESS), "secure"),
+        ("Parking [secure]", (), text(HARMLESS), "secure"),
+        ("[secure] Letter", (), phi, "secure"),
         ("Re: [secure] Parking", (), html(HARMLESS), "secure"),
-        ("[plain] Letter", (), phi, "secure"), ("[plain] Parking", (), text(HARMLESS), "as-is"),
-        ("[urgent] Letter", (), phi, "secure"), ("[urgent] Parking", (), text(HARMLESS), "as-is"),
-        *(("Parking", (f"Sensitivity: {one}",), text(HARMLESS), "secure") for one in ("Private", "Personal", "Company-Confidential", "private")),
+        ("[plain] Letter", (), phi, "secure"),
+        ("[plain] Parking", (), text(HARMLESS), "as-is"),
+        ("[urgent] Letter", (), phi, "secure"),
+        ("[urgent] Parking", (), text(HARMLESS), "as-is"),
+        *(
+            ("Parking", (f"Sensitivity: {one}",), text(HARMLESS), "secure")
+            for one in ("Private", "Personal", "Company-Confidential", "private")
+        ),
         ("Parking", ("Sensitivity: Normal",), text(HARMLESS), "as-is"),
-        *(("Letter", (one,), phi, "secure") for one in ("Importance: high", "X-Priority: 1 (Highest)", "Priority: urgent")),
+        *(
+            ("Letter", (one,), phi, "secure")
+            for one in ("Importance: high", "X-Priority: 1 (Highest)", "Priority: urgent")
+        ),
         *(("Parking", (one,), text(HARMLESS), "as-is") for one in ("Importance: low", "Priority: non-urgent")),
-    ]  # fmt: skip
+    ]
     for number, (said, more, rest, treatment) in enumerate(asked, 1):
         name = f"words-{number:02d}"
-        yield Made("words", name, mime(fields(name, said, *more), rest), treatment, None if treatment == "secure" else 0)
+        yield Made(
+            "words", name, mime(fields(name, said, *more), rest), treatment, None if treatment == "secure" else 0
+        )
 
 
-def signed() -> Iterator[Made]:
-    """Signed and encrypted mail: never edited."""
-    rng = random.Random("signed")
-    phi, clean = text(patient("signed").letter()), text(HARMLESS)
-
-    def smime(inner: str) -> str:
-        signature = mail_keys.smime_signature(inner.encode(), detached=True)
-        kind = 'signed; protocol="application/pkcs7-signature"; micalg=sha-256'
-        return multi(kind, inner, file("application/pkcs7-signature", "smime.p7s", signature))
-
-    def pgp(inner: str) -> str:
-        kind = 'signed; protocol="application/pgp-signature"; micalg=pgp-sha256'
-        return multi(kind, inner, entity("application/pgp-signature; name=signature.asc", mail_keys.pgp_signature(inner.encode())))
-
-    with_file = multi("mixed", clean, file("application/pdf", "report.pdf", _lab("signed")), boundary="=_in")
-    sealed = entity("application/octet-stream; name=encrypted.asc", mail_keys.pgp_encrypted(rng))
-    control = "Content-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n"
-    shapes = [
-        (smime(phi), "secure"), (pgp(phi), "secure"), (smime(clean), "as-is"), (pgp(clean), "as-is"),
-        (smime(with_file), "secure"), (pgp(with_file), "secure"),
-        (multi("mixed", pgp(phi), text("-- \r\nmailing list\r\n"), boundary="=_list"), "secure"),
-        (multi('encrypted; protocol="application/pgp-encrypted"', control, sealed), "as-is"),
-    ]  # fmt: skip
-    yield from _named("signed", [
-        (mime(fields(f"signed-{at:02d}"), one), then, None if then == "secure" else 0)
-        for at, (one, then) in enumerate(shapes, 1)
-    ])  # fmt: skip
-
-
-def tnef() -> Iterator[Made]:
-    """winmail.dat: its body and files, clean and not."""
-    letter = patient("tnef").letter()
-    clean = {"map.txt": b"Turn left at the gate.\r\n"}
-    shapes = [
-        ("application/ms-tnef", files.winmail(HARMLESS, {"letter.txt": letter.encode()}), "attachments", 1),
-        ("application/ms-tnef", files.winmail(HARMLESS, {"report.pdf": _lab("tnef"), **clean}), "attachments", 1),
-        ("application/octet-stream", files.winmail(HARMLESS, {"letter.txt": letter.encode()}), "attachments", 1),
-        ("application/vnd.ms-tnef", files.winmail(letter, {}), "attachments", 1),
-        ("application/ms-tnef", files.winmail(letter, {}, rtf=True), "attachments", 1),
-        ("application/ms-tnef", files.winmail(HARMLESS, clean), "as-is", 0),
-        ("application/ms-tnef", files.winmail(HARMLESS, {}), "as-is", 0),
-        ("application/ms-tnef", files.winmail(HARMLESS, {}, rtf=True), "as-is", 0),
-        ("application/ms-tnef", files.winmail(HARMLESS, clean)[:-40], "attachments", 1),
-    ]  # fmt: skip
-    for number, (kind, data, treatment, moved) in enumerate(shapes, 1):
-        name = f"tnef-{number:02d}"
-        rest = multi("mixed", text(HARMLESS), file(kind, "winmail.dat", data), boundary="----_=_tnef")
-        yield Made("tnef", name, mime(fields(name), rest), treatment, moved)
-
-
-def calendars() -> Iterator[Made]:
-    """Invitations: clean ones work, those with PHI work without it."""
-    who = patient("calendar")
-    told = f"Visit of {who.name}\\, DOB {who.born}\\, MRN {who.mrn}\\, follow-up of {who.ill}"
-
-    def whole(summary: str, description: str = "", method: str = "REQUEST") -> str:
-        said = entity(f"text/calendar; charset=utf-8; method={method}", files.invite(summary, description, method=method))
-        return multi("alternative", text(HARMLESS), html(HARMLESS), said)
-
-    as_file = files.invite("Team meeting").encode(), files.invite("Visit", told).encode()
-    shapes: list[tuple[str, str, int | None]] = [
-        (whole("Team meeting"), "as-is", 0), (whole("Team meeting", "Bring a chair."), "as-is", 0),
-        (whole("Team meeting", method="CANCEL"), "as-is", 0), (whole("Team meeting", method="REPLY"), "as-is", 0),
-        (entity("text/calendar; charset=utf-8; method=REQUEST", files.invite("Team meeting")), "as-is", 0),
-        (whole("Visit", told), "secure", None), (whole(told), "secure", None), (whole("Visit", told, "CANCEL"), "secure", None),
-        (entity("text/calendar; charset=utf-8; method=REQUEST", b64(files.invite("Visit", told).encode()), "base64"), "secure", None),
-        (multi("mixed", text(HARMLESS), file("text/calendar; charset=utf-8", "meeting.ics", as_file[0])), "as-is", 0),
-        (multi("mixed", text(HARMLESS), file("application/ics", "visit.ics", as_file[1])), "attachments", 1),
-    ]  # fmt: skip
-    yield from _named("calendar", [(mime(fields(f"calendar-{at:02d}"), one), then, moved) for at, (one, then, moved) in enumerate(shapes, 1)])
-
-
-def pictures() -> Iterator[Made]:
-    """Inline pictures: small ones that the page uses are decoration; all else nobody has read."""
-    use = '<img src="cid:logo@riverside.test" alt="">\r\n'
-
-    def shown(width: int, height: int, seed: str, inside: str = use, id: str = "logo@riverside.test") -> str:
-        image = file("image/png", "logo.png", files.picture(width, height, seed), f"Content-ID: <{id}>", disposition="inline")
-        return multi("related", html(HARMLESS, inside), image)
-
-    report = file("application/pdf", "report.pdf", _lab("cid"))
-    shapes: list[tuple[str, str, int | None]] = [
-        (shown(40, 20, "a"), "as-is", 0), (shown(200, 100, "b"), "as-is", 0),
-        (multi("alternative", text(HARMLESS), shown(40, 20, "c"), boundary="=_alt"), "as-is", 0),
-        (shown(700, 300, "d"), "attachments", 1), (shown(300, 400, "e"), "attachments", 1),
-        (shown(40, 20, "f", inside=""), "attachments", 1), (shown(40, 20, "g", id="other@riverside.test"), "attachments", 1),
-        (multi("mixed", shown(40, 20, "h"), report, boundary="=_mix"), "attachments", 1),
-        (multi("mixed", text(HARMLESS), file("image/png", "photo.png", files.picture(64, 64, "i"))), "attachments", 1),
-    ]  # fmt: skip
-    yield from _named("picture", [(mime(fields(f"picture-{at:02d}"), one), then, moved) for at, (one, then, moved) in enumerate(shapes, 1)])
-
-
-def messages() -> Iterator[Made]:
-    """Messages in messages, digests, opaque kinds of message."""
-    letter, lab = patient("forward").letter(), _lab("forward")
-
-    def letter_of(number: int, rest: str) -> str:
-        return fields(f"inner-{number}", "Inner", to="lee@riverside.test") + "MIME-Version: 1.0\r\n" + rest
-
-    def forwarded(rest: str, depth: int = 1) -> str:
-        inner = letter_of(depth, rest)
-        for level in range(1, depth):
-            inner = letter_of(level, multi("mixed", text(HARMLESS), entity("message/rfc822", inner), boundary=f"=_d{level}"))
-        return entity("message/rfc822", inner, "", "Content-Disposition: attachment; filename=fwd.eml")
-
-    digest = [entity("", letter_of(at, text(one))) for at, one in enumerate((HARMLESS, letter), 1)]
-    inside = multi("mixed", text(HARMLESS), file("application/pdf", "report.pdf", lab), boundary="=_f")
-    zipped = files.zipped({"letter.docx": files.docx(letter.splitlines())})
-    archive = multi("mixed", text(HARMLESS), file("application/zip", "all.zip", zipped), boundary="=_z")
-    shapes: list[tuple[str, str, int | None]] = [
-        (multi("mixed", text(HARMLESS), forwarded(text(HARMLESS))), "as-is", 0),
-        (multi("mixed", text(HARMLESS), forwarded(text(letter))), "attachments", 1),
-        (multi("mixed", text(HARMLESS), forwarded(inside)), "attachments", 1),
-        (multi("mixed", text(HARMLESS), forwarded(archive)), "attachments", 1),
-        (multi("mixed", text(HARMLESS), forwarded(text(letter), 3)), "attachments", 1),
-        (multi("mixed", text(HARMLESS), forwarded(text(HARMLESS), 4)), "as-is", 0),
-        (multi("mixed", text(HARMLESS), multi("digest", *digest, boundary="=_dig")), "attachments", 1),
-        (multi("mixed", text(HARMLESS), entity("message/partial; id=one; number=1; total=2", HARMLESS)), "attachments", 1),
-        (multi("mixed", text(HARMLESS), entity('message/external-body; access-type=URL; URL="http://riverside.test/a"', "Content-Type: text/plain\r\n\r\n")), "attachments", 1),
-    ]  # fmt: skip
-    yield from _named("message", [(mime(fields(f"message-{at:02d}"), one), then, moved) for at, (one, then, moved) in enumerate(shapes, 1)])
-
-
-def unread() -> Iterator[Made]:
-    """What nobody can read: locked, broken, unknown."""
-    letter = patient("unread").letter().encode()
-    broken = _lab("unread")
-    noise = random.Random("unread").randbytes(2000)
-    nested = files.zipped({"a.zip": files.zipped({"b.zip": files.zipped({"letter.txt": letter})})})
-    held = {
-        "locked.zip": files.locked_zip("letter.txt", letter), "locked.pdf": files.pdf(["Locked"], encrypted=True),
-        "broken.pdf": broken[: len(broken) // 3], "broken.zip": files.zipped({"a.txt": letter})[:-30],
-        "noise.bin": noise, "old.doc": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + noise, "empty.docx": files.zipped({"a": b""}),
-        "deep.zip": nested, "scan.tif": b"II*\x00" + noise, "voice.wav": b"RIFF\x00\x00\x00\x00WAVE" + noise,
-    }  # fmt: skip
-    for number, (name, data) in enumerate(held.items(), 1):
-        this = f"unread-{number:02d}"
-        rest = multi("mixed", text(HARMLESS), file("application/octet-stream", name, data))
-        yield Made("unread", this, mime(fields(this), rest), "attachments", 1)
-
-
-def machines() -> Iterator[Made]:
-    """Reports, receipts, answers of machines, lists: checked as all mail is, never answered."""
-    letter = patient("machine").letter()
-
-    def report(kind: str, fields_: str, returned: str) -> str:
-        human = text("A report about your mail.\r\n")
-        about = entity(f"message/{kind}", fields_)
-        back = entity("message/rfc822", fields("back", to="x@riverside.test") + "MIME-Version: 1.0\r\n" + returned)
-        name = {"delivery-status": "delivery-status", "disposition-notification": "disposition-notification"}[kind]
-        return multi(f"report; report-type={name}", human, about, back)
-
-    status = "Reporting-MTA: dns; mx.riverside.test\r\n\r\nFinal-Recipient: rfc822; x@riverside.test\r\nAction: failed\r\nStatus: 5.1.1\r\n"
-    seen = "Final-Recipient: rfc822; x@riverside.test\r\nDisposition: manual-action/MDN-sent-manually; displayed\r\n"
-    out = "Auto-Submitted: auto-replied"
-    made: list[tuple[str, tuple[str, ...], str, str, int | None, str | None]] = [
-        ("Undelivered", ("Auto-Submitted: auto-generated",), report("delivery-status", status, text(HARMLESS)), "as-is", 0, ""),
-        ("Undelivered", ("Auto-Submitted: auto-generated",), report("delivery-status", status, text(letter)), "hold", None, ""),
-        ("Read", (), report("disposition-notification", seen, text(HARMLESS)), "as-is", 0, ""),
-        ("Out of office", (out,), text("I am away until Monday.\r\n"), "as-is", 0, ""),
-        ("Out of office", (out,), text("I am away until Monday.\r\n"), "as-is", 0, None),
-        ("Out of office", (out,), text(letter), "secure", None, None),
-        ("Newsletter", ("List-Id: News <news.riverside.test>", "Precedence: bulk", "List-Unsubscribe: <mailto:leave@riverside.test>"), text(HARMLESS), "as-is", 0, "news-bounces+x=outside.test@riverside.test"),
-        ("Newsletter", ("List-Id: News <news.riverside.test>", "Precedence: list"), multi("alternative", text(HARMLESS), html(HARMLESS)), "as-is", 0, "prvs=0123abcdef=amy@riverside.test"),
-        ("Alarm", ("Auto-Submitted: auto-generated", "X-Mailer: monitor 1.0"), text("Disk 3 is 91 % full.\r\n"), "as-is", 0, None),
-        ("Fax", ("X-Mailer: Scanner",), multi("mixed", text("\r\n"), file("image/tiff", "fax.tif", b"II*\x00" + random.Random("fax").randbytes(900))), "attachments", 1, None),
-    ]  # fmt: skip
-    for number, (said, more, rest, treatment, moved, sender) in enumerate(made, 1):
-        name = f"machine-{number:02d}"
-        yield Made("machine", name, mime(fields(name, said, *more), rest), treatment, moved, sender=sender)
-
-
-def clean() -> Iterator[Made]:
-    """Harmless mail in charsets, encodings and shapes that must come out as it went in."""
-    words = "Grüße – bis Samstag, José. Čau, žluť. Привет.\r\n" + HARMLESS
-    western = words.replace("Č", "C").replace("ž", "z").replace("ť", "t").replace("Привет.", "").replace("–", "-")
-    shapes: list[bytes | str] = [
-        text(HARMLESS), "\r\n" + HARMLESS, text(""), text("\r\n\r\n"), text(HARMLESS.rstrip("\r\n")), html(HARMLESS),
-        entity("text/plain; charset=iso-8859-1", quoted(western, "iso-8859-1"), "quoted-printable"),
-        entity("text/plain; charset=windows-1252", b64(western.encode("windows-1252")), "base64"),
-        entity("text/plain; charset=iso-2022-jp", "\x1b$B$3$s$K$A$O\x1b(B\r\n" + HARMLESS, "7bit"),
-        entity("text/plain; charset=koi8-r", b64("Привет, друзья.\r\n".encode("koi8-r")), "base64"),
-        entity("text/plain; charset=gb18030", b64("你好，星期六见。\r\n".encode("gb18030")), "base64"),
-        entity("text/plain; charset=big5", b64("你好，星期六見。\r\n".encode("big5")), "base64"),
-        entity("text/plain; charset=euc-kr", b64("안녕하세요.\r\n".encode("euc-kr")), "base64"),
-        entity("text/plain; charset=utf-7", "Hi Mom -+Jjo--+ACE-\r\n", "7bit"),
-        entity("text/plain; charset=utf-8", words, "8bit"), entity("text/plain; charset=utf-8; format=flowed", HARMLESS.replace("the one", "the \r\none"), "8bit"),
-        entity("text/plain; charset=us-ascii", "word " * 400 + "\r\n" + HARMLESS), entity("text/html; charset=utf-8", page(HARMLESS).replace("\r\n", " ") + "\r\n"),
-        multi("alternative", text(HARMLESS), html(HARMLESS)), multi("alternative", text(HARMLESS), html(HARMLESS), preamble="This is MIME.\r\n", epilogue="\r\n"),
-        multi("mixed", text(HARMLESS), file("text/plain", "notes.txt", b"See you there.\r\n")),
-        multi("mixed", text(HARMLESS), file("text/csv", "dishes.csv", b"dish,people\r\nsalad,12\r\n")),
-        multi("mixed", text(HARMLESS), file("application/pdf", "map.pdf", files.pdf(["Turn left at the gate."]))),
-        multi("mixed", text(HARMLESS), entity("text/vcard", "BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Front Desk\r\nORG:Riverside\r\nEND:VCARD\r\n")),
-        multi("mixed", text(HARMLESS), boundary="a'()+_,-./:=?b"), multi("mixed", text(HARMLESS), text("-- \r\nRiverside\r\n"), boundary="x" * 70),
-        multi("mixed", text("From the garden\r\n>From the hill\r\n.\r\n..\r\n" + HARMLESS)),
-        text("-----Original Message-----\r\n--not-a-boundary\r\n" + HARMLESS),
-    ]  # fmt: skip
-    for number, rest in enumerate(shapes, 1):
-        name = f"clean-{number:02d}"
-        more = ("Subject-Not: x",) if number == 3 else ()
-        data = mime(fields(name, "Grüße" if number == 15 else "Parking on the 10th", *more), str(rest))
-        yield Made("clean", name, data)
-
-
-GROUPS = (clean, attachments, body, subject, words, signed, tnef, calendars, pictures, messages, unread, machines)
-
-
-def rows() -> list[Made]:
-    """Every made mail that is well formed."""
-    return [one for group in GROUPS for one in group()]
+GROUPS = (attachments, body, subject, words)

@@ -41,12 +41,15 @@ def sniff(data: bytes, content_type: str = "") -> str:
     head = data[:1024]
     if not data.strip():
         return "empty"
-    if b"%PDF-" in head:
-        return "pdf"
+    # Containers come before the PDF that may be their first file: it would speak for all the others.
+    if head[:4] == b"\x78\x9f\x3e\x22":
+        return "tnef"
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"):
         return "zip"
     if head[:8] == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":
         return "ole"
+    if b"%PDF-" in head:
+        return "pdf"
     if data[128:132] == b"DICM":
         return "dicom"
     if (
@@ -57,8 +60,6 @@ def sniff(data: bytes, content_type: str = "") -> str:
         return "image"
     if head.lstrip()[:5] == b"{\\rtf":
         return "rtf"
-    if head[:4] == b"\x78\x9f\x3e\x22":
-        return "tnef"
     if (
         head[:2] == b"\x1f\x8b"
         or head[:6] in (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07")
@@ -144,7 +145,8 @@ def extract(part: PartInput, limits: Limits | None = None, depth: int = 0, kind:
         found = Extracted(unread=(Unread(part.part, part.place, "over limits"),))
     except Exception:  # whatever a foreign format does to a parser
         found = Extracted(unread=(Unread(part.part, part.place, "cannot be parsed"),))
-    return Extracted(name_text(part) + found.texts, found.unread, found.formats)
+    # What lies in a container inside an archive is no range of the part itself.
+    return Extracted(name_text(part) + found.texts, found.unread, found.formats, found.inner if depth == 0 else ())
 
 
 def _read(part: PartInput, limits: Limits, depth: int, kind: str | None) -> Extracted:
@@ -171,12 +173,15 @@ def _read(part: PartInput, limits: Limits, depth: int, kind: str | None) -> Extr
         from gateway.detect.extract.dicom import read as read_dicom
 
         return read_dicom(part, limits)
-    reasons = {
-        "image": "a picture",
-        "ole": "an old or encrypted Office file",
-        "tnef": "winmail.dat",
-        "rtf": "an RTF file",
-    }
+    if kind == "rtf":
+        from gateway.detect.extract.rtf import read as read_rtf
+
+        return read_rtf(part, limits)
+    if kind == "tnef":
+        from gateway.detect.extract.tnef import read as read_tnef
+
+        return read_tnef(part, limits, depth)
+    reasons = {"image": "a picture", "ole": "an old or encrypted Office file"}
     raise Unreadable(reasons.get(kind, "an unknown format"))
 
 

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -14,11 +14,11 @@ from gateway import words
 from gateway.actions.copies import NotEditable
 from gateway.detect.extract import is_text
 from gateway.detect.model import PartInput
-from gateway.flow import treat
+from gateway.flow import contents
+from gateway.flow.contents import Contents, others
 from gateway.flow.facts import mail_facts
 from gateway.flow.isolate import Isolated
 from gateway.flow.reading import read
-from gateway.flow.treat import Treatment, others
 from gateway.mail.known import structural
 from gateway.mail.rewrite import NoticeBlock, render, seal_attachments
 from gateway.mail.scan import scan
@@ -159,12 +159,13 @@ def test_a_copy_with_another_subject_drops_the_fields_read_with_it(field: bytes,
 def test_a_body_too_long_to_be_read_is_sealed_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     source = BytesSource(mail(b"Content-Type: text/plain\r\n\r\n" + b"word " * 3000))
     message = scan(source)
-    piece = SimpleNamespace(source=source, reading=read(message, source, words.language()))
-    made = Treatment._body(None, piece)  # type: ignore[arg-type]
-    assert made["text"].startswith("word word")
-    monkeypatch.setattr(treat, "PART_LIMIT_BYTES", 10_000)
+    seal = Mock()
+    sealed = Contents(source, message, read(message, source, words.language()), None, seal, Mock())
+    sealed.body()
+    assert seal.add.call_args.args[3][0].startswith(b'{"html":null,"text":"word word')
+    monkeypatch.setattr(contents, "PART_LIMIT_BYTES", 10_000)
     with pytest.raises(NotEditable):
-        Treatment._body(None, piece)  # type: ignore[arg-type]
+        sealed.body()
 
 
 def test_a_secure_message_keeps_what_is_neither_body_nor_attachment() -> None:
