@@ -14,7 +14,7 @@ from typing import TypeVar
 from gateway.errors import TryLater
 from gateway.logs import Log
 from gateway.smtp import replies
-from gateway.smtp.data import HopCount, Newlines
+from gateway.smtp.data import HiddenEnd, HopCount, Newlines
 from gateway.smtp.replies import Reply
 from gateway.spool.writer import Item
 
@@ -44,6 +44,7 @@ class Receiver:
         self._newlines = Newlines(normalize=normalize_newlines)
         self._normalize = normalize_newlines
         self._hops = HopCount()
+        self._hidden = HiddenEnd()
         self._received_fields = received_fields
         self._own_passes = own_passes
         self.bytes = 0
@@ -67,6 +68,7 @@ class Receiver:
         if self.verdict is None:
             await self._keep(self._newlines.finish())
             self._hops.finish()
+            self._hidden.finish()
             await self._judge()
         if self.verdict is not None:
             return self.verdict
@@ -101,6 +103,7 @@ class Receiver:
 
     async def _keep(self, data: bytes) -> None:
         self._hops.feed(data)
+        self._hidden.feed(data)
         await self._judge()
         if self.verdict is not None or not data:
             return
@@ -116,6 +119,8 @@ class Receiver:
     async def _judge(self) -> None:
         if self._newlines.bare and not self._normalize:
             await self.refuse(replies.BARE_NEWLINE)
+        elif self._hidden.found:
+            await self.refuse(replies.HIDDEN_END)
         elif self._hops.count > self._received_fields or self._hops.own >= self._own_passes:
             await self.refuse(replies.LOOP)
 

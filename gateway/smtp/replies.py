@@ -80,6 +80,9 @@ TOO_LARGE = Reply(552, "5.3.4", "This message is larger than we take", "too-larg
 BARE_NEWLINE = Reply(
     554, "5.6.0", "A line in this message ends without CR LF; that is refused as unsafe", "bare-newline"
 )
+HIDDEN_END = Reply(
+    554, "5.6.0", "A line in this message could be taken for its end; that is refused as unsafe", "hidden-end"
+)
 LOOP = Reply(554, "5.4.6", "This message has passed too many servers: it is going round in a loop", "loop")
 
 

@@ -23,6 +23,7 @@ _log = Log("gateway.smtp")
 _WEB = frozenset(
     ("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PATCH", "PRI", "HOST:", "USER-AGENT:")
 )
+_REQUEST = re.compile(r"(?:\A| )HTTP/[0-9]")
 _HELLO = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?|\[[A-Za-z0-9:.]+\])\Z")
 _AUTH_BYTES = 12_288
 
@@ -73,8 +74,12 @@ class Session(Engine):
         command, argument = _split(line)
         if command is None:
             self.refuse(replies.BAD_LINE if line else replies.LONG_LINE)
+            if line and not line.endswith(b"\r\n"):
+                # RFC 5321 2.3.8: a bare LF ends no line. Whether what follows it is a command, two servers may answer
+                # in two ways, so nothing more is read.
+                self.leaving = True
             return
-        if command in _WEB:
+        if command in _WEB or (command not in self.commands and _REQUEST.search(argument)):
             # A browser that was tricked into talking to us: the rest of its request must not be read as commands.
             _log.warning("smtp:web-request", listener=self.listener)
             self.leaving = True
@@ -244,7 +249,10 @@ class Session(Engine):
         line = await self.read_line(_AUTH_BYTES)
         if line is None:
             raise ConnectionResetError
-        text = line.rstrip(b"\r\n")
+        if not line.endswith(b"\r\n"):
+            self.leaving = True
+            return replies.BAD_LINE if line else replies.LONG_LINE
+        text = line[:-2]
         return replies.CANCELLED if text == b"*" else auth.decode(text)
 
 
