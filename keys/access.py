@@ -17,6 +17,7 @@ META_ROLES = frozenset({"office", "officer", "auditor"})
 NARROW_ROLES = frozenset({"office", "officer"})
 EXPORT_ROLES = frozenset({"officer", "auditor"})
 APPROVE_ROLES = frozenset({"officer", "admin"})
+WATCH_ROLES = frozenset({"officer", "admin", "auditor"})
 PEOPLE_ROLES = frozenset({"office", "officer", "admin"})
 KINDS = frozenset({"link", "inbox", "recovery", "review", "staff"})
 
@@ -274,6 +275,17 @@ def may_approve(session: SessionFacts, tenant: str, open: bool, mine: bool) -> P
         return Denial("not-open")
     if mine:
         return Denial("same-person")
+    return Permit()
+
+
+def may_watch(session: SessionFacts, tenant: str) -> Permit | Denial:
+    """Reading which changes wait, with the old and the new value, and which accounts are new."""
+    if session.tenant != tenant:
+        return Denial("another-tenant")
+    if session.user is None:
+        return Denial("not-staff")
+    if session.role not in WATCH_ROLES:
+        return Denial("role")
     return Permit()
 
 

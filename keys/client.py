@@ -9,9 +9,9 @@ Which role may call what is decided by the keyholder from socket and peer uid, n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, cast
 
+from keys.calling import LogReader, Serving
 from keys.keyholder.answers import Receipt, Released, Session
 from keys.keyholder.connection import Connection
 from keys.keyholder.mailkey_calls import MakesMailKeys, SignsMail
@@ -26,45 +26,13 @@ __all__ = [
 _BATCH_BYTES = 600_000
 
 
-class _Client:
-    def __init__(self, connection: Connection | str | Path) -> None:
-        self.connection = connection if isinstance(connection, Connection) else Connection(connection)
-
-    def _call(self, method: str, **params: Any) -> Any:
-        return self.connection.call(method, params)
-
-    def close(self) -> None:
-        """Close idle connections."""
-        self.connection.close()
-
-
-class _LogReader(_Client):
-    """What operator and worker both may read."""
-
-    def release_log(self, tenant: str, start: int = 0) -> dict[str, Any]:
-        """``entries`` (base64, from `start`, as many as fit), ``size``, and a signed ``checkpoint`` of that size.
-
-        Ask again from start + len(entries) until that is `size`. The tenant ``system`` holds what belongs to none.
-        """
-        return cast("dict[str, Any]", self._call("release_log", tenant=tenant, start=start))
-
-    def vkeys(self, tenant: str) -> dict[str, str]:
-        """``log_vkey``, ``release_vkey``, ``system_vkey`` (C2SP signed-note verifier keys) and ``origin``."""
-        return cast("dict[str, str]", self._call("vkeys", tenant=tenant))
-
-    def destroy_message(self, tenant: str, message: str) -> dict[str, Any]:
-        """Crypto-erase: S and every R of that message are destroyed. Idempotent, with one receipt.
-
-        ``destroyed_us``, ``final_us``, ``receipt``.
-        """
-        return cast("dict[str, Any]", self._call("destroy_message", tenant=tenant, message=message))
-
-
-class OperatorClient(_LogReader, MakesMailKeys):
+class OperatorClient(LogReader, MakesMailKeys):
     """Set-up, user and people records, destruction."""
 
     def status(self) -> dict[str, Any]:
-        """``public_key``, ``kek``, ``tenants`` (id → name, origin, officer_seen, waiting), ``counts``, ``nodes``."""
+        """``public_key``, ``kek``, ``counts``, ``nodes``, and ``tenants``: id → name, origin, officer_seen, waiting,
+        closed_us.
+        """
         return cast("dict[str, Any]", self._call("status"))
 
     def create_tenant(self, tenant: str, name: str, origin: str) -> dict[str, str]:
@@ -86,6 +54,10 @@ class OperatorClient(_LogReader, MakesMailKeys):
     def waiting(self, tenant: str) -> list[dict[str, Any]]:
         """Changes that wait: id, kind, object, maker, made_us, due_us, approved, approvals, keys (what differs)."""
         return cast("list[dict[str, Any]]", self._call("waiting", tenant=tenant))
+
+    def propose_state(self, tenant: str, state: str) -> dict[str, Any]:
+        """Ask for a clinic to be ``closed`` or ``open``: ``closed``, ``waiting``, and if so ``proposal``."""
+        return cast("dict[str, Any]", self._call("propose_state", tenant=tenant, state=state))
 
     def add_user(self, tenant: str, user: str, role: str, password: str, *, name: str = "") -> dict[str, Any]:
         """A workforce member with a password (8 characters at least) and a fresh TOTP: ``totp_uri``, shown once, and
@@ -117,52 +89,7 @@ class OperatorClient(_LogReader, MakesMailKeys):
         return cast("dict[str, int]", self._call("expire"))
 
 
-class _Serving(_Client):
-    """What worker and portal both may ask."""
-
-    def settings(self, tenant: str) -> dict[str, Any]:
-        """``serial``, ``body``, ``signature`` over ("sealgate/settings/v1", tenant, serial, canonical(body))."""
-        return cast("dict[str, Any]", self._call("settings", tenant=tenant))
-
-    def last_checkpoint(self, log: str) -> dict[str, Any] | None:
-        """``size``, ``root`` (base64), ``note`` of the last tree signed for that log; None before the first."""
-        return cast("dict[str, Any] | None", self._call("last_checkpoint", log=log))
-
-    def act_of(self, tenant: str, message: str, act: str) -> dict[str, Any]:
-        """``act``, ``user`` and ``second`` of a decision that may be carried out. Denied: no-act, done, expired,
-        needs-second.
-        """
-        return cast("dict[str, Any]", self._call("act_of", tenant=tenant, message=message, act=act))
-
-    def decide_change(
-        self, tenant: str, user: str, password: str, code: str, network: str, act: str, proposal: str
-    ) -> dict[str, Any]:
-        """`approve` or `withdraw` a change that waits: the proposal and ``receipt``. Password and TOTP are spent on it.
-
-        Denied: wrong, used, too-many, busy, role, not-an-officer, not-open, same-person, bad-act.
-        """
-        return cast(
-            "dict[str, Any]",
-            self._call(
-                "decide_change", tenant=tenant, user=user, password=password, code=code, network=network, act=act,
-                proposal=proposal,
-            ),
-        )  # fmt: skip
-
-    def officer_decision(
-        self, tenant: str, user: str, password: str, code: str, network: str, act: str, message: str, reason: str
-    ) -> dict[str, Any]:
-        """As `officer_act`, for an officer who is not signed in: password and TOTP are spent on this one act."""
-        return cast(
-            "dict[str, Any]",
-            self._call(
-                "officer_decision", tenant=tenant, user=user, password=password, code=code, network=network, act=act,
-                message=message, reason=reason,
-            ),
-        )  # fmt: skip
-
-
-class WorkerClient(_LogReader, _Serving, SignsMail):
+class WorkerClient(LogReader, Serving, SignsMail):
     """Deposits, epochs, snapshot, checkpoints, texts to send, and what an officer approved."""
 
     def keys(self, node: str) -> dict[str, Any]:
@@ -266,7 +193,7 @@ class WorkerClient(_LogReader, _Serving, SignsMail):
         self._call("held_done", tenant=tenant, message=message)
 
 
-class PortalClient(_Serving):
+class PortalClient(Serving):
     """What the portal may ask, nearly all of it with a person's session."""
 
     def keys(self) -> dict[str, Any]:
@@ -379,6 +306,23 @@ class PortalClient(_Serving):
             self._call(
                 "officer_act", session=session, totp=totp, act=act, tenant=tenant, message=message, reason=reason
             ),
+        )
+
+    def changes(self, session: str, tenant: str) -> dict[str, Any]:
+        """What officers see: changes ``waiting`` and ``ended``, each whole, and new ``accounts``. Denied: no-session,
+        another-tenant, role.
+        """
+        return cast("dict[str, Any]", self._call("changes", session=session, tenant=tenant))
+
+    def changes_waiting(self, session: str, tenant: str) -> dict[str, int]:
+        """How many of them: ``waiting``, ``accounts``."""
+        return cast("dict[str, int]", self._call("changes_waiting", session=session, tenant=tenant))
+
+    def decide_change_as(self, session: str, totp: str, act: str, proposal: str, reason: str) -> dict[str, Any]:
+        """As `decide_change`, by somebody who is signed in: a fresh code is spent on it, and the reason is kept."""
+        return cast(
+            "dict[str, Any]",
+            self._call("decide_change_as", session=session, totp=totp, act=act, proposal=proposal, reason=reason),
         )
 
     def vkeys(self, tenant: str) -> dict[str, str]:

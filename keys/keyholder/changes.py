@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from keys import access
 from keys.encoding import canonical
 from keys.errors import Denied
-from keys.keyholder import proposals, sessions, staff
+from keys.keyholder import closing, held, proposals, sessions, staff, tries
 from keys.keyholder.database import Tx
-from keys.keyholder.proposals import OPERATOR, SETTINGS, USER
+from keys.keyholder.proposals import OPERATOR, SETTINGS, TENANT, USER
 from keys.keyholder.releaselog import receipt, record, refused
 from keys.keyholder.tenants import body_of, in_force, signed
 
@@ -34,6 +34,8 @@ def put_settings(tx: Tx, *, tenant: str, body: dict[str, Any], begin: bool = Tru
         raise Denied("no-tenant")
     if _shared(tx, tenant, body):
         raise Denied("shared")
+    if begin:
+        closing.begin(tx, tenant)
     now, waits = in_force(tx, tenant), proposals.current(tx, tenant, SETTINGS, tenant)
     if now is not None and now["body"] == text:
         if waits is not None:
@@ -78,7 +80,8 @@ def decide(
 ) -> dict[str, Any]:
     """`approve` or `withdraw`, by a member whose password and code are spent on this one act.
 
-    Denied: as `staff.staff_login` says, not-open, same-person, role, bad-act.
+    Also in a closed clinic, where nobody signs in: or nobody could open it again. Denied: as `staff.staff_login` says,
+    not-open, same-person, role, bad-act.
     """
     kept = holder.database.run(lambda tx: staff.admit(tx, holder, tenant, user, network))
     right = holder.hasher.holds(kept, staff.pepper(holder, tenant, user, password))
@@ -87,12 +90,30 @@ def decide(
         handle = staff.finish(tx, tenant, user, code, network, right)["handle"]
         live = sessions.need(tx, handle, "settings:refused", object=proposal)
         sessions.end_session(tx, handle=handle)
-        return _decided(tx, live, act, proposal)
+        return _decided(tx, live, act, _may(tx, live, act, proposal), "")
 
     return holder.database.run(work)
 
 
-def _decided(tx: Tx, live: sessions.Live, act: str, proposal: str) -> dict[str, Any]:
+def decide_as(tx: Tx, *, session: str, totp: str, act: str, proposal: str, reason: str) -> dict[str, Any]:
+    """The same from a page: a live session, a fresh code spent on this one act, and why.
+
+    Denied: no-session, not-open, same-person, role, not-an-officer, bad-act, or what became of the code.
+    """
+    live = sessions.need(tx, session, "settings:refused", object=proposal)
+    row = _may(tx, live, act, proposal)
+    failure = held.prove(tx, live, totp)
+    if failure is not None:
+        left = tries.left(tx, live.facts.tenant, held.subject(live))
+        raise refused(
+            tx, live.facts.tenant, "settings:refused", failure, data={"tries_left": left}, object=proposal,
+            actor=live.actor,
+        )  # fmt: skip
+    return _decided(tx, live, act, row, reason)
+
+
+def _may(tx: Tx, live: sessions.Live, act: str, proposal: str) -> Any:
+    """The proposal's row. Raises what refuses this person this act on it, recorded."""
     tenant, user = live.facts.tenant, str(live.facts.user)
     row: Any = tx.one("SELECT * FROM proposals WHERE id = ? AND tenant = ? AND ended_us IS NULL", proposal, tenant)
     if act not in ("approve", "withdraw"):
@@ -108,18 +129,26 @@ def _decided(tx: Tx, live: sessions.Live, act: str, proposal: str) -> dict[str, 
     )
     if isinstance(verdict, access.Denial):
         raise refused(tx, tenant, "settings:refused", verdict.reason, object=proposal, actor=live.actor)
+    return row
+
+
+def _decided(tx: Tx, live: sessions.Live, act: str, row: Any, reason: str) -> dict[str, Any]:
+    tenant, user, proposal = live.facts.tenant, str(live.facts.user), str(row["id"])
     if act == "withdraw":
-        proposals.end(tx, row, "withdrawn")
+        proposals.end(tx, row, "withdrawn", user, reason)
         if row["kind"] == USER:
             tx.run(
                 "UPDATE users SET state = 'disabled' WHERE tenant = ? AND id = ? AND state = 'proposed'",
                 tenant, row["object"],
             )  # fmt: skip
     else:
-        tx.run("INSERT INTO approvals VALUES (?, ?, ?, ?)", proposal, user, live.facts.role, tx.now_us)
+        proposals.approve(tx, row, user, str(live.facts.role), reason)
     word = "settings:withdrawn" if act == "withdraw" else "settings:approved"
     index = record(tx, tenant, word, object=proposal, actor=live.actor, reason=row["kind"], proof=live.facts.proof)
-    return proposals.describe(tx, row) | {"receipt": receipt(tx, tenant, index)}
+    said = proposals.describe(tx, row)
+    if act == "approve" and row["kind"] == TENANT:
+        closing.approved(tx, row)
+    return said | {"receipt": receipt(tx, tenant, index)}
 
 
 def _shared(tx: Tx, tenant: str, body: dict[str, Any]) -> bool:

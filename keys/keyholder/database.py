@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from keys.errors import Denied, KeysError, Unavailable
-from keys.keyholder import schema
+from keys.keyholder import schema, upgrade
 from keys.reserve import Reserve, is_full
 
 if TYPE_CHECKING:
@@ -91,9 +91,10 @@ def open_store(path: Path, *, create: bool = False) -> sqlite3.Connection:
         if create:
             conn.executescript("BEGIN IMMEDIATE;" + schema.TABLES + f"PRAGMA user_version={schema.VERSION};COMMIT;")
             sync_directory(path.parent)
-        found = conn.execute("PRAGMA user_version").fetchone()[0]
-        if found != schema.VERSION:
-            raise NoStore(f"{path}: has format {found}, this program reads {schema.VERSION}")
+        upgrade.bring_forward(conn)
+    except upgrade.AnotherFormat as error:
+        conn.close()
+        raise NoStore(f"{path}: {error}") from error
     except sqlite3.DatabaseError as error:
         conn.close()
         raise NoStore(f"{path}: is not a store of ours ({type(error).__name__})") from error

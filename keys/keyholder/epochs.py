@@ -67,7 +67,9 @@ def snapshot(tx: Tx, *, node: str, extensions: dict[str, Any]) -> dict[str, str]
             "node": node,
             "serial": tx.number("SELECT serial FROM snapshots WHERE node = ?", node),
             "time_us": tx.now_us,
-            "tenants": [_tenant(tx, row["id"]) for row in tx.all("SELECT id FROM tenants ORDER BY id")],
+            "tenants": [
+                _tenant(tx, row["id"]) for row in tx.all("SELECT id FROM tenants WHERE closed_us IS NULL ORDER BY id")
+            ],
             "epochs": [
                 _public(tx, node, row["epoch"], bytes(row["public"]))
                 for row in tx.all("SELECT * FROM epochs WHERE node = ? AND epoch IN (?, ?) ORDER BY epoch", node, *here)

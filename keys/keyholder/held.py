@@ -13,7 +13,7 @@ from typing import Any
 
 from keys import access
 from keys.derive import object_share
-from keys.keyholder import custody, factors, grants, sessions, staff, tries
+from keys.keyholder import closing, custody, factors, grants, sessions, staff, tries
 from keys.keyholder.database import Tx
 from keys.keyholder.releaselog import Actor, receipt, record, refused
 from keys.keyholder.sessions import SECOND_US, Live
@@ -50,10 +50,11 @@ def officer_decision(
 
     Denied: as `staff.staff_login` and `officer_act` say.
     """
-    kept = holder.database.run(lambda tx: staff.admit(tx, holder, tenant, user, network))
+    kept = holder.database.run(lambda tx: staff.enter(tx, holder, tenant, user, network))
     right = holder.hasher.holds(kept, staff.pepper(holder, tenant, user, password))
 
     def work(tx: Tx) -> dict[str, Any]:
+        closing.need_open(tx, tenant, "act:refused", user)
         handle = staff.finish(tx, tenant, user, code, network, right)["handle"]
         live = sessions.need(tx, handle, "act:refused", object=message)
         sessions.end_session(tx, handle=handle)  # its handle leaves nobody; the act is all it was for

@@ -1,8 +1,9 @@
 """Changes that wait: what could open future content of a tenant whose officer has signed in (DESIGN §4, §4a).
 
 Promises: a change counts only when a person besides its maker approved it, one of them an officer, and a day has passed
-since every officer was told; an approval is a password and a code spent on this one proposal, whose id is the hash of
-what it says; another body is another proposal; an officer who withdraws it ends it. 45 CFR 164.308(a)(4).
+since every officer was told (a clinic that closes needs the people and no day: it opens nothing); an approval is a
+password, or a session, and a code spent on this one proposal, whose id is the hash of what it says; another body is
+another proposal; an officer who withdraws it ends it. 45 CFR 164.308(a)(4).
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ import hashlib
 from typing import Any
 
 from keys.encoding import lp
-from keys.keyholder import grants
+from keys.keyholder import custody, grants
 from keys.keyholder.database import Tx
 from keys.keyholder.releaselog import record
 from keys.keyholder.tenants import second_wanted
 
 SECOND_US = 1_000_000
-SETTINGS, USER = "settings", "user"
+SETTINGS, USER, TENANT = "settings", "user", "tenant"
+CLOSED, OPEN = "closed", "open"
+"""What a change of a clinic as a whole makes of it."""
 OPERATOR = "operator"
 """The maker of what was asked for at the operator's socket: a person of their own, whose name the keyholder ignores."""
 
@@ -32,7 +35,7 @@ def open_one(tx: Tx, tenant: str, kind: str, object: str, body: str) -> Any:
     digest = hashlib.sha256(lp("sealgate/proposal/v1", tenant, kind, object, tx.now_us, body.encode())).hexdigest()
     name = f"prp_{digest[:40]}"
     tx.run(
-        "INSERT INTO proposals VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)",
+        "INSERT INTO proposals VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, NULL)",
         name, tenant, kind, object, body, OPERATOR, tx.now_us,
     )  # fmt: skip
     record(tx, tenant, f"{kind}:waiting", object=object, actor=(OPERATOR, OPERATOR), request=name)
@@ -48,14 +51,30 @@ def current(tx: Tx, tenant: str, kind: str, object: str) -> Any:
     )  # fmt: skip
 
 
-def end(tx: Tx, row: Any, outcome: str) -> None:
-    """It waits no more: acted, withdrawn or replaced."""
-    tx.run("UPDATE proposals SET ended_us = ?, outcome = ? WHERE id = ?", tx.now_us, outcome, row["id"])
+def end(tx: Tx, row: Any, outcome: str, by: str = "", reason: str = "") -> None:
+    """It waits no more: acted, withdrawn or replaced; `by` whom and why, where a member ended it."""
+    kept = sealed(tx, row["tenant"], f"{row['id']}:ended", reason)
+    tx.run(
+        "UPDATE proposals SET ended_us = ?, outcome = ?, ended_by = ?, ended_reason = ? WHERE id = ?",
+        tx.now_us, outcome, by or None, kept, row["id"],
+    )  # fmt: skip
+
+
+def approve(tx: Tx, row: Any, user: str, role: str, reason: str) -> None:
+    """One more person stands behind it, and says why."""
+    kept = sealed(tx, row["tenant"], f"{row['id']}:{user}", reason)
+    tx.run("INSERT INTO approvals VALUES (?, ?, ?, ?, ?)", row["id"], user, role, tx.now_us, kept)
+
+
+def sealed(tx: Tx, tenant: str, what: str, reason: str) -> bytes | None:
+    """A member's own words as they rest: under the tenant's key, bound to where they stand."""
+    return custody.values(tx, tenant).seal(what.encode("ascii"), reason.encode("utf-8")) if reason else None
 
 
 def due_us(tx: Tx, row: Any) -> int:
     """When it may count at the earliest."""
-    return int(row["made_us"]) + tx.limits.change_seconds * SECOND_US
+    wait = 0 if (row["kind"], row["body"]) == (TENANT, CLOSED) else tx.limits.change_seconds
+    return int(row["made_us"]) + wait * SECOND_US
 
 
 def approved(tx: Tx, row: Any) -> bool:
@@ -82,5 +101,6 @@ def describe(tx: Tx, row: Any) -> dict[str, Any]:
     return {
         "id": row["id"], "kind": row["kind"], "object": row["object"], "maker": row["maker"],
         "made_us": row["made_us"], "due_us": due_us(tx, row), "approved": approved(tx, row),
+        "acts": "" if row["kind"] == SETTINGS else row["body"],
         "approvals": [{"user": one["user"], "role": one["role"], "at_us": one["at_us"]} for one in votes],
     }  # fmt: skip

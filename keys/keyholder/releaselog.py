@@ -6,7 +6,9 @@ share:resumed share:refused share:destroyed meta:released meta:refused grant:nar
 code:queued code:made code:refused session:started session:refused session:ended factor:begun factor:enrolled
 factor:killed factor:registered device:remembered device:forgotten act:recorded act:confirmed act:refused held:released
 held:settled log:read log:refused
-settings:signed settings:waiting user:added user:disabled user:password user:app-password checkpoint:refused
+settings:signed settings:waiting settings:approved settings:withdrawn settings:refused user:added user:waiting
+user:joined user:refused user:disabled user:password user:app-password tenant:waiting tenant:closed tenant:reopened
+checkpoint:refused
 deposit:refused day:destroyed budget:raised budget:alarm call:refused people:registered``.
 A receipt is ``lp("sealgate/receipt/v1", log, index, leaf_hash)`` signed with the tenant's release log key, the same
 whose vkey the first entry of the tenant's log states. What belongs to no tenant goes to the tenant ``system``.

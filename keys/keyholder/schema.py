@@ -4,14 +4,15 @@ key, or an id, state, time or number. Times are microseconds since 1970 UTC. DES
 
 from __future__ import annotations
 
-VERSION = 6
+VERSION = 7
+"""What `upgrade` brings an older store to, step by step."""
 
 TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE tenants (
   id TEXT PRIMARY KEY, name TEXT NOT NULL, origin TEXT NOT NULL UNIQUE,
-  created_us INTEGER NOT NULL, officer_seen_us INTEGER
+  created_us INTEGER NOT NULL, officer_seen_us INTEGER, closed_us INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE tenant_keys (
   tenant TEXT NOT NULL, purpose TEXT NOT NULL, wrapped BLOB NOT NULL, PRIMARY KEY (tenant, purpose)
@@ -23,12 +24,13 @@ CREATE TABLE settings (
   tenant TEXT NOT NULL, serial INTEGER NOT NULL, body TEXT NOT NULL, signed_us INTEGER NOT NULL,
   PRIMARY KEY (tenant, serial)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE proposals (  -- changes that wait; kind settings (body is theirs) or user (object is the account)
+CREATE TABLE proposals (  -- changes that wait; kind settings (body is theirs), user (object is the account) or tenant
   id TEXT PRIMARY KEY, tenant TEXT NOT NULL, kind TEXT NOT NULL, object TEXT NOT NULL, body TEXT NOT NULL,
-  maker TEXT NOT NULL, made_us INTEGER NOT NULL, ended_us INTEGER, outcome TEXT
+  maker TEXT NOT NULL, made_us INTEGER NOT NULL, ended_us INTEGER, outcome TEXT, ended_by TEXT, ended_reason BLOB
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE approvals (
-  proposal TEXT NOT NULL, user TEXT NOT NULL, role TEXT NOT NULL, at_us INTEGER NOT NULL, PRIMARY KEY (proposal, user)
+  proposal TEXT NOT NULL, user TEXT NOT NULL, role TEXT NOT NULL, at_us INTEGER NOT NULL, reason BLOB,
+  PRIMARY KEY (proposal, user)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE mail_keys (  -- DKIM; wrapped is the private half
@@ -96,7 +98,8 @@ CREATE TABLE cards (
   made_by TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX cards_person ON cards (tenant, person);
-CREATE TABLE news (  -- what the worker still has to tell: phone, phone-first, frozen (about: a grant), proposal
+CREATE TABLE news (  -- what the worker still has to tell: phone, phone-first, frozen (about: a grant), proposal,
+  -- account, closed, reopened
   id TEXT PRIMARY KEY, tenant TEXT NOT NULL, person TEXT NOT NULL, kind TEXT NOT NULL, about TEXT NOT NULL,
   at_us INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

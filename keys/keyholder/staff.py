@@ -18,7 +18,7 @@ import argon2
 import pyotp
 
 from keys.errors import Denied
-from keys.keyholder import custody, factors, proposals, sessions, tries
+from keys.keyholder import closing, custody, factors, grants, proposals, sessions, tries
 from keys.keyholder.config import KeyholderConfig, Limits
 from keys.keyholder.custody import SYSTEM, Custody
 from keys.keyholder.database import Database, Tx
@@ -98,7 +98,8 @@ def add_user(holder: House, *, tenant: str, user: str, role: str, password: str,
     """A new workforce member; the TOTP secret leaves once, in ``totp_uri``.
 
     ``waiting`` is None, or the proposal of an officer or administrator who is new after the first officer signed in:
-    until it counts, nobody signs in with the account. Denied: role, password (too short), taken, no-tenant.
+    until it counts, nobody signs in with the account. Any other that is new by then counts at once, and every officer
+    is told. Denied: role, password (too short), taken, no-tenant, closed.
     """
     if role not in ROLES:
         raise Denied("role")
@@ -109,6 +110,7 @@ def add_user(holder: House, *, tenant: str, user: str, role: str, password: str,
         row = tx.one("SELECT name, officer_seen_us FROM tenants WHERE id = ?", tenant)
         if row is None:
             raise Denied("no-tenant")
+        closing.need_open(tx, tenant, "user:refused")
         if tx.one("SELECT 1 FROM users WHERE tenant = ? AND id = ?", tenant, user) is not None:
             raise Denied("taken")
         sealed = custody.values(tx, tenant).seal(_totp_context(user), secret.encode("ascii"))
@@ -118,6 +120,8 @@ def add_user(holder: House, *, tenant: str, user: str, role: str, password: str,
         record(tx, tenant, "user:added", object=user, actor=_OPERATOR, reason=role)
         issuer = str(body_of(tx, tenant).get("display_name") or row["name"])
         waiting = proposals.describe(tx, proposals.open_one(tx, tenant, proposals.USER, user, role)) if wait else None
+        if row["officer_seen_us"] is not None and not wait:  # it counts at once, so every officer is told
+            grants.tell(tx, tenant, proposals.OPERATOR, "account", user)
         uri = pyotp.TOTP(secret).provisioning_uri(name=name or user, issuer_name=issuer)
         return {"totp_uri": uri, "waiting": waiting}
 
@@ -158,6 +162,7 @@ def app_password(tx: Tx, *, tenant: str, user: str, username: str) -> dict[str, 
     row = tx.one("SELECT state FROM users WHERE tenant = ? AND id = ?", tenant, user)
     if row is None or row["state"] != "active" or not username:
         raise Denied("no-user")
+    closing.need_open(tx, tenant, "user:refused", user)
     password = "-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(5))
     salt = os.urandom(16)
     verifier = hashlib.sha256(salt + password.encode("ascii")).digest()
@@ -171,10 +176,22 @@ def app_password(tx: Tx, *, tenant: str, user: str, username: str) -> dict[str, 
 
 
 def staff_login(holder: House, *, tenant: str, user: str, password: str, code: str, network: str) -> dict[str, Any]:
-    """A staff session. Denied: wrong, used (right but spent TOTP), too-many, busy."""
-    kept = holder.database.run(lambda tx: admit(tx, holder, tenant, user, network))
+    """A staff session. Denied: wrong, used (right but spent TOTP), too-many, busy, closed."""
+    kept = holder.database.run(lambda tx: enter(tx, holder, tenant, user, network))
     right = holder.hasher.holds(kept, pepper(holder, tenant, user, password))
-    return holder.database.run(lambda tx: finish(tx, tenant, user, code, network, right))
+
+    def work(tx: Tx) -> dict[str, Any]:
+        closing.need_open(tx, tenant, "session:refused", user)  # it may have been closed while the password was hashed
+        return finish(tx, tenant, user, code, network, right)
+
+    return holder.database.run(work)
+
+
+def enter(tx: Tx, holder: House, tenant: str, user: str, network: str) -> str:
+    """`admit` for those who would sign in: nobody does in a closed clinic, and tries are counted all the same."""
+    kept = admit(tx, holder, tenant, user, network)
+    closing.need_open(tx, tenant, "session:refused", user)
+    return kept
 
 
 def admit(tx: Tx, holder: House, tenant: str, user: str, network: str) -> str:

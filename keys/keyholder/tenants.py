@@ -26,7 +26,7 @@ def status(tx: Tx) -> dict[str, Any]:
     tenants = {
         row["id"]: {
             "name": row["name"], "origin": row["origin"], "officer_seen": row["officer_seen_us"] is not None,
-            "waiting": tx.one(_WAITING, row["id"]) is not None,
+            "waiting": tx.one(_WAITING, row["id"]) is not None, "closed_us": row["closed_us"],
         }
         for row in tx.all("SELECT * FROM tenants ORDER BY id")
     }  # fmt: skip

@@ -128,7 +128,7 @@ def test_a_store_of_another_format_is_refused_by_number(house: House) -> None:
     conn = sqlite3.connect(house.config.database)
     conn.execute("PRAGMA user_version=99")
     conn.close()
-    with pytest.raises(NoStore, match=f"format 99, this program reads {schema.VERSION}"):
+    with pytest.raises(NoStore, match=f"format 99, and this program knows up to {schema.VERSION}: a later Sealgate"):
         house.reopen()
     conn = sqlite3.connect(house.config.database)
     conn.execute(f"PRAGMA user_version={schema.VERSION}")
