@@ -80,6 +80,7 @@ class Action(StrEnum):
     USER_ADDED = "user:added"
     USER_CHANGED = "user:changed"
     USER_DISABLED = "user:disabled"
+    USER_ANNOUNCED = "user:announced"  # every officer was told of an account that counts at once
     USER_APP_PASSWORD = "user:app-password"  # noqa: S105 - an event's name
     PERSON_ADDED = "person:added"
     PERSON_CHANGED = "person:changed"
@@ -88,6 +89,8 @@ class Action(StrEnum):
     SETTINGS_PROPOSED = "settings:proposed"
     SETTINGS_REFUSED = "settings:refused"  # an officer ended one, or an approval was turned down
     TENANT_CREATED = "tenant:created"
+    TENANT_CLOSED = "tenant:closed"
+    TENANT_REOPENED = "tenant:reopened"
     NODE_STARTED = "node:started"
     NODE_STOPPED = "node:stopped"
     QUEUE_LISTED = "queue:listed"

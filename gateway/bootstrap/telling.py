@@ -51,7 +51,7 @@ class Telling:
 
     def __init__(
         self, ground: Ground, keyholder: WorkerClient, records: Records, copies: Copies, deliverer: Deliverer,
-        checkpoint: Callable[[str], str],
+        checkpoint: Callable[[str], str], renew: Callable[[], None],
     ) -> None:  # fmt: skip
         english, heard = words.language("en"), audience(ground)
         store, clock = ground.store, ground.clock
@@ -63,7 +63,7 @@ class Telling:
         self.answers = Answers(store, records, keyholder, poster, heard, clock, english)
         self.reminders = Reminders(store, records, keyholder, poster, heard, tenants, clock)
         self.digest = Digest(store, records, keyholder, poster, heard, tenants, clock, english)
-        self.tellings = Tellings(store, records, keyholder, poster, heard, ground.view, clock)
+        self.tellings = Tellings(store, records, keyholder, poster, heard, ground.view, clock, renew)
 
     def duties(self, once: Callable[[str, Callable[[], object]], Callable[[], object]]) -> list[list[Duty]]:
         """What to do how often; `once` has one of several workers do it."""

@@ -137,7 +137,9 @@ class WorkerSide:
             worker.delivery_threads,
             copies.top,
         )
-        self.telling = Telling(ground, self.keyholder, self.records, copies, self.deliverer, self._checkpoint)
+        self.telling = Telling(
+            ground, self.keyholder, self.records, copies, self.deliverer, self._checkpoint, self._snapshot
+        )
         self.isolated = Isolated(children=worker.parsers, message_seconds=float(worker.parse_seconds))
         self._scanner = scanner(
             settings.scan.clamd, max_bytes=settings.scan.max_bytes, timeout_seconds=settings.scan.timeout_seconds

@@ -1,9 +1,10 @@
-"""News that come from the keyholder, past the portal: a phone number, a card that was used twice, a change that waits.
+"""News that come from the keyholder, past the portal: a phone number, a card that was used twice, and for officers a
+change that waits, a new account that counts at once, a clinic that closed or opened again.
 
 Promises: a number that changed, and a first one of somebody who has live messages, is told to that person and to the
 senders of those messages; a card used twice is told to the senders of what was put on hold and to the officers; one
 mail for each of them per turn, in the transaction that writes the event; news stay with the keyholder until then.
-A change that waits is told to every officer.
+What is the officers' is told to every one of them; before a closing is written down, the doors know of it.
 A changed row of one person keeps no other's news waiting. DESIGN §4 "Doors", c and e.
 """
 
@@ -33,15 +34,22 @@ from keys.client import WorkerClient
 log = Log("gateway.tellings")
 BATCH = 50
 TO_PERSON = {"phone": "phone", "phone-first": "phone_first"}
+TO_OFFICERS = {
+    "proposal": ("change_waits", Action.SETTINGS_PROPOSED),
+    "account": ("account_added", Action.USER_ANNOUNCED),
+    "closed": ("clinic_closed", Action.TENANT_CLOSED),
+    "reopened": ("clinic_reopened", Action.TENANT_REOPENED),
+}
 TO_SENDER = {"phone": "number_changed", "phone-first": "number_first", "frozen": "card_twice",
-             "proposal": "change_waits"}  # fmt: skip
+             **{kind: words for kind, (words, _) in TO_OFFICERS.items()}}  # fmt: skip
+OF_DOORS = frozenset({"closed", "reopened"})
 _KEYHOLDER = Actor("keyholder", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
     """One piece of news with all that is told of it. `readers` are inboxes of senders and officers; `person` is the
-    proposal where it is about a change.
+    proposal, account or tenant where it is the officers'.
     """
 
     id: str
@@ -58,7 +66,7 @@ class PersonNews:
 
     def __init__(
         self, store: Store, records: Records, keyholder: WorkerClient, poster: Poster, audience: Audience,
-        tenants: Callable[[str], TenantView], clock: Clock,
+        tenants: Callable[[str], TenantView], clock: Clock, renew: Callable[[], None],
     ) -> None:  # fmt: skip
         self._store = store
         self._records = records
@@ -67,11 +75,14 @@ class PersonNews:
         self._audience = audience
         self._tenants = tenants
         self._clock = clock
+        self._renew = renew
 
     def __call__(self) -> int:
         """Tell what the keyholder has; how many mails. Raises TryLater."""
         with answering():
             waiting = self._keyholder.take_changes(BATCH)
+        if any(news["kind"] in OF_DOORS for news in waiting):
+            self._renew()
         found: list[Item] = []
         over: list[str] = []
         for news in waiting:
@@ -94,8 +105,8 @@ class PersonNews:
     def _item(self, news: Mapping[str, Any]) -> Item | None:
         """None for what was told before, and for a person who is not there."""
         tenant, person, kind = str(news["tenant"]), str(news["person"]), str(news["kind"])
-        if kind == "proposal":
-            return self._proposal(news)
+        if kind in TO_OFFICERS:
+            return self._officers_item(news)
         with self._store.reading() as conn:
             row = self._records.rows.get(conn, schema.people, person)
             told = self._records.rows.get(conn, schema.tellings, str(news["id"]))
@@ -110,14 +121,14 @@ class PersonNews:
         grants = tuple(grant for grant, _ in messages if grant != news["about"])
         return Item(str(news["id"]), view, person, kind, address, frozenset(readers - {""}), grants)
 
-    def _proposal(self, news: Mapping[str, Any]) -> Item | None:
+    def _officers_item(self, news: Mapping[str, Any]) -> Item | None:
         with self._store.reading() as conn:
             told = self._records.rows.get(conn, schema.tellings, str(news["id"]))
         if told is not None:
             return None
         tenant = str(news["tenant"])
         officers = frozenset(self._officers(tenant))
-        return Item(str(news["id"]), self._tenants(tenant), str(news["about"]), "proposal", "", officers, ())
+        return Item(str(news["id"]), self._tenants(tenant), str(news["about"]), str(news["kind"]), "", officers, ())
 
     def _messages(self, tenant: str, person: str, kind: str) -> list[tuple[str, Row]]:
         """The person's links that the keyholder calls live or frozen (for a card: frozen), each with its message."""
@@ -187,8 +198,9 @@ class PersonNews:
 
 
 def _events(item: Item) -> list[Event]:
-    if item.kind == "proposal":
-        return [Event(Action.SETTINGS_PROPOSED, item.view.id, item.person, Actor("operator", ""), request=item.id)]
+    if item.kind in TO_OFFICERS:
+        _, action = TO_OFFICERS[item.kind]
+        return [Event(action, item.view.id, item.person, Actor("operator", ""), request=item.id)]
     if item.kind == "frozen":  # the link with which the code was tried is in the portal's own event
         return [
             Event(Action.LINK_FROZEN, item.view.id, grant, _KEYHOLDER, reason="redeemed", request=item.id)

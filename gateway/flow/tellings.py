@@ -77,6 +77,7 @@ class Tellings:
         audience: Audience,
         tenants: Callable[[str], TenantView],
         clock: Clock,
+        renew: Callable[[], None],
     ) -> None:
         self._store = store
         self._records = records
@@ -84,7 +85,7 @@ class Tellings:
         self._audience = audience
         self._tenants = tenants
         self._clock = clock
-        self._news = PersonNews(store, records, keyholder, poster, audience, tenants, clock)
+        self._news = PersonNews(store, records, keyholder, poster, audience, tenants, clock, renew)
 
     def __call__(self) -> int:
         """Tell what waits; how many mails."""

@@ -29,6 +29,9 @@ KINDS = (
         "number_changed",
         "card_twice",
         "change_waits",
+        "account_added",
+        "clinic_closed",
+        "clinic_reopened",
     ),
 )
 _FOUND = ("held", "malware", "returned")

@@ -9,6 +9,7 @@ from gateway.accounts.users import Users
 from gateway.audit.log import AuditLog
 from gateway.clock import Clock
 from gateway.flow.officer import Officer
+from gateway.flow.officer_changes import ChangeDesk
 from gateway.flow.officer_held import HeldDesk
 from gateway.flow.officer_report import Reports
 from gateway.flow.officer_verify import Proofs
@@ -27,6 +28,7 @@ class AuditSide:
     held: HeldDesk
     proofs: Proofs
     reports: Reports
+    changes: ChangeDesk
     second_person: Callable[[str], bool]
 
     @classmethod
@@ -40,5 +42,6 @@ class AuditSide:
             HeldDesk(store, rows, keys, trail, directory, users, clock),
             Proofs(audit, keys, trail),
             Reports(store, rows, keys, trail, directory, audit, clock),
+            ChangeDesk(store, rows, keys, trail, users),
             second_person,
         )

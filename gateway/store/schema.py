@@ -234,7 +234,7 @@ tellings = Table(  # what somebody still has to be told by mail: written by the 
     metadata,
     _id(primary_key=True),  # says what it is about, so that the same thing is told once
     _id("tenant", nullable=False),
-    _text("kind"),  # knocked redeemed recalled phone phone-first frozen delay
+    _text("kind"),  # knocked redeemed recalled delay, or a kind of the keyholder's news
     _id("about", nullable=False),  # a grant, a person, a message or a delivery
     _text("state"),  # ready done dropped
     _num("created_at"),

@@ -6,6 +6,7 @@ allows must not end in a refusal, and what it does not allow must end in exactly
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from gateway.control import ControlFailed
 from gateway.portal.app import discovered
 from gateway.portal.roles import Line, table
 from gateway.settings import load
+from keys.client import OperatorClient
 from tests.support.two_clinics import PATIENT, PATIENT_PHONE, ROLES, Browser, House, TwoClinics
 
 pytestmark = pytest.mark.full
@@ -78,6 +80,7 @@ class Walk:
     sent: dict[str, Message] = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
     person: str = ""
+    change: str = ""
     reference: str = ""
     foreign: dict[str, str] = field(default_factory=dict)
     identities: list[Identity] = field(default_factory=list)
@@ -158,6 +161,13 @@ def prepare(walk: Walk) -> None:
     assert set(walk.held) == set(ROLES)
 
 
+def waiting_change(clinics: TwoClinics) -> str:
+    """A change of the first clinic that waits, as its officer has signed in."""
+    operator = OperatorClient(load(clinics.config, {}).sockets_directory / "operator.sock")
+    with contextlib.closing(operator):
+        return str(operator.propose_state(clinics.a.id, "closed")["proposal"]["id"])
+
+
 def _held(clinics: TwoClinics) -> set[str]:
     return {row["id"] for row in clinics.control("queue.list", tenant="riverside") if row["state"] == "held"}
 
@@ -207,7 +217,8 @@ def path(walk: Walk, route: str, who: Identity) -> str:
     message = walk.held.get(own, "") if "/held/" in route else walk.sent[own].id
     values = {
         "token": who.token, "name": "portal.css", "rest:path": "nothing-is-here", "message": message, "index": "0",
-        "person": walk.person, "grant": f"lnk_{walk.target.short}", "object": walk.target.objects[0],
+        "person": walk.person, "change": walk.change, "grant": f"lnk_{walk.target.short}",
+        "object": walk.target.objects[0],
     }  # fmt: skip
     found = route.partition(" ")[2]
     for name, value in values.items():
@@ -230,6 +241,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
         made = Walk(clinics)
         prepare(made)
         everybody = list(identities(made))
+        made.change = waiting_change(clinics)
         for who in everybody:
             who.browser.ask("GET", "/m")
         for route in in_order():
@@ -269,9 +281,8 @@ def replace_host(house: House, host: str) -> House:
     return replace(house, host=host)
 
 
-ID_ROUTES = tuple(
-    name for name in TABLE.routes if any(f"{{{part}}}" in name for part in ("message", "grant", "person", "token"))
-)
+OF_ONE = ("{message}", "{grant}", "{person}", "{change}", "{token}")
+ID_ROUTES = tuple(name for name in TABLE.routes if any(part in name for part in OF_ONE))
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -291,9 +302,8 @@ def test_ids_of_another_clinic_do_not_exist_and_asking_is_logged(walk: Walk, rol
         else:
             assert came == refused("link" if "{token}" in route else "unknown"), route
             if line.roles:
-                asked += [
-                    values for values in (walk.sent[role].id, walk.held[role]) if values in path(walk, route, who)
-                ]
+                mine = (walk.sent[role].id, walk.held[role], walk.change)
+                asked += [one for one in mine if one in path(walk, route, who)]
     entries = clinics.entries(clinics.b, "meta:refused", outcome="refused")
     told = [one["object"] for one in entries if one["actor"]["id"] == user and one["reason"] == "unknown"]
     assert set(asked) <= set(told)

@@ -33,7 +33,9 @@ METHODS = ("text", "staff", "totp", "device")
 @page("/audit", "GET", trace=Trace(Unlogged("an empty form and examples"), Rate(60)))
 def form(call: Call) -> Response:
     """What can be asked."""
-    return _search(call, "", None)
+    return _search(
+        call, "", None, changes=0 if call.is_head else call.deps.audit.changes.waiting(call.origin, call.session)
+    )
 
 
 @page("/audit", "POST", trace=LOOK)
@@ -108,7 +110,10 @@ def overview(call: Call) -> Response:
     """How often things happened: all that an administrator sees."""
     counts = call.deps.audit.officer.counts(call.origin.tenant)
     held = call.deps.audit.held.count(call.origin.tenant)
-    return officer_page(call, "officer/overview.html", counts=list(counts.items()), held=held, days=DAYS)
+    changes = call.deps.audit.changes.waiting(call.origin, call.session)
+    return officer_page(
+        call, "officer/overview.html", counts=list(counts.items()), held=held, days=DAYS, changes=changes
+    )
 
 
 def officer_page(call: Call, template: str, status: int = 200, **values: Any) -> Response:
@@ -221,7 +226,15 @@ def number(text: str) -> int | None:
 
 
 def _search(call: Call, text: str, rows: list[dict[str, Any]] | None, status: int = 200, **values: Any) -> Response:
-    given: dict[str, Any] = {"chips": [], "older": None, "newer": False, "waiting": 0, "examples": EXAMPLES} | values
+    given: dict[str, Any] = {
+        "chips": [],
+        "older": None,
+        "newer": False,
+        "waiting": 0,
+        "examples": EXAMPLES,
+        "changes": 0,
+    }
+    given |= values
     return officer_page(call, "officer/search.html", status, q=text, rows=rows, **given)
 
 

@@ -43,7 +43,8 @@ def sign_in(call: Call) -> Response:
         if session.reason == "busy":
             return slow(call)
         many = session.reason == "too-many"
-        error = words.say("staff.sign_in.too_many" if many else "staff.sign_in.wrong")
+        closed = session.reason == "closed"
+        error = words.say(f"staff.sign_in.{'too_many' if many else 'closed' if closed else 'wrong'}")
         return call.page("staff/sign_in.html", 429 if many else 403, error=error)
     call.jar.set(cookies.STAFF, session["handle"])
     return Away("/staff")
@@ -76,6 +77,7 @@ def sent(call: Call) -> Response:
         note=note(call),
         show=show,
         shows=SHOWS,
+        changes=call.deps.audit.changes.waiting(call.origin, call.session),
     )
 
 

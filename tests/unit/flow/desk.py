@@ -109,7 +109,8 @@ class Desk(World):
         common = (self.store, self.records, keyholder, poster, self.audience)
         self.reminders = Reminders(*common, lambda: [self.view], self.clock)
         self.digest = Digest(*common, lambda: [self.view], self.clock, english)
-        self.tellings = Tellings(*common, self.tenant, self.clock)
+        self.renewed: list[bool] = []
+        self.tellings = Tellings(*common, self.tenant, self.clock, lambda: self.renewed.append(True))
         self.answers = Answers(*common, self.clock, english)
         self.flow = self.desk_flow()
 

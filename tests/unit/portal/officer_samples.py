@@ -8,11 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.flow.officer import COUNTED, DAYS, Entry, Lines, Story, Why
+from gateway.flow.officer_changes import Account, Change, Changes, Differs, Vote
 from gateway.flow.officer_held import Act, HeldMail
 from gateway.flow.officer_names import Line, Named
 from gateway.flow.officer_report import MOST, Report, ReportLine
 from gateway.flow.officer_verify import Checked, Head, Outside
 from gateway.portal.pages.officer import EXAMPLES, row_of, words_of_kind
+from gateway.portal.pages.officer_changes import opens_of, outcome_of, state_of, title_of
+from gateway.portal.pages.officer_changes import row_of as setting_row
 from gateway.portal.pages.officer_held import words_of_act, words_of_left
 from gateway.portal.pages.officer_report import _row
 
@@ -52,6 +55,20 @@ REPORT = Report(
     (ReportLine(LINES[0], "402917", 12), ReportLine(LINES[1], "402917", None)), True, 0, HEAD.origin, 48213, HASH, AT,
     "olga@clinic.test", NOTE,
 )  # fmt: skip
+VOTE = Vote("ada.administrator@clinic.test", "admin", AT, "Our new server, as agreed with the vendor on the phone")
+CHANGE = Change(
+    "prp_" + "4f" * 20, "settings", "", "", "operator", AT, AT + timedelta(days=1), False, (VOTE,),
+    (
+        Differs("networks", ["192.0.2.0/28"], ["192.0.2.0/28", "2001:db8:1234:5678::/64"]),
+        Differs("smarthost", "smtp.office365.example:587", "a-rather-long-name.mail.elsewhere.example:25"),
+        Differs("policy_toml", "[release]\nsecond_person = true\n", "[release]\nsecond_person = false\n"),
+        Differs("limits", {"max_recipients": 100}, {"max_recipients": 200}), Differs("phone", "+1 555 010 0199", ""),
+    ), False,
+)  # fmt: skip
+NEW_OFFICER = replace(CHANGE, kind="user", acts="officer", subject=MARIA.text, differs=(), votes=(), id="prp_2")
+ENDED = replace(
+    NEW_OFFICER, outcome="withdrawn", ended_at=AT, ended_by="olga@clinic.test", ended_reason="Unknown to us"
+)
 
 
 def pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -66,8 +83,10 @@ def pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
         "newer": False,
         "waiting": 0,
         "examples": EXAMPLES,
+        "changes": 0,
     }
     yield "officer-search", "officer/search.html", search
+    yield "officer-search-changes", "officer/search.html", search | {"changes": 2}
     found = {"q": "recipient:@insurer.example", "rows": rows, "chips": ["recipient:@insurer.example", "proof:2"]}
     yield "officer-found", "officer/search.html", search | found | {"older": 9, "newer": True}
     yield "officer-nothing", "officer/search.html", search | found | {"rows": []}
@@ -99,7 +118,7 @@ def pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     bare = replace(HEAD, outside=None, signed_at=None, waiting=3)
     yield "officer-verify-bare", "officer/verify.html", who | {"head": bare, "checked": None, "error": "Choose a file."}
     counts = [(action, 1200 + number) for number, action in enumerate(COUNTED)]
-    yield "officer-overview", "officer/overview.html", who | {"counts": counts, "held": 3, "days": DAYS}
+    yield "officer-overview", "officer/overview.html", who | {"counts": counts, "held": 3, "days": DAYS, "changes": 1}
     report = who | {"report": REPORT, "rows": [_row(one) for one in REPORT.lines], "most": MOST}
     yield "officer-report", "officer/report.html", report
     yield (
@@ -108,6 +127,35 @@ def pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
         report | {"report": replace(REPORT, waiting=2), "rows": [], "error": "This server cannot make PDF files."},
     )
     yield from _held()
+    yield from _changes()
+
+
+def _changes() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    desk: dict[str, Any] = {"who": True, "sees_names": True, "title_of": title_of, "outcome_of": outcome_of,
+                            "state_of": lambda one: state_of(one, AT)}  # fmt: skip
+    accounts = (Account("new.person@clinic.test", "staff", "active", AT), Account(MARIA.text, "office", "disabled", AT))
+    acted = replace(ENDED, kind="tenant", acts="open", outcome="acted", ended_by="")
+    full = Changes((CHANGE, NEW_OFFICER), (ENDED, acted, replace(CHANGE, outcome="replaced", ended_at=AT)), accounts)
+    yield "officer-changes", "officer/changes.html", desk | {"found": full}
+    yield "officer-changes-none", "officer/changes.html", desk | {"found": Changes((), (), ())}
+    choices = [("approve", "Approve it", "You stand behind this change."), ("withdraw", "Refuse it", "It ends here.")]
+    one = {"who": True, "sees_names": True, "change": CHANGE, "heading": title_of(CHANGE), "opens": opens_of(CHANGE),
+           "rows": [setting_row(part) for part in CHANGE.differs], "state": state_of(CHANGE, AT), "ended": "",
+           "choices": choices, "two": True, "field": "", "given": {"act": "", "reason": ""}}  # fmt: skip
+    yield "officer-change", "officer/change.html", one
+    wrong = {"field": "code", "error": "The code is not right.", "given": {"act": "approve", "reason": "by phone"}}
+    person = {"change": NEW_OFFICER, "heading": title_of(NEW_OFFICER), "opens": opens_of(NEW_OFFICER), "rows": []}
+    yield "officer-change-wrong", "officer/change.html", one | person | wrong
+    yield "officer-change-choose", "officer/change.html", one | {"field": "act-approve", "error": "Choose what to do."}
+    mine = {"change": replace(CHANGE, mine=True), "choices": []}
+    yield "officer-change-mine", "officer/change.html", one | mine
+    yield (
+        "officer-change-admin",
+        "officer/change.html",
+        one | {"sees_names": False, "choices": choices[:1], "two": False},
+    )
+    over = {"change": ENDED, "ended": outcome_of(ENDED), "choices": []}
+    yield "officer-change-ended", "officer/change.html", one | person | over
 
 
 def _held() -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -92,7 +92,8 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
         values = {"kind": kind, "when": "Friday 4 December 2026", "primary": primary, "reference": reference}
         yield f"problem-{kind}", "problem.html", values
     yield "staff-sign-in", "staff/sign_in.html", {"error": "The address, the password or the code is not right."}
-    sent = STAFF | {"messages": [MESSAGE], "older": 1, "newer": True, "show": "", "shows": ("unopened", "recalled")}
+    sent = STAFF | {"messages": [MESSAGE], "older": 1, "newer": True, "show": "", "shows": ("unopened", "recalled"),
+                     "changes": 1}  # fmt: skip
     yield "staff-sent", "staff/sent.html", sent
     yield "staff-sent-unopened", "staff/sent.html", sent | {"show": "unopened"}
     empty = sent | {"messages": [], "older": None, "newer": False}

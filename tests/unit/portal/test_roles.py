@@ -11,6 +11,7 @@ from gateway.accounts.roles import ROLES
 from gateway.cli import command_names, parser_for
 from gateway.errors import Misconfigured
 from gateway.flow.desk import MAY_RECALL_ALL
+from gateway.flow.officer_changes import WATCHERS
 from gateway.flow.officer_held import ALL_HELD
 from gateway.flow.people import KEEPERS
 from gateway.flow.sent import ALL_MAIL
@@ -96,6 +97,7 @@ def test_the_table_says_what_the_keyholder_allows() -> None:
         "phone numbers of people": access.PEOPLE_ROLES,
         "decide on held mail": frozenset({"officer"}),
         "approve a change that waits": access.APPROVE_ROLES,
+        "see changes that wait": access.WATCH_ROLES,
     }
 
 
@@ -110,6 +112,9 @@ def test_the_table_says_what_the_keyholder_allows() -> None:
         ("POST /staff/people/save", "phone numbers of people"),
         ("POST /staff/people/import/confirm", "phone numbers of people"),
         ("POST /audit/held/{message}", "decide on held mail"),
+        ("GET /audit/changes", "see changes that wait"),
+        ("GET /audit/changes/{change}", "see changes that wait"),
+        ("POST /audit/changes/{change}", "approve a change that waits"),
     ],
 )
 def test_a_page_is_for_exactly_those_whom_the_keyholder_lets_do_it(route: str, act: str) -> None:
@@ -120,6 +125,7 @@ def test_who_sees_what_of_others_is_what_the_flows_do() -> None:
     sees = table().sees
     assert {role for role, what in sees["mail"].items() if what == "all"} == ALL_MAIL
     assert {role for role, what in sees["held"].items() if what == "all"} == ALL_HELD
+    assert table().routes["GET /audit/changes"].roles == WATCHERS
     assert {role for role, what in sees["people"].items() if what == "all"} == KEEPERS
     assert set(sees["mail"]) == table().routes["GET /staff"].roles
     assert set(sees["people"]) == table().routes["GET /staff/people"].roles

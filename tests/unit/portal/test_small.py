@@ -179,7 +179,8 @@ BUILT = (
     "portal.problem.", "staff.state.", "staff.proof.", "staff.help.sure_", "event.", "filetype.", "portal.limits.can",
     "staff.problem.", "staff.reason.", "officer.kind.", "officer.outcome.", "officer.proof.", "officer.state.",
     "officer.count.", "officer.act.", "officer.actstate.", "officer.failure.", "officer.denied.", "officer.search.",
-    "officer.number.", "officer.verify.", "officer.held.release", "officer.held.drop", "officer.held.choose",
+    "officer.changes.", "officer.setting.", "officer.role.", "staff.sign_in.", "officer.number.",
+    "officer.verify.", "officer.held.release", "officer.held.drop", "officer.held.choose",
     "officer.held.reason_missing", "officer.held.code_missing", "staff.people.kind_", "staff.people.wrong.",
     "staff.report.end_", "staff.report.body", "staff.report.thing", "staff.sent.none_", "staff.sent.show_",
 )  # fmt: skip

@@ -139,7 +139,9 @@ def test_a_telling_is_told_by_one(two: Two) -> None:
     nobody: Any = None
 
     def settled(store: Store) -> bool:
-        tellings = Tellings(store, Records(two.rows, nobody, nobody, "n"), nobody, nobody, nobody, nobody, clock)
+        tellings = Tellings(
+            store, Records(two.rows, nobody, nobody, "n"), nobody, nobody, nobody, nobody, clock, nobody
+        )
         return store.run(lambda tx: tellings.settled(tx, "knocked:lnk_1", "done"))
 
     assert sorted(two.both(settled)) == [False, True]
