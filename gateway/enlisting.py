@@ -85,7 +85,7 @@ def _vanished(settings: Settings, there: dict[str, str]) -> None:
     if gone:
         raise Misconfigured(
             f"tenant '{gone[0]}' of this installation is missing in the file; bring its table back. Its mail, keys and "
-            "log are here, and removing a clinic comes with a later release"
+            "log are here: what ends its service and keeps them is sealgate tenant close"
         )
 
 

@@ -1,4 +1,4 @@
-"""`sealgate tenant`: the clinics of this installation, and the changes of theirs that wait for their officers."""
+"""`sealgate tenant`: the clinics of this installation, the changes that wait for their officers, and the end of one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from gateway.errors import Misconfigured
 from gateway.settings import Settings
 
 NAME = "tenant"
-HELP = "list clinics; show, propose, approve or withdraw changes that wait"
+HELP = "list clinics; show, propose, approve or withdraw changes that wait; close a clinic, open it again"
+STATES = {"close": "closed", "reopen": "open"}
+CLOSED = """'{name}' is closed: nobody signs in to its pages, and mail from its domains is refused.
+What remains, and for how long:
+  messages that were sent   their recipients open them until the day that each of them says; then they are destroyed
+  held mail                 goes back to its senders when its time ends; nobody can release it
+  mail that was accepted    is still delivered
+  the log                   is kept; take it along with: sealgate audit export DIR --tenant {name}
+  keys, rows, settings      are kept, and the clinic's table stays in the file: serve does not start without it
+No command removes a clinic and its log from an installation yet."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("propose", "ask for what the configuration says now, without a restart"),
         ("approve", "stand behind a change that waits (officer or administrator)"),
         ("withdraw", "end a change that waits (officer)"),
+        ("close", "ask for a clinic to be closed: no sign-in, no submission; its log and its mail stay"),
+        ("reopen", "ask for a closed clinic to be open again; an officer approves it, and it takes a day and a start"),
     ):
         one = actions.add_parser(name, help=words, description=words)
         if name in ("approve", "withdraw"):
@@ -46,12 +57,17 @@ def run(args: argparse.Namespace) -> int:
         waiting = _waiting(own)
         show(waiting, as_json=args.json, words="\n".join(map(_line, waiting)) or "Nothing waits.")
         return 0
+    if args.action in STATES:
+        return _state_change(own, STATES[args.action], as_json=args.json)
     if args.action == "propose":
         return _propose(own, as_json=args.json)
     password, totp = secret_lines(["password", "code from the authenticator app"])
     given = {"tenant": own.tenant.name, "id": args.id, "as": args.member, "password": password, "totp": totp}
     answer = control(own, f"tenant.{args.action}", given)
-    said = _line(answer | {"keys": []}) if args.action == "approve" else f"{args.id}: ended"
+    said = f"{args.id}: ended"
+    if args.action == "approve":
+        closing = (answer["kind"], answer["acts"]) == ("tenant", "closed") and answer["approved"]
+        said = CLOSED.format(name=own.tenant.name) if closing else _line(answer | {"keys": [answer["acts"]]})
     show(answer, as_json=args.json, words=said)
     return 0
 
@@ -62,6 +78,8 @@ def _tenants(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _state(one: dict[str, Any]) -> str:
+    if one["closed_us"] is not None:
+        return f"closed since {from_us(one['closed_us']).isoformat(timespec='minutes')}"
     if one["waiting"]:
         return "a change of its settings waits"
     return "changes wait for its officers" if one["officer_seen"] else "no officer has signed in yet"
@@ -90,6 +108,18 @@ def _propose(own: Settings, *, as_json: bool) -> int:
         show(answer, as_json=as_json, words="Nothing differs from what is in force.")
         return 0
     show(answer["proposal"], as_json=as_json, words=_line(answer["proposal"]))
+    return 0
+
+
+def _state_change(own: Settings, state: str, *, as_json: bool) -> int:
+    tenant, name = _id(own), own.tenant.name
+    answer = keyholder(own, lambda keys: keys.propose_state(tenant, state))
+    if answer["waiting"]:
+        words = _line(answer["proposal"] | {"keys": [state]})
+        show(answer, as_json=as_json, words=f"{words}\nAn officer approves it on the page Changes, or with: "
+             "sealgate tenant approve")  # fmt: skip
+        return 0
+    show(answer, as_json=as_json, words=CLOSED.format(name=name) if answer["closed"] else f"'{name}' is open")
     return 0
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import smtplib
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.audit.event import parse
+from gateway.demo.clinic import Member
 from gateway.demo.sink import Sink
 from gateway.errors import Misconfigured, TryLater
 from tests.support.two_clinics import PATIENT, House, TwoClinics
@@ -94,6 +97,44 @@ def decide(clinics: TwoClinics, tenant: str, change: str, house: House, role: st
         "tenant", "approve", change, "--tenant", tenant, "--as", member.address,
         stdin=f"{member.password}\n{member.code()}\n", status=status,
     )  # fmt: skip
+
+
+def test_a_closed_clinic_takes_no_mail_and_no_sign_in_while_its_neighbour_goes_on(clinics: TwoClinics) -> None:
+    closing, other = clinics.a, clinics.b
+    desk = clinics.browser(closing, 7)
+    desk.sign_in(closing.members["officer"])
+    before, others = len(closing.sink.mails), len(other.sink.mails)
+    clinics.send(closing, "staff")
+    asked = json.loads(clinics.command("tenant", "close", "--tenant", closing.name, "--json"))
+    assert asked["waiting"]
+    said = decide(clinics, closing.name, asked["proposal"]["id"], closing, "officer")
+    assert "messages that were sent" in said
+    assert desk.ask("GET", "/staff").headers["location"] == "/staff/sign-in"
+    page = desk.ask("POST", "/staff/sign-in", sign_in_form(closing.members["staff"]))
+    assert page.status_code == 403
+    assert "is closed" in page.text
+    until(lambda: clinics.entries(closing, "tenant:closed"))  # by then the door has heard of it
+    with pytest.raises(smtplib.SMTPSenderRefused):
+        clinics.send(closing, "staff")
+    link = until(lambda: [one.link for one in closing.sink.mails[before:] if one.link])[0]  # accepted before: delivered
+    assert clinics.browser(closing, 8).ask("GET", link.partition(closing.host)[2]).status_code == 200
+    assert "closed since" in clinics.command("tenant", "list")
+    clinics.send(other, "staff")
+    assert until(lambda: other.sink.mails[others:])
+
+
+def sign_in_form(member: Member) -> dict[str, str]:
+    return {"address": member.address, "password": member.password, "code": member.code()}
+
+
+def until(what: Callable[[], Any]) -> Any:
+    """What it gives, once that is something."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        if found := what():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it did not happen")
 
 
 def test_commands_ask_which_clinic_is_meant(clinics: TwoClinics) -> None:
