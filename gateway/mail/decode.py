@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import pybase64
 
+from gateway.mail.columns import columns
 from gateway.mail.entity import IDENTITY
 from gateway.mail.model import Part
 from gateway.mail.source import Source
@@ -24,6 +25,11 @@ def base64_stream(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The decoded bytes of base64 text; foreign characters are passed over."""
     held = b""
     for chunk in chunks:
+        strict = _strict(held, chunk)
+        if strict is not None:
+            held = strict[1]
+            yield strict[0]
+            continue
         clean = held + chunk.translate(None, JUNK)
         held = b""
         if b"=" in clean:
@@ -40,6 +46,26 @@ def base64_stream(chunks: Iterable[bytes]) -> Iterator[bytes]:
     decoded = _quads(held)
     if decoded:
         yield decoded
+
+
+def _strict(held: bytes, chunk: bytes) -> tuple[bytes, bytes] | None:
+    """What lines of one width give that hold nothing but the alphabet: decoded, and up to three characters left over.
+
+    None for any other chunk. The decoder checks the characters as it goes, many at a time.
+    """
+    even = columns(chunk)
+    if even is None or b"=" in even.text:
+        return None
+    clean = even.text
+    clean[:0] = held
+    whole = len(clean) & ~3
+    rest = bytes(clean[whole:])
+    if rest.translate(None, _ALPHABET):
+        return None
+    try:
+        return pybase64.b64decode(memoryview(clean)[:whole], validate=True), rest
+    except binascii.Error:
+        return None
 
 
 def _quads(run: bytes) -> bytes:

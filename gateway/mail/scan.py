@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from gateway.mail.columns import columns
 from gateway.mail.entity import Entity
 from gateway.mail.model import Message
 from gateway.mail.source import Source
@@ -20,6 +21,7 @@ _BLANK = re.compile(rb"\n\r?\n")
 _NOT_LINE = bytes(byte for byte in range(256) if byte not in b"\0\r\n")
 _LINE_MAX = 1000
 _MISSES_MAX = 64
+_DASH = 45
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +71,22 @@ class Scanner:
         self._eight_bit = False
         self._first_newline = b""
         self._size = 0
+        self._sought = 0  # how far into the buffer a delimiter can begin, where that is known; else 0
 
     def feed(self, chunk: bytes) -> None:
         """The next bytes of the message, of any length."""
         if not chunk:
             return
         self._size += len(chunk)
-        self._watch(chunk)
+        dashes = self._watch(chunk)
         if self._mode == "rest":
             return
+        # Where no line of the chunk begins with a dash, only what was kept from before can begin a delimiter.
+        kept = len(self._buffer)
+        self._sought = 0 if dashes else max(1, kept)
         self._buffer = self._buffer + chunk if self._buffer else chunk
         self._run(last=False)
+        self._sought = 0
 
     def close(self) -> Message:
         """The message is complete: its structure."""
@@ -97,10 +104,21 @@ class Scanner:
             self._message = Message(root, self._size, tuple(sorted(self._defects)), self._eight_bit, newline)
         return self._message
 
-    def _watch(self, chunk: bytes) -> None:
-        """Count line ends, and notice NUL and 8-bit bytes, without a Python turn per line."""
+    def _watch(self, chunk: bytes) -> bool:
+        """Count line ends, and notice NUL and 8-bit bytes, without a Python turn per line.
+
+        Whether a line that begins in this chunk may begin with a dash.
+        """
         if not self._eight_bit and not chunk.isascii():
             self._eight_bit = True
+        even = columns(chunk) if self._first_newline and not self._after_cr else None
+        if even is not None:
+            self._line_feeds += even.count
+            self._returns += even.count
+            self._pairs += even.count
+            if b"\0" in chunk:
+                self._defects.add("nul")
+            return _DASH in even.leads
         lines = chunk.translate(None, _NOT_LINE)
         self._line_feeds += lines.count(b"\n")
         self._returns += lines.count(b"\r")
@@ -115,6 +133,7 @@ class Scanner:
         self._after_cr = chunk[-1] == 13
         if b"\0" in lines:
             self._defects.add("nul")
+        return True
 
     def _run(self, last: bool) -> None:
         while True:
@@ -234,6 +253,8 @@ class Scanner:
         """The first delimiter line whose preceding line end lies in that part of the buffer."""
         buffer = self._buffer
         reach = self._longest + 3
+        if self._sought:
+            stop = min(stop, self._sought)
         while True:
             if self._pattern is not None:
                 match = self._pattern.search(buffer, start, stop + reach)

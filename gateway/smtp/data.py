@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from gateway.mail.columns import columns
 from gateway.mail.trace import TRACE
 
 _END = b"\r\n.\r\n"
@@ -18,27 +19,40 @@ _NULS = re.compile(rb"\0+")
 _HIDDEN_END = re.compile(rb"\n\0+\.\0*\r?\n")
 _HIDDEN_BEGUN = re.compile(rb"\n\0+(?:\.\0*)?\r?\Z")
 _AFTER_A_NAME = (b":", b" ", b"\t")
+_DOT = 46
 MAX_HEADER_BYTES = 1 << 20
 
 
 class DotReader:
     """Finds CRLF.CRLF over chunk borders and takes off the stuffed dots.
 
-    The stream is read as if a CRLF stood before it: a dot on the first line needs no case of its own.
+    The stream is read as if a CRLF stood before it: a dot on the first line needs no case of its own. `paired` tells
+    of what `feed` gave last that all its CR and LF were seen to stand in CRLFs; where it is false nothing is known.
     """
 
-    __slots__ = ("_ahead", "_held")
+    __slots__ = ("_ahead", "_held", "paired")
 
     def __init__(self) -> None:
         self._held = b"\r\n"
         self._ahead = 2  # bytes of that CRLF that have not come out yet
+        self.paired = False
 
     def feed(self, chunk: bytes) -> tuple[bytes, bytes | None]:
         """The message's next bytes, and what follows the end of data, or None while the end has not come.
 
         What comes out never ends between CR and LF, nor before a dot that the next chunk may prove stuffed.
         """
-        buffer = self._held + chunk
+        buffer = self._held + chunk if self._held else chunk
+        self.paired = False
+        if not self._ahead:
+            keep = _prefix_of_end(buffer)
+            body = buffer[: len(buffer) - keep] if keep else buffer
+            even = columns(body)
+            # The end, whole or cut, and a stuffed dot make a line begin with a dot, this side of what is held back.
+            if even is not None and _DOT not in even.leads:
+                self.paired = True
+                self._held = buffer[len(buffer) - keep :] if keep else b""
+                return body, None
         rest: bytes | None = None
         dotted = _STUFFED in buffer  # both the end and a stuffed dot begin so; most chunks have neither
         if dotted:
@@ -80,8 +94,13 @@ class Newlines:
         self._held = b""
         self.bare = False
 
-    def feed(self, data: bytes) -> bytes:
-        """The bytes to keep. Without `normalize` they are the given ones, and `bare` tells."""
+    def feed(self, data: bytes, *, paired: bool = False) -> bytes:
+        """The bytes to keep. Without `normalize` they are the given ones, and `bare` tells.
+
+        `paired`: it is known that every CR and LF in them stands in a CRLF.
+        """
+        if paired and not self._held:
+            return data
         if self._held:
             data = self._held + data
             self._held = b""
@@ -95,6 +114,8 @@ class Newlines:
         return self._check(data) if data else data
 
     def _check(self, data: bytes) -> bytes:
+        if columns(data) is not None:
+            return data
         # Each CRLF uses up one CR and one LF; if that leaves none over, every one of them stood in a CRLF.
         if len(data.translate(None, _NOT_NEWLINES)) == 2 * data.count(b"\r\n"):
             return data

@@ -169,7 +169,7 @@ class Dialogue(Session):
                 raise ConnectionResetError  # cut off before its end, or it has none
             body, rest = dots.feed(chunk)
             if body:
-                await receiver.take(body)
+                await receiver.take(body, paired=dots.paired)
             self.expect_message()
         self.give_back(rest)
         await self._complete(transaction, receiver)

@@ -54,14 +54,14 @@ class Receiver:
     def queue(self) -> str:
         return self._item.id
 
-    async def take(self, data: bytes) -> None:
-        """The next bytes, already without stuffed dots."""
+    async def take(self, data: bytes, *, paired: bool = False) -> None:
+        """The next bytes, already without stuffed dots; `paired`: every CR and LF in them stands in a CRLF."""
         self.bytes += len(data)
         if self.verdict is None and self.bytes > self._max_bytes:
             await self.refuse(replies.TOO_LARGE)
         if self.verdict is not None:
             return
-        await self._keep(self._newlines.feed(data))
+        await self._keep(self._newlines.feed(data, paired=paired))
 
     async def finish(self) -> Reply | None:
         """The message is complete: None when it is durable, else why it was not taken."""
