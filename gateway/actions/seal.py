@@ -58,7 +58,13 @@ class MessageSeal:
         self.message = self.message or self.clock.new_id("msg")
 
     def add(
-        self, kind: str, name: str, media_type: str, chunks: Iterable[bytes], *, public_name: str | None = None
+        self,
+        kind: str,
+        name: str,
+        media_type: str,
+        chunks: Iterable[bytes | memoryview],
+        *,
+        public_name: str | None = None,
     ) -> str:
         """Seal one object and return its id. `public_name` stands on lists when the name itself may be PHI.
 

@@ -20,6 +20,7 @@ from gateway.mail.model import Message, Part
 from gateway.mail.source import Source
 from keys.encoding import canonical
 
+SLICE_BYTES = 1 << 20
 _TEXT_NAMES = {"text/plain": "message.txt", "text/html": "message.html"}
 
 
@@ -107,7 +108,14 @@ class Contents:
         media_type = content_type.partition(";")[0].strip().lower()
         name = name or f"attachment-{label}{extension(media_type)}"
         public = f"attachment-{label}{extension(media_type, name)}"
-        self._seal.add("file", name, content_type, chunks or decoded(self._source, part), public_name=public)
+        held = self._reading.contents.get(part.path)
+        self._seal.add(
+            "file",
+            name,
+            content_type,
+            chunks or (decoded(self._source, part) if held is None else _slices(held)),
+            public_name=public,
+        )
 
     def _visible(self) -> dict[str, Any]:
         texts: dict[str, list[str]] = {"text": [], "html": []}
@@ -149,6 +157,13 @@ class _Cut:
 def _letters(text: str) -> str:
     """Letters and digits alone: how a text is broken into lines and marked up is a matter of the program."""
     return "".join(letter for letter in text.casefold() if letter.isalnum())
+
+
+def _slices(data: bytes) -> Iterator[memoryview]:
+    """The same bytes in pieces, without a copy."""
+    with memoryview(data) as view:
+        for at in range(0, len(data), SLICE_BYTES):
+            yield view[at : at + SLICE_BYTES]
 
 
 def others(message: Message, reading: Reading) -> tuple[Part, ...]:

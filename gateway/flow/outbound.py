@@ -128,6 +128,7 @@ class Outbound:
             self._doubts.unsound(entry)
             return
         with item:
+            item.read_often()  # for its parts, its digest, the scanner and the seal
             try:
                 if turned_away(self._store, self._records, item.envelope):
                     self._spool.erase(entry.id)

@@ -11,8 +11,8 @@ decoded only up to `PART_LIMIT_BYTES` and `MESSAGE_LIMIT_BYTES`, beyond is "unre
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from gateway.detect.display import worth_judging
@@ -67,6 +67,8 @@ class Reading:
     attachments: tuple[Attachment, ...]
     body: tuple[Part, ...]
     decorations: frozenset[str]
+    contents: Mapping[tuple[int, ...], bytes] = field(default_factory=dict, repr=False)
+    """Decoded leaves by their path, as they were read: what is sealed of them needs no second decoding."""
 
 
 def read(message: Message, source: Source, words: Words) -> Reading:
@@ -115,7 +117,14 @@ def read(message: Message, source: Source, words: Words) -> Reading:
         reader.give(PartInput(BODY, words.say("mail.place.message"), "text/plain", None, None, hidden))
     if message.ambiguous:
         reader.unread.append(Unread(BODY, words.say("mail.place.message"), "can be read in more than one way"))
-    return Reading(tuple(reader.inputs), tuple(reader.unread), tuple(attachments), tuple(body), frozenset(decorations))
+    return Reading(
+        tuple(reader.inputs),
+        tuple(reader.unread),
+        tuple(attachments),
+        tuple(body),
+        frozenset(decorations),
+        reader.contents,
+    )
 
 
 class _Reader:
@@ -127,6 +136,7 @@ class _Reader:
         self._words = words
         self.inputs: list[PartInput] = []
         self.unread: list[Unread] = []
+        self.contents: dict[tuple[int, ...], bytes] = {}
         self._left = MESSAGE_LIMIT_BYTES
         self._headed: set[tuple[int, ...]] = set()
 
@@ -212,6 +222,7 @@ class _Reader:
             self.unread.append(Unread(name, place, "over limits"))
             return
         self._left -= len(data)
+        self.contents[part.path] = data
         content_type, charset = part.content_type, part.charset
         if part.kind == "report":
             content_type, charset, data = "text/plain", "utf-8", _spoken(data)

@@ -40,6 +40,11 @@ class OpenItem:
         """Whether it holds no file open and needs no closing."""
         return self.descriptor < 0
 
+    def read_often(self) -> None:
+        """Keep what is opened of a message that is not too large, for whoever reads it three times or four."""
+        if isinstance(self.source, SealedSource):
+            self.source.keep()
+
     def close(self) -> None:
         if self.descriptor >= 0:
             os.close(self.descriptor)

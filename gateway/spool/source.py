@@ -1,7 +1,7 @@
 """The plaintext of a sealed stream by ranges: what MIME scanning and the courier read a spooled message from.
 
 Promises: only bytes of verified segments leave; the last segment is verified before anything else, so a cut stream is
-never read; at most a few segments are in memory. C2SP FLOE.
+never read; what is kept in memory is bounded, whatever the size of the stream. C2SP FLOE.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from keys.errors import Tampered as SealBroken
 
 Fetch = Callable[[int, int], bytes]
 _KEPT_SEGMENTS = 4
+KEPT_WHOLE_BYTES = 16 << 20
+"""A stream up to this size is kept whole where it is asked for; of a larger one the last segments are."""
 CHUNK_BYTES = floe.SEGMENT_PLAIN_BYTES
 
 
@@ -33,6 +35,7 @@ class SealedSource:
         self._sealed_bytes = sealed_bytes
         self._kept: OrderedDict[int, bytes] = OrderedDict()
         self._lock = threading.Lock()
+        self._keep = _KEPT_SEGMENTS
         self._skip = 0
         try:
             self._count = floe.segment_count(sealed_bytes)
@@ -45,6 +48,11 @@ class SealedSource:
     def size(self) -> int:
         """Length in bytes of what can be read."""
         return self._size
+
+    def keep(self) -> None:
+        """It will be read more than once: keep all that is opened from now on, up to `KEPT_WHOLE_BYTES`."""
+        if self._sealed_bytes <= KEPT_WHOLE_BYTES:
+            self._keep = max(self._count, _KEPT_SEGMENTS)
 
     def skip(self, count: int) -> None:
         """Leave out that many more bytes at the front."""
@@ -88,6 +96,6 @@ class SealedSource:
             raise Tampered(f"{self._name}: a segment in the middle is short")
         with self._lock:
             self._kept[index] = plain
-            while len(self._kept) > _KEPT_SEGMENTS:
+            while len(self._kept) > self._keep:
                 self._kept.popitem(last=False)
         return plain

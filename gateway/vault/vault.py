@@ -65,7 +65,9 @@ class Vault:
         except SealBroken as error:
             raise Tampered("an object has an impossible size") from error
 
-    def seal(self, key: DataKey, *, tenant: str, object_id: str, kind: str, chunks: Iterable[bytes]) -> Stored:
+    def seal(
+        self, key: DataKey, *, tenant: str, object_id: str, kind: str, chunks: Iterable[bytes | memoryview]
+    ) -> Stored:
         """Seal a stream of chunks. Durable when it returns; the row may be written then, not before.
 
         Raises TryLater, and whatever `chunks` raises; nothing is left behind then.
@@ -133,10 +135,11 @@ class Writer:
         self._plain = 0
         self._put(sealer.header)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append plaintext; at most a segment of it is kept back in memory. Raises TryLater."""
         self._plain += len(data)
-        self._put(self._sealer.update(data))
+        for sealed in self._sealer.update_pieces(data):
+            self._put(sealed)
 
     def commit(self) -> Stored:
         """Finish, sync, make visible. Raises TryLater, and then nothing is left."""

@@ -39,7 +39,7 @@ _IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\x00", b"MM\x00*", b"B
 def sniff(data: bytes, content_type: str = "") -> str:
     """The kind of a part's bytes: pdf, zip, ole, dicom, image, rtf, tnef, html, text, empty or other."""
     head = data[:1024]
-    if not data.strip():
+    if not data or data.isspace():  # what `strip` would leave nothing of, without its copy
         return "empty"
     # Containers come before the PDF that may be their first file: it would speak for all the others.
     if head[:4] == b"\x78\x9f\x3e\x22":
@@ -90,15 +90,20 @@ def _looks_like_text(data: bytes) -> bool:
     """Text in some charset: a byte-order mark, or hardly any control characters in the whole of it."""
     if data[:3] == b"\xef\xbb\xbf" or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return True
-    controls = len(data) - len(data.translate(None, _CONTROLS))
+    nul = b"\0" in data  # the one control character that is sought many bytes at a time
+    controls = 1 if nul else len(data) - len(data.translate(None, _CONTROLS))
     if controls == 0:
         return True
     sample = data[:4096]
     even, odd = sample[::2].count(0), sample[1::2].count(0)
     if max(even, odd) > len(sample) // 8 and min(even, odd) <= len(sample) // 64:
         return True  # UTF-16 without a mark
-    return controls * 200 < len(data) and b"\x00" not in data
+    return controls * 200 < len(data) and not nul
 
+
+UNKNOWN = "an unknown format"
+_NOBODY_READS = {"image": "a picture", "other": UNKNOWN}
+"""Kinds that `_read` has no parser for, and what is said of them."""
 
 HTML_BYTES_HERE, HTML_TAGS_HERE = 16_384, 300
 """HTML beyond this is for a child with limits: 190 KB in one tag full of attributes cost 13 seconds."""
@@ -112,7 +117,17 @@ def is_text(part: PartInput, limit_bytes: int) -> bool:
 def extract_here(part: PartInput, limit_bytes: int) -> Extracted | None:
     """As `extract` for what `is_text` allows here; None for anything else."""
     kind = _kind_here(part, limit_bytes)
+    if kind is None and (reason := _unreadable(part)):
+        return Extracted(name_text(part), (Unread(part.part, part.place, reason),))
     return None if kind is None else extract(part, kind=kind)
+
+
+def _unreadable(part: PartInput) -> str:
+    """Why no parser could say anything of this binary file, so that none needs to be asked; else empty."""
+    if b"\0" not in part.data[:4096]:
+        return ""  # it may be text, and to tell costs time
+    kind = sniff(part.data, part.content_type)
+    return _NOBODY_READS.get(kind, "")
 
 
 def _kind_here(part: PartInput, limit_bytes: int) -> str | None:
@@ -181,8 +196,9 @@ def _read(part: PartInput, limits: Limits, depth: int, kind: str | None) -> Extr
         from gateway.detect.extract.tnef import read as read_tnef
 
         return read_tnef(part, limits, depth)
-    reasons = {"image": "a picture", "ole": "an old or encrypted Office file"}
-    raise Unreadable(reasons.get(kind, "an unknown format"))
+    if kind == "ole":
+        raise Unreadable("an old or encrypted Office file")
+    raise Unreadable(_NOBODY_READS.get(kind, UNKNOWN))
 
 
 def take_text(text: str, limits: Limits) -> str:
