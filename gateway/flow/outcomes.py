@@ -44,10 +44,15 @@ class Pauses:
     give_up: timedelta
     tell: timedelta | None = timedelta(hours=4)
 
-    def after(self, attempts: int) -> timedelta:
-        """Pause after that many attempts: doubling, with jitter so that a recovered host is not stormed."""
+    def after(self, attempts: int, jitter: float) -> timedelta:
+        """Pause after that many attempts: doubling, times `jitter`, so that a recovered host is not stormed."""
         doubled: timedelta = self.first * float(2 ** min(attempts, 20))
-        return min(doubled, self.most) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+        return min(doubled, self.most) * jitter
+
+    @staticmethod
+    def jitter() -> float:
+        """For all recipients of one attempt the same: who waits together is tried together, in one transaction."""
+        return random.uniform(0.75, 1.25)  # noqa: S311 - no secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +252,8 @@ class Outcomes:
     def _write(
         self, tx: Tx, job: Job, settled: Sequence[tuple[Target, Outcome]], told: _Told | None, alarm: str
     ) -> None:
-        fresh = [self._outcome(tx, job, target, outcome) for target, outcome in settled]
+        jitter = self._pauses.jitter()
+        fresh = [self._outcome(tx, job, target, outcome, jitter) for target, outcome in settled]
         if not any(fresh):
             return  # a commit that was reported as failed and was not
         if told is not None:
@@ -262,7 +268,7 @@ class Outcomes:
         if alarm:
             self._event(tx, job, Action.TAMPER_FOUND, job.item, "refused", alarm)
 
-    def _outcome(self, tx: Tx, job: Job, target: Target, outcome: Outcome) -> bool:
+    def _outcome(self, tx: Tx, job: Job, target: Target, outcome: Outcome, jitter: float) -> bool:
         """Row and event of one recipient; False when they were written before. `attempts` tells: it only grows here."""
         now = self._clock.now_us()
         settled_at: int | None = now
@@ -272,7 +278,7 @@ class Outcomes:
             case Bounced(status=status):
                 action, state, next_at = Action.MESSAGE_BOUNCED, "bounced", now
             case Deferred(status=status):
-                pause = self._pauses.after(target.attempts) // timedelta(microseconds=1)
+                pause = self._pauses.after(target.attempts, jitter) // timedelta(microseconds=1)
                 action, state, next_at, settled_at = Action.MESSAGE_DEFERRED, "deferred", now + pause, None
         seen = [target.attempts]
 

@@ -235,7 +235,7 @@ def test_copies_that_nobody_waits_for_are_swept_after_their_time_and_no_others(w
 def test_pauses_double_up_to_a_limit_and_vary() -> None:
     pauses = Pauses(timedelta(seconds=30), timedelta(hours=1), timedelta(hours=120))
     for attempts, seconds in ((0, 30), (1, 60), (3, 240), (20, 3600), (10_000, 3600)):
-        found = {pauses.after(attempts).total_seconds() for _ in range(50)}
+        found = {pauses.after(attempts, pauses.jitter()).total_seconds() for _ in range(50)}
         assert min(found) >= seconds * 0.75
         assert max(found) <= seconds * 1.25
         assert len(found) > 10
@@ -303,3 +303,15 @@ def test_a_delay_whose_commit_is_reported_as_failed_is_told_once(world: World, d
         world.due(5 * HOUR)
     world.due(2 * HOUR)
     assert len(delays(world)) == 1
+
+
+def test_recipients_who_wait_together_are_tried_again_in_one_transaction(world: World) -> None:
+    people = [f"b{number}@example.test" for number in range(20)]
+    world.smarthost.answers.update(dict.fromkeys(people, LATER))
+    processed(world, *people)
+    world.deliver()
+    world.smarthost.answers.clear()
+    together: list[int] = []
+    world.smarthost.before = lambda outbound: together.append(len(outbound.recipients))
+    world.due(HOUR)
+    assert together == [20]
