@@ -14,6 +14,7 @@ import signal
 import threading
 from collections.abc import Sequence
 from types import FrameType
+from urllib.parse import urlsplit
 
 from gateway import roles
 from gateway.settings import Settings
@@ -99,6 +100,11 @@ def smtp_config(settings: Settings) -> SmtpConfig:
         normalize_newlines=smtp.bare_newlines == "normalize",
         max_message_bytes=smtp.max_message_bytes,
         max_recipients=smtp.max_recipients,
+        return_hosts={
+            urlsplit(one.portal.public_url).hostname or "": one.tenant.domains[0]
+            for one in settings.tenants
+            if one.portal.return_path
+        },
         limits=Limits(
             connections=smtp.max_connections,
             connections_per_host=smtp.max_connections_per_host,

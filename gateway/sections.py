@@ -104,6 +104,12 @@ class Portal:
     trusted_proxies: tuple[Network, ...] = setting(
         "Proxies whose X-Forwarded-For and -Proto are believed.", kinds.listed(kinds.network), (), example=["127.0.0.1"]
     )
+    return_path: bool = setting(
+        "Mail for the host of public_url comes to this gateway: its MX points here, or the clinic's mail server hands "
+        "it on. Then notices carry a return path there, and a bounce that comes late marks the recipient.",
+        kinds.flag,
+        False,
+    )
 
 
 @dataclass(frozen=True, slots=True)

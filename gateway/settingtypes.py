@@ -128,7 +128,9 @@ def choice(*words: str) -> Parse:
 
 
 def flag(value: Any) -> bool:
-    """true or false."""
+    """true or false; in the environment everything is text."""
+    if value in ("true", "false"):
+        return bool(value == "true")
     if not isinstance(value, bool):
         raise ValueError("must be true or false, without quotes")
     return value

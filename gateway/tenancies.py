@@ -35,6 +35,9 @@ class Tenancy:
         kinds.public_url,
         example="https://mail.clinic.example",
     )
+    return_path: bool = setting(
+        "Mail for the host of its public_url comes to this gateway, as in [portal].", kinds.flag, False
+    )
     display_name: str = setting("Its name as patients read it.", kinds.text, "", example="Riverside Clinic")
     phone: str = setting("The number that its notices and pages name.", kinds.phone, "", example="+1 555 010 0199")
     timezone: str = setting("Time zone in which people read times.", kinds.timezone, "UTC", example="America/New_York")
@@ -100,6 +103,7 @@ class Tenancy:
 PLACES: Final = {
     "name": ("tenant", "name"), "domains": ("tenant", "domains"), "display_name": ("tenant", "display_name"),
     "phone": ("tenant", "phone"), "timezone": ("tenant", "timezone"), "public_url": ("portal", "public_url"),
+    "return_path": ("portal", "return_path"),
     "trusted_networks": ("smtp", "trusted_networks"), "smarthost": ("courier", "smarthost"),
     "smarthost_tls": ("courier", "tls"), "smarthost_username": ("courier", "username"),
     "smarthost_password_file": ("courier", "password_file"),

@@ -52,6 +52,7 @@ class Action(StrEnum):
     MESSAGE_ERASED = "message:erased"
     MALWARE_FOUND = "malware:found"
     NOTICE_SENT = "notice:sent"
+    BOUNCE_RECEIVED = "bounce:received"
     LINK_CREATED = "link:created"
     LINK_VISITED = "link:visited"
     LINK_REFUSED = "link:refused"

@@ -16,6 +16,7 @@ from gateway.flow.digest import Digest
 from gateway.flow.posting import Poster
 from gateway.flow.records import Records
 from gateway.flow.reminders import Reminders
+from gateway.flow.returns import ReturnPaths
 from gateway.flow.tellings import Tellings
 from gateway.flow.upkeep import Duty
 from keys.client import WorkerClient
@@ -38,6 +39,13 @@ def thread(ground: Ground) -> Callable[[TenantView, str, str], str]:
         return threads.message_id(ground.directory, view.id, view.host, about, to)
 
     return made
+
+
+def return_path(ground: Ground) -> Callable[[str, str], str]:
+    """The return path of a delivery's notice, at clinics where mail for the portal's host comes to this gateway."""
+    paths = ReturnPaths(ground.directory)
+    on = {view.id: view for view in ground.views.values() if ground.own(view).portal.return_path}
+    return lambda tenant, delivery: paths.address(on[tenant], delivery) if tenant in on else ""
 
 
 def reader(ground: Ground) -> Callable[[TenantView, str], str]:

@@ -17,7 +17,7 @@ from gateway.actions.copies import Copies
 from gateway.actions.signing import Signer, chosen
 from gateway.audit.sequencer import Sequencer
 from gateway.bootstrap.ground import Ground
-from gateway.bootstrap.telling import Telling, reader, thread
+from gateway.bootstrap.telling import Telling, reader, return_path, thread
 from gateway.control import ControlServer
 from gateway.courier.port import Courier
 from gateway.courier.smtp import SmtpCourier
@@ -34,6 +34,7 @@ from gateway.flow.orphans import destroy_orphans
 from gateway.flow.outbound import Outbound
 from gateway.flow.queue import Queue
 from gateway.flow.records import Records
+from gateway.flow.returns import Returns
 from gateway.flow.settle import confirm_openings, finish_narrowings
 from gateway.flow.treat import Treatment
 from gateway.flow.upkeep import Duty, SignOfLife, Texts, Upkeep
@@ -136,6 +137,7 @@ class WorkerSide:
             ),
             worker.delivery_threads,
             copies.top,
+            return_path(ground),
         )
         self.telling = Telling(
             ground, self.keyholder, self.records, copies, self.deliverer, self._checkpoint, self._snapshot
@@ -160,6 +162,7 @@ class WorkerSide:
             scanner=self._scanner,
             scan_seconds=float(settings.scan.timeout_seconds),
             answers=self.telling.answers,
+            returns=Returns(ground.store, self.records, self.returner, clock),
         )
         self.worker = Worker(self.incoming, self.outbound, self.deliverer, ground.store, worker.threads)
         self.held = Held(

@@ -55,7 +55,9 @@ class Deliverer:
         pauses: Pauses,
         threads: int,
         top: Callable[[str, Envelope], bytes],
+        return_path: Callable[[str, str], str] = lambda tenant, delivery: "",
     ) -> None:
+        """`return_path` gives the address to which bounces of a notice go; empty: to the sender of the mail."""
         self._store = store
         self._records = records
         self._spools = spools
@@ -67,6 +69,7 @@ class Deliverer:
         self._busy: set[str] = set()
         self._alarmed: set[str] = set()
         self._top = top
+        self._return_path = return_path
         self._stopping = threading.Event()
         self._outcomes = Outcomes(store, records, returner, clock, pauses, self._stopping)
         self._rounds = Rounds(self._deliver, self._settle, self._ended, threads)
@@ -304,7 +307,7 @@ class Deliverer:
                 source = item.source
                 top = self._top(job.tenant, item.envelope) if job.direction == "in" else b""
                 outbound = Outbound(
-                    mail_from=job.mail_from,
+                    mail_from=self._reverse(job),
                     mail_params=job.mail_params,
                     recipients=tuple(
                         Addressee(t.recipient.address, t.recipient.params, t.delivery) for t in job.targets
@@ -317,6 +320,12 @@ class Deliverer:
         except Tampered:
             log.error("delivery:tampered", message=job.message, queue=job.item)
             return self._nobody(job), b"", "spool item"
+
+    def _reverse(self, job: Job) -> str:
+        """Where bounces go: of a notice in a message's place, back to us; the sender hears of it from here."""
+        if not job.mail_from or len(job.targets) != 1 or job.targets[0].treatment != "secure":
+            return job.mail_from
+        return self._return_path(job.tenant, job.targets[0].delivery) or job.mail_from
 
     def _handed(self, job: Job, outbound: Outbound) -> list[RecipientOutcome]:
         """The courier's outcomes. A fault of its own is an attempt that failed: it is not repeated at once."""

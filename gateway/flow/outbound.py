@@ -29,6 +29,7 @@ from gateway.flow.judging import Judged, judge
 from gateway.flow.looking import Looked, Looker
 from gateway.flow.message_rows import MessageRows
 from gateway.flow.records import WAITING, Prepared, Records
+from gateway.flow.returns import Returns
 from gateway.flow.together import Alone, Together
 from gateway.flow.treat import Piece, Treatment
 from gateway.flow.turned_away import turned_away
@@ -39,7 +40,7 @@ from gateway.mail.source import Source
 from gateway.policy import Decision
 from gateway.scan import Scanner as MalwareScanner
 from gateway.share import Directory
-from gateway.spool.envelope import Envelope
+from gateway.spool.envelope import RETURNED, Envelope
 from gateway.spool.item import Entry
 from gateway.spool.reader import SpoolReader
 from gateway.steps import reached
@@ -78,10 +79,12 @@ class Outbound:
         scanner: MalwareScanner | None = None,
         scan_seconds: float = 60.0,
         answers: Answers | None = None,
+        returns: Returns | None = None,
         begun: Begun | None = None,
     ) -> None:
         self._store = store
         self._answers = answers
+        self._returns = returns
         self._records = records
         self._made = MessageRows(directory, users, clock)
         self._spool = spool
@@ -161,6 +164,12 @@ class Outbound:
         except NotFound as error:
             raise TryLater("tenant unknown") from error
 
+    def comes_back(self, view: TenantView, envelope: Envelope) -> bool:
+        """Whether it came to return paths of ours, or from somebody who may write to nothing else: it goes nowhere."""
+        if envelope.identity.kind == RETURNED:
+            return True
+        return self._returns is not None and self._returns.ours(view, envelope)
+
     def orders(self, view: TenantView, envelope: Envelope, message: Message, source: Source) -> Order | None:
         """What a mail orders that answers one of our notices; None for mail that goes its way."""
         return None if self._answers is None else self._answers.order(view, envelope, message, source)
@@ -170,6 +179,11 @@ class Outbound:
         forced = UNPROCESSABLE if self._doubts.hopeless(entry) else None
         try:
             message = self._parsed(source, forced)
+            if self.comes_back(view, envelope):
+                if self._returns is not None:
+                    self._returns.take(view, envelope, message, source)
+                self._spool.erase(entry.id)
+                return
             if forced is None and self._recalls(view, entry, envelope, message, source):
                 return
             retry = self._made.retry_key(envelope, message, source)

@@ -125,6 +125,8 @@ class Together:
             return False
         envelope, source = work.item.envelope, work.item.source
         work.view = self._outbound.view(envelope.tenant)
+        if self._outbound.comes_back(work.view, envelope):
+            return False
         work.message = self._outbound.parse(source)
         return self._outbound.orders(work.view, envelope, work.message, source) is None
 

@@ -5,6 +5,7 @@ Nothing here is secret: the TLS key and the node's signing key are named by file
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,6 +56,8 @@ class SmtpConfig:
     normalize_newlines: bool = False
     max_message_bytes: int = 150 << 20
     max_recipients: int = 100
+    return_hosts: Mapping[str, str] = field(default_factory=dict)
+    """Portal hosts to which reports on our notices may come from anywhere, and a domain of the clinic of each."""
     limits: Limits = field(default_factory=Limits)
     log_level: str = "INFO"
 

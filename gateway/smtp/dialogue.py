@@ -18,15 +18,17 @@ from gateway.mail.address import GrammarError, MailCommand, RcptCommand, parse_m
 from gateway.smtp import replies
 from gateway.smtp.config import RELAY
 from gateway.smtp.data import DotReader
-from gateway.smtp.gate import admit, client_address, domain_of, known
+from gateway.smtp.gate import admit, admit_report, client_address, domain_of, known
 from gateway.smtp.receiver import Receiver
 from gateway.smtp.replies import Reply
 from gateway.smtp.session import Session
-from gateway.spool.envelope import REFUSED, Envelope, Identity, Recipient
+from gateway.spool.envelope import REFUSED, RETURNED, Envelope, Identity, Recipient
 from gateway.spool.snapshot import Address, Snapshot, TenantEntry
 
 _log = Log("gateway.smtp")
 _BDAT = re.compile(r"([0-9]{1,18})(?: +(LAST))?\Z", re.IGNORECASE)
+REPORT_BYTES = 1 << 20
+"""The longest report that we take from a stranger: it quotes header fields (RET=HDRS), and we read its status only."""
 _DISCARD_FACTOR = 4
 """A refused message is read and forgotten up to that many times the limit; a longer one is cut off."""
 
@@ -35,7 +37,7 @@ _DISCARD_FACTOR = 4
 class Transaction:
     """One message's envelope while it is being told."""
 
-    tenant: TenantEntry
+    tenant: TenantEntry | None  # None: a stranger's report, until its recipient says whose it is
     identity: Identity
     mail: MailCommand
     max_bytes: int
@@ -86,6 +88,10 @@ class Dialogue(Session):
         if self._address is None:
             self._address = client_address(self.peer)
         answer = admit(snapshot, self._address, self._login, mail.address, login_required=self.listener != RELAY)
+        if answer is replies.NOT_AUTHORISED and not mail.address and self.services.config.return_hosts:
+            self._transaction = Transaction(None, Identity(RETURNED), mail, REPORT_BYTES, 1)
+            self.say(replies.SENDER_OK)
+            return
         if isinstance(answer, Reply):
             self.refuse(answer)
             if answer is replies.NOT_YOUR_DOMAIN:
@@ -135,12 +141,29 @@ class Dialogue(Session):
         if isinstance(rcpt, GrammarError):
             self.refuse(_grammar(rcpt))
             return
+        if transaction.identity.kind == RETURNED and not self._reported(transaction, rcpt.address):
+            return
         key = _same(rcpt)
         if key not in transaction.recipients and len(transaction.recipients) >= transaction.max_recipients:
             self.say(replies.TOO_MANY_RECIPIENTS)  # a list of addresses is one mistake, not one for each address
             return
         transaction.recipients.setdefault(key, Recipient(rcpt.address, rcpt.params))
         self.say(replies.RECIPIENT_OK)
+
+    def _reported(self, transaction: Transaction, address: str) -> bool:
+        """Whether a stranger's report may go to that address; otherwise it was refused."""
+        if transaction.recipients:
+            self.refuse(replies.REPORTS_ONLY)
+            return False
+        try:
+            snapshot = self.services.gate.snapshot()
+        except TryLater as error:
+            self.try_later(error)
+            return False
+        transaction.tenant = admit_report(snapshot, self.services.config.return_hosts, address)
+        if transaction.tenant is None:
+            self.refuse(replies.NO_SUCH_ADDRESS)
+        return transaction.tenant is not None
 
     # -- message
 
@@ -227,6 +250,8 @@ class Dialogue(Session):
                 self.try_later(error)
             return False
         config = self.services.config
+        if transaction.tenant is None:
+            return False
         # Step 2: spool, sync, "250".
         steps.reached(2)
         item = self.services.writer.begin(
@@ -273,7 +298,8 @@ class Dialogue(Session):
             receiver.abandon()
             self.refuse(verdict)
             return
-        _log.info("message:spooled", queue=receiver.queue, tenant=transaction.tenant.id, bytes=receiver.bytes)
+        tenant = transaction.tenant.id if transaction.tenant is not None else ""
+        _log.info("message:spooled", queue=receiver.queue, tenant=tenant, bytes=receiver.bytes)
         self._out += replies.queued(receiver.queue)
         self.services.answers["accepted"] += 1
 

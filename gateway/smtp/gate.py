@@ -11,10 +11,12 @@ import ipaddress
 import os
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.clock import Clock
 from gateway.errors import TryLater
+from gateway.mail import returned
 from gateway.smtp import replies
 from gateway.smtp.replies import Reply
 from gateway.spool import health
@@ -109,6 +111,16 @@ def known(snapshot: Snapshot, address: Address | None, login: SubmissionUser | N
         return login.tenant, login.user
     trusted = snapshot.tenants_of(address) if address is not None else []
     return (trusted[0].id, None) if len(trusted) == 1 else None
+
+
+def admit_report(snapshot: Snapshot, hosts: Mapping[str, str], address: str) -> TenantEntry | None:
+    """The clinic whose return path this recipient could be, for a report from a stranger; None when it is none's.
+
+    Whether the address was made up is the worker's to see: this process has no key that could tell.
+    """
+    found = returned.parts(address)
+    domain = hosts.get(found[2]) if found is not None else None
+    return snapshot.tenants.get(snapshot.by_domain.get(domain or "", ""))
 
 
 def admit(

@@ -72,6 +72,8 @@ NOT_AUTHORISED = Reply(
 NOT_YOUR_DOMAIN = Reply(
     550, "5.7.1", "You may not send from this domain here; use an address of your own organisation", "sender-domain"
 )
+NO_SUCH_ADDRESS = Reply(550, "5.1.1", "There is no such address here", "recipients")
+REPORTS_ONLY = Reply(550, "5.7.1", "From here we take a report on one delivery, and nothing else", "not-authorised")
 AMBIGUOUS = Reply(
     550, "5.7.1", "This network belongs to several organisations; sign in to send without a sender address", "ambiguous"
 )

@@ -15,6 +15,8 @@ from keys.encoding import canonical
 VERSION = 1
 REFUSED = "refused"
 """Identity of a note that a client of the tenant was refused: no message, no addresses; `name` is the machine word."""
+RETURNED = "returned"
+"""Identity of mail from nobody in particular to a return path of ours: a report, and nothing that may travel on."""
 Params = tuple[tuple[str, str], ...]
 
 
@@ -30,8 +32,8 @@ class Recipient:
 class Identity:
     """Who handed the message in, as it was proved.
 
-    `kind`: ``app-password``, ``network`` (unauthenticated, by client address), ``held`` (released mail), ``system``, or
-    ``refused`` (nothing was handed in).
+    `kind`: ``app-password``, ``network`` (unauthenticated, by client address), ``held`` (released mail), ``system``,
+    ``returned`` (a stranger's report to a return path of ours), or ``refused`` (nothing was handed in).
     `user` is a user id where one is known; `name` a word for people, such as the submission name.
     """
 
