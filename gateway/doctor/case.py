@@ -133,6 +133,12 @@ class Case:
         return next((id for id, one in tenants.items() if one["name"] == self.settings.tenant.name), None)
 
     @cached_property
+    def closed(self) -> frozenset[str]:
+        """Names of the clinics that are closed, as far as the keyholder can be asked."""
+        tenants = (self.keyholder or {}).get("tenants", {}).values()
+        return frozenset(str(one["name"]) for one in tenants if one.get("closed_us") is not None)
+
+    @cached_property
     def greeting(self) -> str:
         """The smarthost's first line; empty when there is none to be had."""
         host = self.settings.courier.smarthost

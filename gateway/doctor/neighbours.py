@@ -85,7 +85,7 @@ def _answered(line: socket.socket) -> bool:
 
 
 def portal_alive(host: str, port: int, *, tls: bool, name: str) -> int:
-    """HTTP status of the portal's `/healthz` on that listener; 0 when nothing that speaks HTTP answers."""
+    """HTTP status of an empty page of `name`'s portal on that listener; 0 when nothing that speaks HTTP answers."""
     connection: http.client.HTTPConnection
     if tls:
         context = ssl.create_default_context()
@@ -95,7 +95,7 @@ def portal_alive(host: str, port: int, *, tls: bool, name: str) -> int:
     else:
         connection = http.client.HTTPConnection(reachable(host), port, timeout=SECONDS)
     try:
-        connection.request("GET", "/healthz", headers={"Host": name})
+        connection.request("GET", "/robots.txt", headers={"Host": name})
         return connection.getresponse().status
     except (OSError, http.client.HTTPException):
         return 0

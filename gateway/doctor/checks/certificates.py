@@ -16,7 +16,8 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 
 from gateway.doctor import neighbours
 from gateway.doctor.case import Case
-from gateway.doctor.finding import Finding, check, green, red, worst, yellow
+from gateway.doctor.finding import Finding, check, green, per_clinic, red, worst, yellow
+from gateway.settings import Settings
 from gateway.settingtypes import Endpoint, is_loopback
 
 SOON = timedelta(days=21)
@@ -61,7 +62,11 @@ def smtp(case: Case) -> Finding:
     "browsers refuse the page that opens a message otherwise",
 )
 def portal(case: Case) -> Finding:
-    settings, host = case.settings.portal, case.settings.public_host
+    return per_clinic(case, lambda own: _portal(case, own))
+
+
+def _portal(case: Case, own: Settings) -> Finding:
+    settings, host = own.portal, own.public_host
     if settings.tls_cert_file is None or settings.tls_key_file is None:
         if settings.public_url.startswith("http://"):
             return green("none, and the portal is on loopback only")

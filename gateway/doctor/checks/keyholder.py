@@ -6,8 +6,8 @@ import socket
 
 from gateway.doctor import neighbours
 from gateway.doctor.case import Case
-from gateway.doctor.finding import Finding, check, green, red, unseen, worst, yellow
-from gateway.settings import Endpoint
+from gateway.doctor.finding import Finding, check, green, per_clinic, red, unseen, worst, yellow
+from gateway.settings import Endpoint, Settings
 
 
 @check(
@@ -110,10 +110,15 @@ def portal(case: Case) -> Finding:
     if not case.serving:
         return yellow("not asked: the gateway is not running", case.start("gateway"))
     first = settings.listen[0]
-    host = settings.public_url.split("://", 1)[1]
-    status = neighbours.portal_alive(first.host, first.port, tls=settings.tls_cert_file is not None, name=host)
-    if status == 200:
-        return green("/healthz answers")
-    if status == 0:
-        return red(f"no answer on port {first.port}", case.start("gateway"))
-    return red(f"/healthz answers {status}", f"write in [portal] public_url the address that browsers use, now {host}")
+
+    def look(own: Settings) -> Finding:
+        host = own.portal.public_url.split("://", 1)[1]
+        status = neighbours.portal_alive(first.host, first.port, tls=settings.tls_cert_file is not None, name=host)
+        if status == 200:
+            return green("it answers")
+        if status == 0:
+            return red(f"no answer on port {first.port}", case.start("gateway"))
+        there = "it does not know that host" if status == 421 else f"it answers {status}"  # RFC 9110 15.5.20
+        return red(f"{host}: {there}", f"write in [portal] public_url the address that browsers use, now {host}")
+
+    return per_clinic(case, look)

@@ -1,4 +1,4 @@
-"""DNS of the portal's host and of the clinic's domains."""
+"""DNS of every clinic's portal host and domains."""
 
 from __future__ import annotations
 
@@ -6,23 +6,30 @@ from collections.abc import Callable
 
 from gateway.doctor import records
 from gateway.doctor.case import Case
-from gateway.doctor.finding import Finding, check, green, yellow
+from gateway.doctor.finding import Finding, check, green, per_clinic, yellow
 from gateway.doctor.records import Names, NoAnswer
 from gateway.settings import Settings
 
 
-def _ask(case: Case, question: Callable[[Settings, Names], Finding]) -> Finding:
-    if records.local_only(case.settings):
-        return green("the portal is on loopback: nobody looks anything up")
-    try:
-        return question(case.settings, case.names)
-    except NoAnswer:
-        return yellow("no name server answers", "repair /etc/resolv.conf, or ask another with --resolver HOST:PORT")
+def _ask(case: Case, question: Callable[[Settings, Names], Finding], *, mail: bool = True) -> Finding:
+    """`mail`: about the clinic's mail, which a closed clinic has no more of."""
+
+    def look(own: Settings) -> Finding:
+        if records.local_only(own):
+            return green("the portal is on loopback: nobody looks anything up")
+        if mail and own.tenant.name in case.closed:
+            return green("closed: it sends no new mail")
+        try:
+            return question(own, case.names)
+        except NoAnswer:
+            return yellow("no name server answers", "repair /etc/resolv.conf, or ask another with --resolver HOST:PORT")
+
+    return per_clinic(case, look, " and ")
 
 
 @check("dns.portal", "The portal's host has an address", "recipients cannot open the link without it")
 def portal(case: Case) -> Finding:
-    return _ask(case, records.portal)
+    return _ask(case, records.portal, mail=False)
 
 
 @check("dns.mx", "The clinic's domains take mail", "answers, bounces and our own notices go there")

@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.doctor import records
 from gateway.doctor.case import ANSWER_SECONDS, Case
-from gateway.doctor.finding import Finding, check, green, red, unseen, worst, yellow
+from gateway.doctor.finding import Finding, check, green, per_clinic, red, unseen, worst, yellow
 from gateway.doctor.records import NoAnswer
 from gateway.mail import dkim
 from gateway.settings import Settings
@@ -20,8 +20,7 @@ from keys.errors import KeysError
     "without a signature, forwarded mail fails DMARC",
 )
 def signed(case: Case) -> Finding:
-    findings = [_of(case, own) for own in case.settings.tenants]
-    return worst(findings, "; ".join(dict.fromkeys(one.found for one in findings)))
+    return per_clinic(case, lambda own: _of(case, own), " and ")
 
 
 def _of(case: Case, own: Settings) -> Finding:
