@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, select, tuple_
 
 from gateway.audit.event import Action, Actor, parse, receipt_text
 from gateway.clock import Clock, from_us
@@ -33,6 +33,8 @@ ALL_MAIL = frozenset({"office", "officer", "auditor"})
 PROTECTED = ("attachments", "secure")
 SHOWS = ("unopened", "recalled")
 """What the list can be narrowed to."""
+Place = tuple[int, str]
+"""Of a message in the list: when it was received (microseconds), and its id, as several may share an instant."""
 UNOPENED_US = 3 * 86_400_000_000
 LOOKED_AT = 200
 """Messages looked through for one page of a narrowed list."""
@@ -119,9 +121,9 @@ class SentMail:
         self._directory = directory
 
     def sent(
-        self, origin: Origin, session: Session, before_us: int | None, show: str = ""
-    ) -> tuple[list[Sent], int | None]:
-        """A page of protected messages, newest first, and where the next page begins (microseconds).
+        self, origin: Origin, session: Session, before: Place | None, show: str = ""
+    ) -> tuple[list[Sent], Place | None]:
+        """A page of protected messages, newest first, and behind which one the next page begins.
 
         `show` narrows it to one of `SHOWS`: with a person who has not opened for three days, or taken back.
         """
@@ -129,25 +131,25 @@ class SentMail:
         statement = select(schema.messages).where(columns.tenant == origin.tenant, columns.reference.is_not(None))
         if session["role"] not in ALL_MAIL:
             statement = statement.where(columns.user == session["user"])
-        if before_us is not None:
-            statement = statement.where(columns.received_at < before_us)
-        statement = self._narrowed(statement, show).order_by(columns.received_at.desc())
+        if before is not None:
+            statement = statement.where(tuple_(columns.received_at, columns.id) < tuple_(*before))
+        statement = self._narrowed(statement, show).order_by(columns.received_at.desc(), columns.id.desc())
         most = LOOKED_AT if show == "unopened" else PAGE
         kept: list[Row] = []
         shown: list[Sent] = []
-        last: int | None = None
+        last: Place | None = None
         with self._store.reading() as conn:
             rows = self._rows.find(conn, statement.limit(most + 1))
             for row in rows[:most]:
                 if len(shown) == PAGE:
                     break
-                last = row["received_at"]
+                last = row["received_at"], row["id"]
                 found = self.read(conn, row, people=5 if show != "unopened" else None)
                 if show == "unopened" and not any(one.live and not one.opened_at for one in found.people):
                     continue
                 kept.append(row)
                 shown.append(replace(found, people=found.people[:5], more=found.more + len(found.people[5:])))
-        more = len(rows) > most or (bool(rows) and last is not None and rows[-1]["received_at"] < last)
+        more = len(rows) > most or (bool(rows) and last is not None and rows[-1]["id"] != last[1])
         return self._subjects(origin, session, kept, shown), last if more else None
 
     def _narrowed(self, statement: Select[Any], show: str) -> Select[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from starlette.responses import Response
@@ -9,7 +10,7 @@ from starlette.responses import Response
 from gateway import words
 from gateway.audit.event import Action
 from gateway.flow.desk import MAY_RECALL_ALL
-from gateway.flow.sent import METHODS, SHOWS, Step
+from gateway.flow.sent import METHODS, SHOWS, Place, Step
 from gateway.flow.visit import Denial
 from gateway.portal import cookies
 from gateway.portal.answers import Away
@@ -18,6 +19,7 @@ from gateway.portal.door import slow
 from gateway.portal.face import size_words
 from gateway.portal.guards import Rate, Trace, Unlogged, page
 
+PLACE = re.compile(r"([0-9]{1,17})-(msg_[0-9A-Za-z]{1,40})", re.ASCII)
 NOTES = {"recalled": "staff.recall.done", "ended": "staff.sign_in.ended", "out": "staff.sign_in.out"}
 
 
@@ -63,17 +65,16 @@ def sent(call: Call) -> Response:
     """Protected messages, newest first, with the state of each person."""
     if call.is_head:
         return Response(media_type="text/html")
-    before = call.query.get("before", "")
-    before_us = int(before) if before.isdecimal() and len(before) < 18 else None
+    before = _place(call.query.get("before", ""))
     show = call.query.get("show", "")
     show = show if show in SHOWS else ""
-    messages, older = call.deps.mail.sent(call.origin, call.session, before_us, show)
+    messages, older = call.deps.mail.sent(call.origin, call.session, before, show)
     return staff_page(
         call,
         "staff/sent.html",
         messages=messages,
-        older=older,
-        newer=before_us is not None,
+        older="{}-{}".format(*older) if older else "",
+        newer=before is not None,
         note=note(call),
         show=show,
         shows=SHOWS,
@@ -173,6 +174,12 @@ def staff_page(call: Call, template: str, **values: Any) -> Response:
         "may_hold": call.may("GET /staff/held") and not call.may("GET /audit/held"), "audit_page": audit_page,
     } | values  # fmt: skip
     return call.page(template, **given)
+
+
+def _place(text: str) -> Place | None:
+    """Where a page of the list begins; None for the first page and for what is no place."""
+    found = PLACE.fullmatch(text)
+    return (int(found[1]), found[2]) if found else None
 
 
 def note(call: Call) -> str:

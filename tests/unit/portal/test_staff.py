@@ -6,10 +6,12 @@ import re
 import secrets
 from dataclasses import replace
 
+from gateway.flow.sent import PAGE
 from gateway.flow.trail import Origin
 from gateway.flow.visit import Denial
 from gateway.portal.limits import Limits
 from gateway.sensitive import Sensitive
+from gateway.store import schema
 from tests.support.keyholder import PASSWORD, TENANT
 from tests.unit.portal.world import CLINIC_PHONE, Browser, Mail, World, plain, serve
 
@@ -232,3 +234,21 @@ def test_five_wrong_tries_lock_one_address_and_tell_nothing_of_others(world: Wor
     assert tried(fresh, "b") == tried(known, "b") == ["wrong"]
     assert tried(unknown.upper(), "a") == ["too-many"]
     assert tried(unknown, "c") == ["wrong"], "who fails elsewhere locks nobody out here"
+
+
+def test_no_message_is_skipped_where_several_came_at_one_instant(world: World) -> None:
+    """A page ends among messages of one microsecond; the next one goes on with those that were not shown."""
+    sender, who = member(world), address()
+    sent = {world.send(who, sender=sender, files=[], body={}).message for _ in range(PAGE + 3)}
+    rows, table = world.rows, schema.messages
+    instant = world.clock.now_us()
+    world.store.run(lambda tx: [rows.update(tx, table, one, received_at=instant) for one in sorted(sent)[1:]] and None)
+    browser, path, seen = world.staff_browser(sender), "/staff", []
+    while path:
+        page = browser.get(path).text
+        seen += re.findall(r'data-message="(msg_\w+)"', page)
+        older = re.search(r'href="(/staff\?before=[^"]+)"', page)
+        path = older[1] if older else ""
+    assert len(seen) == len(sent)
+    assert set(seen) == sent
+    assert browser.get("/staff?before=17").status_code == 200  # what is no place is the first page
