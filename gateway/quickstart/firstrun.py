@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import selectors
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from gateway.settings import Settings
 from gateway.supervise import python
 
 READY_SECONDS = 120.0
+ENDING_SECONDS = 60.0
 QUIET = {  # what may be said of the doors while nobody is to come in
     "SEALGATE_SMTP__LISTEN": "127.0.0.1:0",
     "SEALGATE_SMTP__SUBMISSION_LISTEN": "",
@@ -92,23 +94,41 @@ def _environ() -> Mapping[str, str]:
 
 
 def _ready(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
     made = ""
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
-        line = process.stdout.readline()
+    for line in _lines(process, time.monotonic() + READY_SECONDS):
         if line.startswith("new log: "):
             made = line.removeprefix("new log: ").strip()
         if line.startswith("{"):
             return made
-        if not line:
-            break
     process.terminate()
-    _, said = process.communicate(timeout=60)
+    try:
+        _, said = process.communicate(timeout=ENDING_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        _, said = process.communicate()
     if process.returncode == Misconfigured.exit_code:
         raise Misconfigured(_last_words(said))
     print(said, file=sys.stderr)
     raise TryLater("the installation did not start")
+
+
+def _lines(process: subprocess.Popen[str], deadline: float) -> Iterator[str]:
+    """Whole lines of its output as they come, until it closes it or the moment has come.
+
+    `readline` would wait for a line however long ago that moment was.
+    """
+    assert process.stdout is not None
+    descriptor, rest = process.stdout.fileno(), b""
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(descriptor, selectors.EVENT_READ)
+        while (left := deadline - time.monotonic()) > 0:
+            if not waiting.select(left):
+                return
+            piece = os.read(descriptor, 65_536)
+            if not piece:
+                return
+            *whole, rest = (rest + piece).split(b"\n")
+            yield from (line.decode("utf-8", "replace") for line in whole)
 
 
 def _last_words(text: str) -> str:
