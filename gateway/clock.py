@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PAIRS = [first + second for first in BASE62 for second in BASE62]
 
 
 class Clock(Protocol):
@@ -38,9 +39,11 @@ class SystemClock:
     def new_id(self, prefix: str, length: int = 16) -> str:
         number = secrets.randbelow(62**length)  # one draw: a message's id must not cost sixteen system calls
         digits = []
-        for _ in range(length):
-            number, digit = divmod(number, 62)
-            digits.append(BASE62[digit])
+        for _ in range(length // 2):
+            number, pair = divmod(number, 62 * 62)
+            digits.append(_PAIRS[pair])
+        if length % 2:
+            digits.append(BASE62[number])
         return f"{prefix}_{''.join(digits)}"
 
 

@@ -63,6 +63,7 @@ KEYS = frozenset(
         "policy",
     ]
 )
+_LINE = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 _OURS = ("gateway", "keys", "sealgate")
 
 
@@ -87,7 +88,7 @@ class JsonLines(logging.Formatter):
             frames = traceback.extract_tb(record.exc_info[2])[-4:]
             line["exception"] = record.exc_info[0].__name__
             line["at"] = [f"{frame.filename.rsplit('/', 2)[-1]}:{frame.lineno}" for frame in frames]
-        return json.dumps(line, ensure_ascii=True, separators=(",", ":"))
+        return _LINE.encode(line)
 
 
 class Log:
@@ -115,6 +116,9 @@ class Log:
 
 def set_up(level: str = "INFO") -> None:
     """Send everything to standard error as JSON lines; cap the loggers that print mail or addresses."""
+    # What no line of ours shows is not looked up either (Python's logging HOWTO, "Optimization").
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     root = logging.getLogger()

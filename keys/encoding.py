@@ -17,6 +17,8 @@ _DIGIT = {character: value for value, character in enumerate(BASE62)}
 MAX_INT = 2**53 - 1  # what every JSON reader can hold exactly (RFC 8785 3.2.2.3, RFC 7493 2.2)
 MAX_DEPTH = 64
 
+_BY_CODE_POINT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
+_AS_GIVEN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _U32 = struct.Struct(">I")
 _U64 = struct.Struct(">Q")
 
@@ -52,10 +54,7 @@ def canonical(value: object) -> bytes:
     Raises ValueError for floating point, for integers beyond ±(2**53-1), for lone surrogates, for other types and for
     nesting deeper than 64: there a second spelling, or a reader's disagreement, would be possible.
     """
-    if _plain(value, 0):
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
-    else:
-        text = json.dumps(_sorted(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = _BY_CODE_POINT.encode(value) if _plain(value, 0) else _AS_GIVEN.encode(_sorted(value))
     return text.encode("utf-8")  # a lone surrogate raises UnicodeEncodeError, a ValueError
 
 

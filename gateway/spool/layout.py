@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+from functools import lru_cache
 from pathlib import Path
 
 from gateway.errors import Misconfigured
@@ -61,6 +62,7 @@ def lock(directory: Path, name: str) -> int:
     return descriptor
 
 
+@lru_cache(maxsize=64)  # asked for with every message, of the same few segments
 def segment_path(directory: Path, number: int) -> Path:
     """The file of one log segment. Numbers are 16 hexadecimal digits, so names sort like numbers."""
     return directory / LOG / f"{number:016x}.seg"

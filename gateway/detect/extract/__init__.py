@@ -71,7 +71,7 @@ def sniff(data: bytes, content_type: str = "") -> str:
         return "other"
     if not _looks_like_text(data):
         return "dicom" if _dicom_without_preamble(data) else "other"
-    lower = head.lower()
+    lower = head.lower() if b"<" in head else b""
     if "html" in content_type or re.search(rb"<(?:!doctype html|html|body|table|div|head)\b", lower):
         return "html" if b"<clinicaldocument" not in lower else "text"
     return "text"

@@ -47,8 +47,15 @@ _NOT_TEXT = frozenset(
 )
 
 
+_ASCII_IN_ALL = frozenset(
+    ("", "utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "iso-8859-15", "windows-1252", "cp1252")
+)
+
+
 def decode(data: bytes, declared: str | None = None) -> str:
     """The text, and behind it the other reading where there is one. Never raises."""
+    if data.isascii() and b"\0" not in data and (declared or "").lower() in _ASCII_IN_ALL:
+        return data.decode("ascii")  # most mail: every reading is the same
     text = _decode(data, declared)
     plain = data.lstrip(b"\xef\xbb\xbf\xff\xfe")
     if plain.isascii() and b"\0" not in plain:

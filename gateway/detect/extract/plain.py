@@ -18,12 +18,23 @@ _EMBEDDED = re.compile(
 _UUENCODED = re.compile(r"^begin [0-7]{3,4} [^\n]{1,100}\nM", re.M)
 
 
+def _long_word(text: str) -> bool:
+    """Whether sixty characters may follow each other without a blank; goes from blank to blank, not word by word."""
+    at = 0
+    while at + 60 <= len(text):
+        blank = text.rfind(" ", at, at + 60)
+        if blank < 0 and (blank := text.rfind("\n", at, at + 60)) < 0:
+            return True
+        at = blank + 1
+    return False
+
+
 def read(part: PartInput, limits: Limits) -> Extracted:
     """The text as it stands; encoded files inside it are unread."""
     text = take_text(decode(part.data, part.charset), limits)
     unread: tuple[Unread, ...] = ()
     # Either needs a word of sixty characters; looking for one is cheaper than looking for base64 at every character.
-    encoded = len(text) > 2400 and max(map(len, text.split()), default=0) >= 60 and _EMBEDDED.search(text)
+    encoded = len(text) > 2400 and _long_word(text) and _EMBEDDED.search(text)
     if encoded or ("begin " in text and _UUENCODED.search(text)):
         unread = (Unread(part.part, part.place, "an encoded file inside text"),)
     return Extracted((Text(part.part, part.place, text),), unread)
