@@ -85,8 +85,8 @@ def structured(name: str, value: str, newline: bytes = b"\r\n") -> bytes:
 
 
 def body(text: str, newline: bytes = b"\r\n") -> tuple[str, bytes]:
-    """Transfer encoding and bytes of a UTF-8 text: 7bit where it fits, else quoted-printable."""
-    raw = text.replace("\r\n", "\n").encode("utf-8", "replace")
+    """Transfer encoding and bytes of a UTF-8 text: 7bit where it fits, else quoted-printable. A lone CR ends a line."""
+    raw = text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace")
     if raw.isascii() and b"\0" not in raw and max(map(len, raw.split(b"\n"))) <= 990:
         return "7bit", raw.replace(b"\n", newline)
     coded = binascii.b2a_qp(raw, istext=True)

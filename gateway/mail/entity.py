@@ -195,6 +195,9 @@ class Entity:
 
     def freeze(self, body_stop: int) -> Part:
         """The finished part, whose body ends there."""
+        if body_stop < self.body_start:
+            # A delimiter follows at once: the blank line is the line end before it, and there is no body.
+            self.body_start = max(self.header_stop, body_stop)
         body_stop = max(self.body_start, body_stop)
         preamble = epilogue = (body_stop, body_stop)
         if self.kind == "multipart":

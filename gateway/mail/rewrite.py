@@ -93,7 +93,7 @@ def seal_attachments(
         return apply(message.size, edits, _checked(top))
     bodies = message.visible(gone)
     for part in bodies:
-        edits += inserted(source, part, block, message.newline)
+        edits += _into_body(source, part, block, message.newline)
         edits += [Edit(one.raw_start, one.raw_stop) for one in part.headers if one.name.lower() == "content-md5"]
     if not bodies:
         edits.append(_first_child(message, message.root, block.text))
@@ -211,11 +211,27 @@ def _content_fields(part: Part) -> list[Edit]:
 def _body_edit(message: Message, part: Part, written: bytes) -> Edit:
     newline = message.newline
     lead = b"" if part.header("mime-version") else b"MIME-Version: 1.0\n"
-    # A header that the message ends in may lack its own line end.
-    unended = bool(part.header_block) and not part.header_block.endswith(b"\n")
-    data = (b"\n" if unended else b"") + lead + written
-    tail = data if part.body_stop == message.size else data.rstrip(b"\n")
+    _require_ended(part)
+    data = lead + written
+    # Without header and body it may stand directly before a delimiter, whose line end came before the part.
+    last = part.body_stop == message.size or part.start == part.body_stop
+    tail = data if last else data.rstrip(b"\n")
     return Edit(part.header_stop, part.body_stop, tail.replace(b"\n", newline))
+
+
+def _into_body(source: Source, part: Part, block: NoticeBlock, newline: bytes) -> list[Edit]:
+    """The block in a text part. Where no blank line ends the header, there is no body yet: it gets one."""
+    edits = inserted(source, part, block, newline)
+    if part.header_stop < part.body_start:
+        return edits
+    _require_ended(part)
+    return [edits[0]._replace(data=newline + edits[0].data), *edits[1:]]
+
+
+def _require_ended(part: Part) -> None:
+    """Raises `Unrewritable` for a header that stops within its last line: that field may be one that is taken out."""
+    if part.header_block and not part.header_block.endswith(b"\n"):
+        raise Unrewritable("a header without an end")
 
 
 def _first_child(message: Message, part: Part, text: str) -> Edit:

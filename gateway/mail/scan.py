@@ -171,8 +171,10 @@ class Scanner:
                 if self._too_much(hit.line - start):
                     return True
                 entity.flags.add("headers-cut")
-                entity.header_stop = entity.body_start = self._base + hit.line
-                entity.read(buffer[start : hit.line], self._parent())
+                # The line end before a delimiter is the delimiter's, also of a header that is cut short by it.
+                cut = max(start, hit.before)
+                entity.header_stop = entity.body_start = self._base + cut
+                entity.read(buffer[start:cut], self._parent())
                 if entity.kind in ("multipart", "message"):
                     entity.kind = "opaque"
                 self._delimiter(hit)

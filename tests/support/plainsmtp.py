@@ -16,7 +16,10 @@ NAME = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?|\[[A-Za-z0-
 
 
 class Reading:
-    """One connection's bytes, all of them at once; `codes` and `messages` are what must come of them."""
+    """One connection's bytes, all of them at once; `codes` and `messages` are what must come of them.
+
+    `cut_off`: it was a web request, to which also the answers are dropped that had not been sent.
+    """
 
     def __init__(self, stream: bytes, *, normalize: bool = False, max_bytes: int = 1 << 20) -> None:
         self.stream, self.at = stream, 0
@@ -25,7 +28,7 @@ class Reading:
         self.messages: list[bytes] = []
         self.hello = self.extended = False
         self.bad = 0
-        self.over = False
+        self.over = self.cut_off = False
         self.forget()
         while not self.over:
             self.command()
@@ -73,11 +76,11 @@ class Reading:
             self.say(500)
             return
         if word.upper() in WEB:
-            self.over = True
+            self.over = self.cut_off = True
             return
         deed = getattr(self, f"do_{word.lower()}", None) if word.isalpha() else None
         if deed is None and re.search(r"(?:\A| )HTTP/[0-9]", argument.strip(" ")):
-            self.over = True
+            self.over = self.cut_off = True
             return
         if deed is None:
             self.say(500)
@@ -182,9 +185,12 @@ class Reading:
         head = b"" if whole.startswith(b"\r\n") else whole.partition(b"\r\n\r\n")[0]
         if not ended and head == whole:
             return 0
-        names = [line.partition(b":")[0] for line in head.lower().split(b"\r\n")]
-        received = sum(re.fullmatch(rb"received(?:[ \t].*)?", name, re.DOTALL) is not None for name in names)
-        return 554 if received > 100 else 0
+        fields = head.lower().split(b"\r\n")
+        received, ours = (
+            sum(line.startswith((name + b":", name + b" ", name + b"\t")) for line in fields)
+            for name in (b"received", b"sealgate-trace")
+        )
+        return 554 if received > 100 or ours >= 10 else 0
 
     def complete(self, data: bytes) -> int:
         verdict = self.verdict or self.judge(data)

@@ -20,7 +20,7 @@ from gateway.smtp.config import RELAY, Limits, SmtpConfig
 from gateway.smtp.dialogue import Dialogue
 from gateway.smtp.engine import Services
 from gateway.smtp.limits import Doorkeeper, FailedLogins
-from gateway.spool.envelope import Envelope
+from gateway.spool.envelope import REFUSED, Envelope
 from gateway.spool.snapshot import Snapshot, parse
 from tests.support.spool import Keyring
 
@@ -133,7 +133,7 @@ class Wire:
             if line[2] == b" ":
                 codes.append(int(line[1]))
             at = line.end()
-        return codes, [data for _, data in kept]
+        return codes, [data for envelope, data in kept if envelope.identity.kind != REFUSED]
 
     async def _talk(self, packets: Iterable[bytes]) -> tuple[bytes, list[tuple[Envelope, bytes]]]:
         self._writer.kept.clear()

@@ -1,0 +1,1 @@
+"""Made-up bytes against what reads bytes of strangers; see `tests/fuzz/README.md`."""

@@ -1,0 +1,73 @@
+"""Mail whose headers stop early: parts within parts, and a notice that is read as words and not as a header.
+
+All of these were found by `tests/fuzz`. RFC 2046 5.1.1: the line end before a delimiter is the delimiter's.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.mail import compose
+from gateway.mail.decode import decoded
+from gateway.mail.rewrite import Unrewritable
+from gateway.mail.source import BytesSource
+
+from .test_rewrite import URL, mixed, sealed
+from .test_scan import part, read
+
+PDF = b"Content-Type: application/pdf; name=a.pdf\r\n"
+
+
+def test_a_header_cut_short_by_a_delimiter_leaves_it_its_line_end() -> None:
+    data = mixed(b"Content-Type: message/rfc822\r\n\r\nSubject: cut")
+    cut = part(read(data), 1, 1)
+    assert data[cut.start : cut.header_stop] == b"Subject: cut"
+    assert (cut.body_start, cut.body_stop) == (cut.header_stop, cut.header_stop)
+    assert part(read(data), 1).body_stop == cut.body_stop
+
+
+def test_an_empty_body_lies_within_the_message_that_holds_it() -> None:
+    data = mixed(b"Content-Type: message/rfc822\r\n\r\n" + PDF)
+    empty = part(read(data), 1, 1)
+    assert empty.body_start == empty.body_stop == part(read(data), 1).body_stop
+    assert data[empty.body_stop :].startswith(b"\r\n--out\r\n")
+
+
+@pytest.mark.parametrize("body", [b"", b"\r\n"], ids=["at-once", "after-a-line"])
+def test_an_empty_file_in_a_forwarded_mail_is_replaced_and_the_next_part_stays_one(body: bytes) -> None:
+    data = mixed(b"Content-Type: text/plain\r\n\r\nsee below", b"Content-Type: message/rfc822\r\n\r\n" + PDF + body)
+    again = read(sealed(data, (2, 1)))
+    assert [one.content_type for one in again.parts()] == [
+        "multipart/mixed", "text/plain", "message/rfc822", "text/plain", "application/pdf",
+    ]  # fmt: skip
+    assert not again.ambiguous
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"From: a@b.example\r\nSubject: Jane Roe\r\n",
+        b"From: a@b.example\r\nSubject: Jane Roe\r\nContent-Transfer-Encoding: base64\r\n",
+        b"Subject: Jane Roe\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n",
+        mixed(b"Content-Type: text/plain\r\n"),
+    ],
+    ids=["only-a-header", "in-base64", "in-quoted-printable", "a-part-without-a-body"],
+)
+def test_the_notice_in_a_mail_without_a_body_becomes_its_body(data: bytes) -> None:
+    again = read(sealed(data, subject="neutral"))
+    shown = again.visible()[0]
+    assert not again.ambiguous
+    assert again.subject == "neutral"
+    assert shown.body_start > shown.header_stop
+    source = BytesSource(sealed(data, subject="neutral"))
+    assert URL.encode() in b"".join(decoded(source, shown))
+
+
+@pytest.mark.parametrize("data", [b"Subject: Jane Roe", b"Subject: x\r\nBcc: z@b.example"], ids=["subject", "bcc"])
+def test_a_header_that_stops_within_a_line_is_not_edited(data: bytes) -> None:
+    with pytest.raises(Unrewritable):
+        sealed(data, subject="neutral")
+
+
+def test_text_of_ours_holds_no_lone_carriage_return() -> None:
+    assert compose.body("one\rtwo\r\nthree\n\r")[1] == b"one\r\ntwo\r\nthree\r\n\r\n"
