@@ -22,7 +22,9 @@ from gateway.store.database import Store
 
 log = Log("gateway.outbound")
 TRIES_BEFORE_HOLD = 3
-_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+_MACHINE = (
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EFBIG,
+)  # fmt: skip
 
 
 class Doubts:
