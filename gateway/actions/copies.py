@@ -21,10 +21,17 @@ from gateway.actions.signing import Signer
 from gateway.actions.tenants import TenantView
 from gateway.clock import Clock, from_us
 from gateway.detect.display import harmless
-from gateway.mail import compose, rewrite, trace
+from gateway.mail import calendar, compose, rewrite, trace
 from gateway.mail.dsn import DsnFacts, FailedRecipient, dsn
 from gateway.mail.model import Message
-from gateway.mail.notices import NoticeFacts, attachment_block, human_moment, neutral_subject, secure_words
+from gateway.mail.notices import (
+    NoticeFacts,
+    attachment_block,
+    human_moment,
+    invitation_words,
+    neutral_subject,
+    secure_words,
+)
 from gateway.mail.sender_notice import Found, SenderFacts, sender_notice
 from gateway.mail.source import Source
 from gateway.spool.envelope import Envelope, Identity, Params, Recipient
@@ -129,8 +136,12 @@ class Copies:
         whole_notice: bool,
         removed: frozenset[Path],
         neutral: bool,
+        invitation: str = "",
     ) -> Iterable[bytes]:
-        """The copy for one recipient: the mail without its sealed parts, or a notice in place of all of it."""
+        """The copy for one recipient: the mail without its sealed parts, or a notice in place of all of it.
+
+        `invitation` is the calendar object that was sealed: with a notice goes one that works and says nothing of it.
+        """
         facts = NoticeFacts(
             clinic=view.display_name,
             recipient=recipient.address,
@@ -155,7 +166,11 @@ class Copies:
             except rewrite.Unrewritable as error:
                 raise NotEditable("the message cannot be edited") from error
         words = secure_words(self._words, facts)
-        return rewrite.Rendered(source, rewrite.secure_notice(message, words, top, subject, sender_shown=shown))
+        invite = None
+        if invitation:
+            invite = calendar.neutral(invitation, *invitation_words(self._words, view.display_name, facts.url))
+        notice = rewrite.secure_notice(message, words, top, subject, sender_shown=shown, invitation=invite)
+        return rewrite.Rendered(source, notice)
 
     def _checkpoint_field(self, tenant: str) -> bytes:
         """The log's head, left in the recipient's mailbox where no operator can change it (DESIGN §5)."""

@@ -101,6 +101,12 @@ def neutral_subject(words: Words, clinic: str) -> str:
     return words.say("mail.secure.subject", clinic=one_line(clinic, 80))
 
 
+def invitation_words(words: Words, clinic: str, url: str) -> tuple[str, str]:
+    """Summary and description of an invitation whose own may not show."""
+    said = words.say("mail.secure.invitation.description", clinic=one_line(clinic, 80))
+    return words.say("mail.secure.invitation.summary", clinic=one_line(clinic, 80)), f"{said}\n{_link(url)}"
+
+
 def page(title: str, inner: str) -> str:
     """An HTML mail around one fragment: readable in light and dark, nothing fetched."""
     head = (

@@ -101,10 +101,18 @@ def seal_attachments(
 
 
 def secure_notice(
-    message: Message, words: NoticeWords, top: bytes, subject: str | None = None, *, sender_shown: bool = True
+    message: Message,
+    words: NoticeWords,
+    top: bytes,
+    subject: str | None = None,
+    *,
+    sender_shown: bool = True,
+    invitation: tuple[str, str] | None = None,
 ) -> Pieces:
     """A notice in place of the whole message: the fields that make a thread, and fixed words.
 
+    `invitation` is the method and the text of a calendar object of ours, which stands as the last alternative, so that
+    a mail program still offers to accept (RFC 6047 2.4).
     Date, Message-ID, In-Reply-To, References and our own trace are copied; From as well, if `sender_shown`; of Sender,
     Reply-To, To and Cc, and else of From, the addresses alone. `subject` replaces the subject, None keeps it. No byte
     of the body and no other field travels.
@@ -119,7 +127,11 @@ def secure_notice(
             pieces.append(Literal(_bare(one, message.newline)) if bare else _copied(message, one))
     newline = message.newline
     own = b"" if subject is None else compose.header("Subject", subject, newline)
-    own += b"MIME-Version: 1.0" + newline + compose.alternative(words.text, words.html, newline)
+    parts = [("text/plain", words.text), ("text/html", words.html)]
+    if invitation is not None:
+        parts.append((f"text/calendar; method={invitation[0]}", invitation[1]))
+    shown = [compose.text_part(kind, text, newline) for kind, text in parts]
+    own += b"MIME-Version: 1.0" + newline + compose.multipart("alternative", shown, newline)
     pieces.append(Literal(own))
     return tuple(pieces)
 
