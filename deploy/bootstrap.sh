@@ -30,6 +30,7 @@ packages() {
 	c:clamd|clamav-daemon|test|tests that malware is held
 	c:systemd-analyze|systemd|test|the check of the systemd units
 	c:mimedefang|mimedefang|test|the benchmark's column of Postfix with MIMEDefang
+	p:MIME::Parser|libmime-tools-perl|test|the second reader of the made mails
 	p:Net::DNS|libnet-dns-perl|test|the benchmark's column of Postfix with MIMEDefang
 	LIST
 }

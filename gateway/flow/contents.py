@@ -14,7 +14,7 @@ from gateway.actions.copies import Copies, NotEditable
 from gateway.actions.seal import MessageSeal
 from gateway.detect.model import Assessment, Inner
 from gateway.flow.reading import PART_LIMIT_BYTES, Attachment, Reading
-from gateway.mail import charset
+from gateway.mail import calendar, charset
 from gateway.mail.decode import decoded
 from gateway.mail.model import Message, Part
 from gateway.mail.source import Source
@@ -55,6 +55,13 @@ class Contents:
     def body(self) -> None:
         """The visible texts. Raises NotEditable when they are too long to be read: it is sealed whole then."""
         self._seal.add("body", "", "application/json", [canonical(self._visible())])
+
+    def invitation(self) -> str:
+        """The text of the mail's own invitation, not of a file; empty where there is none or too much of it."""
+        for part in self._message.parts():
+            if part.kind == "calendar" and part.body_stop - part.body_start <= 2 * calendar.SIZE_BYTES:
+                return charset.decode(b"".join(decoded(self._source, part)), part.charset)
+        return ""
 
     def files(self, wanted: Iterable[str], *, secure: bool) -> None:
         """The attachments of those ids; if `secure`, whatever else there is as well."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
+from zoneinfo import ZoneInfo
 
 from gateway.actions.tenants import TenantView
+from gateway.clock import from_us
 from gateway.detect.model import Assessment
 from gateway.flow.reading import Reading
 from gateway.mail import cipher
@@ -15,38 +18,61 @@ from gateway.policy import MailFacts, RecipientFacts
 from gateway.spool.envelope import Envelope
 from keys.encoding import canonical
 
-TAG = re.compile(r"\[(secure|plain|urgent)\]", re.IGNORECASE)
+TAG = re.compile(r"\[(secure|plain|urgent)(?::[ \t]{0,4}([a-z][a-z-]{1,29}))?\]", re.IGNORECASE)
 
 
 def mail_facts(
     message: Message, source: Source, envelope: Envelope, reading: Reading, assessment: Assessment,
-    unscanned: frozenset[str] = frozenset(),
+    unscanned: frozenset[str] = frozenset(), plain_reason: str = "",
 ) -> MailFacts:  # fmt: skip
-    """Facts of the message itself. `unscanned` are the parts in which nobody looked for malware and should have."""
+    """Facts of the message itself. `unscanned` are the parts in which nobody looked for malware and should have;
+    `plain_reason` is why it may go as it is, where its sender may say so.
+    """
     return MailFacts(
         assessment=assessment,
         null_sender=not envelope.mail_from,
         auto_submitted=message.auto_submitted,
-        subject_tags=frozenset(word.lower() for word in TAG.findall(message.subject)),
+        subject_tags=tags(message),
         sensitivity=(message.header("sensitivity") or "").strip().lower(),
         signed=message.signed,
         encrypted=cipher.proven(message, source),
         malformed=message.malformed,
         attachments=tuple(attachment.id for attachment in reading.attachments),
         decorations=reading.decorations,
+        may_be_plain=bool(plain_reason),
+        plain_reason=plain_reason,
         unscanned=unscanned,
     )
 
 
-def recipient_facts(view: TenantView, address: str) -> RecipientFacts:
-    """Facts of one recipient."""
+def tags(message: Message) -> frozenset[str]:
+    """The sender's words in the subject: "secure", "plain", "urgent"."""
+    return frozenset(found[1].lower() for found in TAG.finditer(message.subject))
+
+
+def plain_reason(view: TenantView, envelope: Envelope, message: Message, role: Callable[[], str]) -> str:
+    """The reason that the sender gave for "[plain: reason]", where policy knows it and allows it to the sender's role;
+    else empty. Who did not sign in has no role, and `role` is not asked.
+    """
+    policy = view.policy
+    said = {found[2].lower() for found in TAG.finditer(message.subject) if found[1].lower() == "plain" and found[2]}
+    known = sorted(said & policy.plain_reasons)
+    if not known or envelope.identity.kind != "app-password" or role() not in policy.plain_roles:
+        return ""
+    return known[0]
+
+
+def recipient_facts(view: TenantView, address: str, at_us: int) -> RecipientFacts:
+    """Facts of one recipient of mail that was handed in at that time; a partner's entry ends with the clinic's day."""
     domain = address.rpartition("@")[2].rstrip(".").lower()
-    return RecipientFacts(internal=domain in view.domains, partner=False, domain=domain)
+    today = from_us(at_us).astimezone(ZoneInfo(view.timezone)).date()
+    partner = next((one for one in view.policy.partners if one.domain == domain and today <= one.until), None)
+    return RecipientFacts(domain in view.domains, partner is not None, domain, partner.proof if partner else "")
 
 
 def urgent(message: Message) -> bool:
     """Whether the sender's word asks for the shorter waits."""
-    if "[urgent]" in message.subject.lower():
+    if "urgent" in tags(message):
         return True
     if (message.header("importance") or "").strip().lower() == "high":  # RFC 4021 2.1.53
         return True

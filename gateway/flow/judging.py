@@ -35,14 +35,22 @@ def judge(
     message: Message,
     looked: Looked,
     adjust: Callable[[Decision], Decision] = lambda decision: decision,
+    plain_reason: str = "",
 ) -> Judged:
-    """`adjust` is what an officer's release changes. What could not be assessed has one decision for everybody."""
+    """`adjust` is what an officer's release changes; `plain_reason` why the sender may have it go as it is.
+
+    What could not be assessed has one decision for everybody.
+    """
     if looked.forced is not None or looked.assessment is None:
         decisions = dict.fromkeys(range(len(envelope.recipients)), looked.forced or UNPROCESSABLE)
     else:
-        mail = factual.mail_facts(message, source, envelope, looked.reading, looked.assessment, looked.scanned.parts)
+        mail = factual.mail_facts(
+            message, source, envelope, looked.reading, looked.assessment, looked.scanned.parts, plain_reason
+        )
         decisions = {
-            number: adjust(decide(view.policy, mail, factual.recipient_facts(view, recipient.address)))
+            number: adjust(
+                decide(view.policy, mail, factual.recipient_facts(view, recipient.address, envelope.arrived_us))
+            )
             for number, recipient in enumerate(envelope.recipients)
         }
     return Judged(looked, held_together(decisions))

@@ -90,6 +90,13 @@ class MessageRows:
             return None  # it is held whole for an officer, and whose it seems to be is not said
         return None if found is None else str(found["id"])
 
+    def role(self, conn: Connection, envelope: Envelope) -> str:
+        """The role of who signed in to submit and sends as themself; empty where that is not so. Raises Tampered."""
+        found = self._users.find(conn, envelope.tenant, envelope.mail_from)
+        if found is None or found["id"] != envelope.identity.user or found["state"] != "active":
+            return ""
+        return str(found["role"])
+
     def retry_key(self, envelope: Envelope, message: Message, source: Source) -> bytes:
         """Equal for the same message of the same sender to the same people."""
         digest = hashlib.sha256()

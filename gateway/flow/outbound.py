@@ -19,6 +19,7 @@ from gateway.actions.tenants import TenantView
 from gateway.audit.event import GATEWAY, Action, Actor, Event
 from gateway.clock import Clock
 from gateway.errors import NotFound, Tampered, TryLater
+from gateway.flow import facts as factual
 from gateway.flow.answers import Answers, Order
 from gateway.flow.begun import Begun
 from gateway.flow.decided import UNPROCESSABLE
@@ -271,13 +272,18 @@ class Outbound:
             if forced is None:
                 looked = self._looker.look(message, source, release=release, suspect=suspect)
             reached(5)
-            judged = judge(view, envelope, source, message, looked, adjust)
+            reason = factual.plain_reason(view, envelope, message, lambda: self._role(envelope))
+            judged = judge(view, envelope, source, message, looked, adjust, reason)
             reached(6)
         with self._store.reading() as conn:
             user = self._made.user(conn, envelope, forced=judged.looked.assessment is None)
         piece = self.made(view, envelope, source, message, retry, judged, user, parent=parent, spooled=spooled)
         reached(7)
         return piece
+
+    def _role(self, envelope: Envelope) -> str:
+        with self._store.reading() as conn:
+            return self._made.role(conn, envelope)
 
     def made(
         self,

@@ -19,6 +19,7 @@ from gateway.actions.tenants import TenantView
 from gateway.errors import TryLater
 from gateway.flow.delivery import Deliverer
 from gateway.flow.doubts import Doubts
+from gateway.flow.facts import tags
 from gateway.flow.judging import Judged, judge
 from gateway.flow.looking import Looked, Looker
 from gateway.flow.message_rows import MessageRows
@@ -138,6 +139,8 @@ class Together:
         return True
 
     def _judge(self, work: _Work) -> bool:
+        if "plain" in tags(work.message):
+            return False  # who may say so is looked up, and told when not: alone
         work.judged = judge(work.view, work.item.envelope, work.item.source, work.message, work.looked)
         return True
 

@@ -21,6 +21,7 @@ from gateway.audit.event import GATEWAY, Action
 from gateway.clock import Clock
 from gateway.detect.model import Assessment
 from gateway.flow.contents import Contents
+from gateway.flow.facts import tags
 from gateway.flow.jobs import Job, Target
 from gateway.flow.reading import Reading
 from gateway.flow.records import Prepared, Records
@@ -119,7 +120,10 @@ class Treatment:
             targets.append(self._delivery(piece, recipient, "as-is", "ready", copy))
         if targets:
             piece.jobs.append(self._job(piece, copy or piece.envelope.queue, "out" if copy else "in", tuple(targets)))
-            self._note(piece, Action.MESSAGE_PASSED, recipients)
+            # A partner is named apart from colleagues, and so is what its sender let go as it is.
+            for rule in dict.fromkeys((decision.rule, decision.note) for _, decision in recipients):
+                alike = [one for one in recipients if (one[1].rule, one[1].note) == rule]
+                self._note(piece, Action.MESSAGE_PASSED, alike)
 
     def _sealed(
         self,
@@ -132,11 +136,12 @@ class Treatment:
         view = piece.tenant
         expires = now + (view.message_for if edits else view.hold_for + timedelta(days=1)) // timedelta(microseconds=1)
         seal = MessageSeal(self._vault, self._clock, view.id, expires, message=piece.prepared.message["id"])
-        removed = self._objects(piece, seal, edits)
+        contents = Contents(piece.source, piece.message, piece.reading, piece.assessment, seal, self._copies)
+        removed = self._objects(piece, contents, edits)
         hold_until = None
         if held:
             hold_until = now + view.hold_for // timedelta(microseconds=1)
-            seal.add("original", "message.eml", "message/rfc822", piece.source.chunks(0, piece.source.size))
+            contents.whole()
             seal.review()
         links = [(recipient, decision, self._link(piece, seal, recipient)) for recipient, decision in edits]
         reached("7-sealed")
@@ -157,6 +162,7 @@ class Treatment:
                 whole_notice=whole_notice,
                 removed=removed.get(recipient.address, frozenset()),
                 neutral=decision.neutral_subject,
+                invitation="" if piece.whole else contents.invitation(),
             )
             params = self._copies.headers_only(piece.envelope.mail_params)
             written.append(
@@ -180,26 +186,32 @@ class Treatment:
         )
         if edits:
             self._note(piece, Action.MESSAGE_SECURED, edits)
+            if "plain" in tags(piece.message) and not held:
+                self._tell(piece, "protected", seal, edits, written)
         if held:
             self._note(piece, Action.MESSAGE_HELD, held)
-            told = self._copies.sender_notice(
-                view,
-                piece.envelope,
-                piece.message,
-                "malware" if held[0][1].rule == MALWARE else "held",
-                seal.message,
-                [one for one, _ in held],
-                found(piece.assessment),
-            )
-            self._notice(piece, told, written)
+            self._tell(piece, "malware" if held[0][1].rule == MALWARE else "held", seal, held, written)
+
+    def _tell(
+        self,
+        piece: Piece,
+        kind: str,
+        seal: MessageSeal,
+        about: Sequence[tuple[Recipient, Decision]],
+        written: list[Future[str]],
+    ) -> None:
+        people = [one for one, _ in about]
+        told = self._copies.sender_notice(
+            piece.tenant, piece.envelope, piece.message, kind, seal.message, people, found(piece.assessment)
+        )
+        self._notice(piece, told, written)
 
     def _objects(
-        self, piece: Piece, seal: MessageSeal, edits: Sequence[tuple[Recipient, Decision]]
+        self, piece: Piece, contents: Contents, edits: Sequence[tuple[Recipient, Decision]]
     ) -> dict[str, frozenset[tuple[int, ...]]]:
         """Seal what leaves the mail; which paths leave it, per address."""
         if not edits:
             return {}
-        contents = Contents(piece.source, piece.message, piece.reading, piece.assessment, seal, self._copies)
         if piece.whole:
             contents.whole()
             return {}
@@ -299,7 +311,7 @@ class Treatment:
             action,
             piece.prepared.message["id"],
             GATEWAY,
-            reason=decision.rule,
+            reason=f"{decision.rule}:{decision.note}" if decision.note else decision.rule,
             policy=decision.policy,
         )
 

@@ -1,4 +1,4 @@
-"""What the sender hears, in plain words: held, returned, harmful, refused, unopened, destroyed, taken back;
+"""What the sender hears, in plain words: held, returned, harmful, refused, protected, unopened, destroyed, taken back;
 and once a working day what may need a look.
 
 Promises: it names the recipient, and the kind and place of what was found ("a medical record number in attachment 2
@@ -18,7 +18,7 @@ from gateway.mail.trace import CHECKPOINT
 from gateway.words import Words
 
 KINDS = (
-    *("held", "malware", "returned", "refused", "unopened", "destroyed"),
+    *("held", "malware", "returned", "refused", "unopened", "destroyed", "protected"),
     *(
         "digest",
         "knocked",
@@ -34,7 +34,7 @@ KINDS = (
         "clinic_reopened",
     ),
 )
-_FOUND = ("held", "malware", "returned")
+_FOUND = ("held", "malware", "returned", "protected")
 _RECALLABLE = ("unopened", "knocked", "redeemed")
 _FOUND_MAX = 12
 _RECIPIENTS_MAX = 20

@@ -38,7 +38,8 @@ def decide(policy: Policy, mail: MailFacts, recipient: RecipientFacts) -> Decisi
         if not sealed and not neutral:
             then = "as-is"  # nothing to seal and nothing to say
     changes = then not in ("as-is", "return")
-    return Decision(then, sealed, neutral and changes, rule.name, policy.label, _reasons(rule, mail))
+    note = recipient.proof if "partner" in rule.when else mail.plain_reason if "plain_word" in rule.when else ""
+    return Decision(then, sealed, neutral and changes, rule.name, policy.label, _reasons(rule, mail), note)
 
 
 def _matches(rule: Rule, facts: dict[str, bool], recipient: RecipientFacts) -> bool:

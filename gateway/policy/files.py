@@ -1,7 +1,8 @@
 """Policies as TOML files: shipped ones by name, own ones by path.
 
 Promises: an unknown key, fact, treatment or name is refused with the nearest known one and the file's name; a policy
-without rules is refused; the version is the beginning of the SHA-256 of the file's bytes.
+without rules is refused; the version is the beginning of the SHA-256 of the file's bytes, and of those of the shipped
+policy that it extends.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from typing import Any
 
 from gateway.assets import policies_dir
 from gateway.errors import Misconfigured
+from gateway.policy.exceptions import partners, plain
 from gateway.policy.facts import FACTS
 from gateway.policy.model import SEALS, TREATMENTS, Policy, Rule
 from gateway.registry import nearest
 
 _KEYS = ("name", "when", "then", "seal", "say", "domains")
-_TABLES = ("about", "rules", "release")
+_TABLES = ("about", "extends", "rules", "release", "partners", "plain")
 
 
 def shipped() -> list[str]:
@@ -61,16 +63,31 @@ def parse(name: str, data: bytes, where: str = "policy") -> Policy:
     for key in table:
         if key not in _TABLES:
             raise Misconfigured(f"{where}: unknown key '{key}': {nearest(key, list(_TABLES))}")
-    rows = table.get("rules")
-    if not isinstance(rows, list) or not rows:
-        raise Misconfigured(f"{where}: a policy needs at least one [[rules]]")
+    base = _base(table.get("extends"), where)
+    rows = table.get("rules", [])
+    if not isinstance(rows, list) or not (rows or base):
+        raise Misconfigured(f'{where}: a policy needs at least one [[rules]], or extends = "clinic"')
     rules = tuple(_rule(row, number, where) for number, row in enumerate(rows, 1))
+    rules += base.rules if base else ()
     names = [rule.name for rule in rules]
     for rule_name in names:
         if names.count(rule_name) > 1:
             raise Misconfigured(f"{where}: two rules are named '{rule_name}'")
     second = _second_person(table.get("release", {}), where)
-    return Policy(name, hashlib.sha256(data).hexdigest()[:8], rules, second)
+    roles, reasons = plain(table.get("plain", {}), where)
+    if roles and not any("plain_word" in rule.when for rule in rules):
+        raise Misconfigured(f"{where}: [plain]: no rule asks for plain_word, so it would do nothing")
+    digest = hashlib.sha256(data + (base.version.encode() if base else b"")).hexdigest()[:8]
+    return Policy(name, digest, rules, second, partners(table.get("partners", []), where), roles, reasons)
+
+
+def _base(named: Any, where: str) -> Policy | None:
+    """The shipped policy whose rules come after those of the file; its [release] does not."""
+    if named is None:
+        return None
+    if named not in shipped():
+        raise Misconfigured(f"{where}: extends = {named!r}: {nearest(str(named), shipped())}")
+    return load(named)
 
 
 def _second_person(release: Any, where: str) -> bool:

@@ -7,6 +7,7 @@ kinds and places ("a record number in attachment 2 (PDF), page 2"), never values
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 
 from gateway.detect.model import Assessment
 
@@ -19,8 +20,8 @@ class MailFacts:
     """What policy knows of a mail. `attachments` are part ids in order; `decorations` those that are unread but stay.
 
     `subject_tags` are the sender's words in the subject ("secure", "plain", "urgent"); `may_be_plain` says that the
-    sender's role allows "[plain]". `unscanned` are the parts in which nobody looked for malware although a scanner is
-    set: they count as unread, decorations too.
+    sender's role allows "[plain]", `plain_reason` why it was asked for, in a word of the policy. `unscanned` are the
+    parts in which nobody looked for malware although a scanner is set: they count as unread, decorations too.
     """
 
     assessment: Assessment
@@ -34,16 +35,20 @@ class MailFacts:
     attachments: tuple[str, ...] = ()
     decorations: frozenset[str] = frozenset()
     may_be_plain: bool = False
+    plain_reason: str = ""
     unscanned: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class RecipientFacts:
-    """What policy knows of one recipient: of the tenant itself, on its partner list, and the domain."""
+    """What policy knows of one recipient: of the tenant itself, on its partner list, the domain, and how it is known
+    that mail to this partner goes over verified TLS ("declared").
+    """
 
     internal: bool = False
     partner: bool = False
     domain: str = ""
+    proof: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,19 @@ class Decision:
     rule: str
     policy: str
     reasons: tuple[str, ...] = ()
+    note: str = ""
+    """A machine word that the log shows with the rule: a partner's proof, the sender's reason for "[plain]"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """A domain to which mail goes as it is: who they are, why, until which day (its last), and by which proof."""
+
+    domain: str
+    who: str
+    why: str
+    until: date
+    proof: str = "declared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +90,18 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Rules in order. `version` is the beginning of the file's SHA-256; `second_person`: two officers release."""
+    """Rules in order. `version` is the beginning of the file's SHA-256; `second_person`: two officers release.
+
+    `plain_roles` may ask for "[plain: reason]" with one of `plain_reasons`.
+    """
 
     name: str
     version: str
     rules: tuple[Rule, ...] = field(repr=False)
     second_person: bool = False
+    partners: tuple[Partner, ...] = field(default=(), repr=False)
+    plain_roles: frozenset[str] = frozenset()
+    plain_reasons: frozenset[str] = frozenset()
 
     @property
     def label(self) -> str:

@@ -31,10 +31,33 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
     yield from running(tmp_path_factory.mktemp("clinic"))
 
 
+PARTNER, LAPSED = "lakeside.test", "hillside.test"
+EXCEPTIONS = f"""
+extends = "clinic"
+[[partners]]
+domain = "{PARTNER}"
+who = "B. Ortiz, records office"
+why = "referrals, by a connector that enforces TLS"
+until = 2099-12-31
+[[partners]]
+domain = "{LAPSED}"
+who = "B. Ortiz, records office"
+why = "ended with the old contract"
+until = 2026-01-31
+[plain]
+roles = ["officer"]
+reasons = ["consent"]
+"""
+"""What a clinic adds to the shipped policy: a partner, one whose time is over, and who may write [plain]."""
+
+
 @pytest.fixture(scope="package")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
-    """A clinic under the policy `clinic` that modules share."""
-    yield from running(tmp_path_factory.mktemp("shared"))
+    """A clinic under the policy `clinic` that modules share, with partners and an officer who may write [plain]."""
+    folder = tmp_path_factory.mktemp("shared")
+    policy = folder / "clinic.toml"
+    policy.write_text(EXCEPTIONS)
+    yield from running(folder, str(policy))
 
 
 @pytest.fixture(scope="package")
