@@ -21,13 +21,13 @@ _FORMS = {
     name: re.compile(form)
     for form, names in {
         r"[!-~]{1,255}": "UID",
-        _MOMENT: "DTSTART DTEND DTSTAMP CREATED LAST-MODIFIED RECURRENCE-ID DUE COMPLETED",
+        _MOMENT: "DTSTART DTEND DTSTAMP CREATED LAST-MODIFIED RECURRENCE-ID",
         rf"{_PERIOD}(?:,{_PERIOD}){{0,500}}": "RDATE EXDATE",
         r"(?:(?:FREQ|UNTIL|COUNT|INTERVAL|BYSECOND|BYMINUTE|BYHOUR|BYDAY|BYMONTHDAY|BYYEARDAY|BYWEEKNO|BYMONTH|BYSETPOS|"
         r"WKST)=[A-Z0-9,+-]{1,200};?){1,14}": "RRULE",
         _DURATION: "DURATION",
         r"\d{1,9}": "SEQUENCE PRIORITY",
-        "TENTATIVE|CONFIRMED|CANCELLED|NEEDS-ACTION|COMPLETED|IN-PROCESS": "STATUS",
+        "TENTATIVE|CONFIRMED|CANCELLED": "STATUS",
         "OPAQUE|TRANSPARENT": "TRANSP",
         r"[+-]\d{4}(?:\d\d)?": "TZOFFSETFROM TZOFFSETTO",
         r"[\w /+.:()-]{1,80}": "TZID",
@@ -44,8 +44,8 @@ _PARAMETERS = {
     "PARTSTAT": re.compile("NEEDS-ACTION|ACCEPTED|DECLINED|TENTATIVE|DELEGATED"),
     "RSVP": re.compile("TRUE|FALSE"),
 }
-_KEPT = frozenset({"VCALENDAR", "VEVENT", "VTODO", "VTIMEZONE", "STANDARD", "DAYLIGHT"})
-_SPOKEN = frozenset({"VEVENT", "VTODO"})
+_KEPT = frozenset({"VCALENDAR", "VEVENT", "VTIMEZONE", "STANDARD", "DAYLIGHT"})
+_SPOKEN = frozenset({"VEVENT"})
 _VALUE = r"(?:\"[^\"\x00-\x1f]*\"|[^\";:,\x00-\x1f]*)"
 _LINE = re.compile(rf"([A-Za-z0-9-]{{1,60}})((?:;[A-Za-z0-9-]{{1,60}}={_VALUE}(?:,{_VALUE})*)*):(.*)", re.DOTALL)
 _PARAMETER = re.compile(r";([A-Za-z0-9-]+)=((?:\"[^\"]*\"|[^\";:])*)")
