@@ -142,7 +142,7 @@ class WorkerSide:
         self.telling = Telling(
             ground, self.keyholder, self.records, copies, self.deliverer, self._checkpoint, self._snapshot
         )
-        self.isolated = Isolated(children=worker.parsers, message_seconds=float(worker.parse_seconds))
+        self.isolated = Isolated(children=worker.parsers, message_seconds=float(worker.parse_seconds), spare=True)
         self._scanner = scanner(
             settings.scan.clamd, max_bytes=settings.scan.max_bytes, timeout_seconds=settings.scan.timeout_seconds
         )

@@ -63,8 +63,54 @@ class _Part:
         return bool(self.formats) or any(one.format is not None and one.format.patient for one in self.seen)
 
 
-def assess_texts(texts: Sequence[Text], unread: Sequence[Unread] = (), formats: Sequence[Format] = ()) -> Assessment:
-    """Judge a message by its texts, by what extraction could not read (`unread`) and by what is PHI by nature."""
+class Ahead:
+    """Looks at texts before all of a message is there. One thread; for one message, and within its budget.
+
+    What was looked at in vain is forgotten, and what counts is charged to the message when it is judged: the assessment
+    is the same with and without it.
+    """
+
+    def __init__(self) -> None:
+        self._work = Work(BUDGET)
+        self._left = MESSAGE_CHARS
+        self._seen: dict[str, tuple[Evidence, int]] = {}
+
+    def look(self, text: str) -> None:
+        """A text that will probably be judged. Never raises."""
+        self._left -= len(text)
+        if self._left < 0 or self._work.left < 0:
+            return
+        words = model().words
+        try:
+            for chunk in chunks(text):
+                before = self._work.left
+                self._seen[chunk] = (look(chunk, words, work=self._work), before - self._work.left)
+        except Exception:  # it will be raised again where it is counted
+            self._left = 0
+
+    def found(self, chunk: str) -> tuple[Evidence, int] | None:
+        """The evidence of a text that was looked at, and what it cost."""
+        return self._seen.get(chunk)
+
+
+def _look(chunk: str, known: Model, work: Work, ahead: Ahead | None) -> Evidence:
+    found = None if ahead is None else ahead.found(chunk)
+    if found is None:
+        return look(chunk, known.words, work=work)
+    work.spend(found[1])
+    return found[0]
+
+
+def assess_texts(
+    texts: Sequence[Text],
+    unread: Sequence[Unread] = (),
+    formats: Sequence[Format] = (),
+    ahead: Ahead | None = None,
+) -> Assessment:
+    """Judge a message by its texts, by what extraction could not read (`unread`) and by what is PHI by nature.
+
+    `ahead` may have looked at some of the texts already.
+    """
     known = model()
     parts: dict[str, _Part] = {}
 
@@ -81,7 +127,7 @@ def assess_texts(texts: Sequence[Text], unread: Sequence[Unread] = (), formats: 
             continue
         try:
             for chunk in chunks(text.text):
-                part.evidence.append((text.place, look(chunk, known.words, work=work)))
+                part.evidence.append((text.place, _look(chunk, known, work, ahead)))
             part.texts.append(text.text)
         except OverBudget:
             part.unread.append(Unread(text.part, text.place, "over limits"))

@@ -7,19 +7,30 @@ right shape and of its own part. One `Child` is for one message and one thread; 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
+import os
 import socket
 import struct
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from gateway.detect.model import Extracted, Format, Inner, PartInput, Text, Unread
 
 START_SECONDS = 60.0
 ANSWER_BYTES = 96 * 1024 * 1024
+AHEAD = 1 << 31
+"""This bit in a frame's length: a text that will stand in the answer too, told as soon as it was read."""
+
+GIVEN_BYTES = 1 << 20
+"""A part of this size or more is not sent over the socket: the child reads it from memory that it cannot change."""
+
+
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 class ChildFailed(Exception):
@@ -98,9 +109,16 @@ class Child:
             self.kill()
             raise ChildFailed("the parser did not start") from None
 
-    def parse(self, part: PartInput, wall_seconds: float, cpu_seconds: float) -> Extracted:
-        """One job. Raises ChildFailed; the child is of no use afterwards."""
+    def parse(
+        self, part: PartInput, wall_seconds: float, cpu_seconds: float, hear: Callable[[str], None] | None = None
+    ) -> Extracted:
+        """One job. Raises ChildFailed; the child is of no use afterwards.
+
+        `hear` is given texts that the child read, before the answer is there and for what it is worth: the answer alone
+        counts. The time that `hear` takes is not the child's.
+        """
         until = time.monotonic() + wall_seconds
+        given = len(part.data) >= GIVEN_BYTES
         head = json.dumps(
             {
                 "part": part.part,
@@ -109,6 +127,7 @@ class Child:
                 "filename": part.filename,
                 "charset": part.charset,
                 "size": len(part.data),
+                "given": given,
                 "seconds": cpu_seconds,
             }
         ).encode("ascii")
@@ -116,18 +135,55 @@ class Child:
             self._socket.settimeout(wall_seconds)
             self._socket.sendall(struct.pack(">I", len(head)) + head)
             self._socket.settimeout(max(0.01, until - time.monotonic()))
-            self._socket.sendall(part.data)
+            if given:
+                self._give(part.data)
+            else:
+                self._socket.sendall(part.data)
         except TimeoutError:
             raise ChildFailed("took too long") from None
         except OSError:
             raise ChildFailed("the parser crashed") from None
-        return from_wire(self._answer(until), part)
+        return from_wire(self._answer(until, hear), part)
 
-    def _answer(self, until: float) -> bytes:
-        (length,) = struct.unpack(">I", self._exactly(4, until))
-        if length > ANSWER_BYTES:
-            raise ChildFailed("over limits")
-        return self._exactly(length, until)
+    def fresh(self) -> bool:
+        """Whether it still waits for its first job."""
+        try:
+            self._socket.settimeout(0.0)
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False  # it said something unasked, or it is gone
+
+    def _give(self, data: bytes) -> None:
+        """Memory with these bytes that nobody can change any more, by its descriptor. Raises OSError."""
+        descriptor = os.memfd_create("part", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            with memoryview(data) as view:
+                at = 0
+                while at < len(data):
+                    at += os.write(descriptor, view[at:])
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+            socket.send_fds(self._socket, [b"\0"], [descriptor])
+        finally:
+            os.close(descriptor)
+
+    def _answer(self, until: float, hear: Callable[[str], None] | None = None) -> bytes:
+        left = ANSWER_BYTES
+        while True:
+            (length,) = struct.unpack(">I", self._exactly(4, until))
+            ahead, length = bool(length & AHEAD), length & ~AHEAD
+            left -= length
+            if left < 0:
+                raise ChildFailed("over limits")
+            said = self._exactly(length, until)
+            if not ahead:
+                return said
+            if hear is not None:
+                began = time.monotonic()
+                hear(said.decode("utf-8", "replace"))
+                until += time.monotonic() - began
 
     def _exactly(self, count: int, until: float) -> bytes:
         pieces = bytearray()

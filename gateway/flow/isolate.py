@@ -3,7 +3,8 @@
 Promises: plain text of modest size and small HTML are read here, everything else by a child with limits (`confine.py`);
 a crash, a time-out or an answer out of order makes that part unread and costs one child, nothing more. A child serves
 one message and no other, so that what takes it over reaches nothing else; an answer that says nothing of a file, or too
-little of a text, is no answer. All parts of a message have one budget of time. Safe from many threads.
+little of a text, is no answer. All parts of a message have one budget of time. While a child reads on, what it has
+read is looked at here; the assessment is the same as without that. Safe from many threads.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
 
-from gateway.detect.assess import assess_texts
+from gateway.detect.assess import Ahead, assess_texts
 from gateway.detect.extract import extract_here, name_text
 from gateway.detect.model import Assessment, Extracted, Format, PartInput, Text, Unread
 from gateway.flow.child import Child, ChildFailed, Forker
@@ -32,7 +33,9 @@ MESSAGE_SECONDS = 60.0
 _log = Log(__name__)
 
 
-def _judged(read: Sequence[tuple[PartInput, Extracted]], unread: Sequence[Unread]) -> Assessment:
+def _judged(
+    read: Sequence[tuple[PartInput, Extracted]], unread: Sequence[Unread], ahead: Ahead | None = None
+) -> Assessment:
     """The assessment of a message from what its parts gave."""
     texts: list[Text] = []
     gone: list[Unread] = []
@@ -43,7 +46,7 @@ def _judged(read: Sequence[tuple[PartInput, Extracted]], unread: Sequence[Unread
         formats += found.formats
         if not (found.texts or found.unread or found.formats):
             texts.append(Text(part.part, part.place, ""))  # read, and empty: it gets its verdict too
-    assessment = assess_texts(texts, [*gone, *unread], formats)
+    assessment = assess_texts(texts, [*gone, *unread], formats, ahead)
     inner = tuple(one for _part, each in read for one in each.inner)
     return replace(assessment, inner=inner) if inner else assessment
 
@@ -56,6 +59,7 @@ class _Sitting:
         self._left = pool.message_seconds
         self._child: Child | None = None
         self._seated = False
+        self.ahead = Ahead()
 
     def __enter__(self) -> _Sitting:
         return self
@@ -64,6 +68,7 @@ class _Sitting:
         self._leave()
         if self._seated:
             self._pool.seats.put(None)
+            self._pool.prepare()
 
     def extract(self, part: PartInput) -> Extracted:
         """The text of one part, here or in the child."""
@@ -100,6 +105,12 @@ class _Sitting:
             self._child = self._pool.child()
         return self._child
 
+    def _hear(self, text: str) -> None:
+        """Looking is not reading, so this message's time for reading is longer by it."""
+        began = time.monotonic()
+        self.ahead.look(text)
+        self._left += time.monotonic() - began
+
     def _leave(self) -> None:
         if self._child is not None:
             self._child.kill()
@@ -108,7 +119,7 @@ class _Sitting:
     def _in_child(self, part: PartInput) -> Extracted:
         child = self._begun()
         try:
-            found = child.parse(part, min(self._pool.wall_seconds, self._left), self._pool.cpu_seconds)
+            found = child.parse(part, min(self._pool.wall_seconds, self._left), self._pool.cpu_seconds, self._hear)
             if not fits(part, found):
                 raise ChildFailed("the parser answered wrongly")
             return found
@@ -130,7 +141,9 @@ class Isolated:
         message_seconds: float = MESSAGE_SECONDS,
         memory_bytes: int = MEMORY_BYTES,
         here_bytes: int = HERE_BYTES,
+        spare: bool = False,
     ) -> None:
+        """`spare`: one child more is kept ready, so that nobody waits for its start."""
         self.seats: queue.LifoQueue[None] = queue.LifoQueue()
         for _ in range(children):
             self.seats.put(None)
@@ -138,6 +151,8 @@ class Isolated:
         self.here_bytes, self._memory_bytes = here_bytes, memory_bytes
         self._lock = threading.Lock()
         self._forker: Forker | None = None
+        self._wants_spare, self._preparing = spare, False
+        self._spare: Child | None = None
         self._count, self._closed = children, False
         self.kills = 0
         """Children ended for a crash, a time-out or a wrong answer, since start."""
@@ -145,7 +160,7 @@ class Isolated:
     def assess(self, parts: Sequence[PartInput], unread: Sequence[Unread] = ()) -> Assessment:
         """Judge a message by its parts. Never raises for what a part holds."""
         with _Sitting(self) as sitting:
-            return _judged([(part, sitting.extract(part)) for part in parts], unread)
+            return _judged([(part, sitting.extract(part)) for part in parts], unread, sitting.ahead)
 
     def assess_here(self, parts: Sequence[PartInput], unread: Sequence[Unread] = ()) -> Assessment | None:
         """As `assess` for a message that needs no child and little time; None for one that does, and nothing slow was
@@ -180,6 +195,9 @@ class Isolated:
             self.seats.get()
         with self._lock:
             forker, self._forker = self._forker, None
+            spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.kill()
         if forker is not None:
             forker.close()
         for _ in range(self._count):
@@ -204,6 +222,36 @@ class Isolated:
 
     def child(self) -> Child:
         """A fresh child, for whoever has a seat. Raises ChildFailed."""
+        with self._lock:
+            spare, self._spare = self._spare, None
+        if spare is not None:
+            if spare.fresh():
+                return spare
+            spare.kill()
+        return self._born()
+
+    def prepare(self) -> None:
+        """Have a child made ready for the next message, beside what goes on."""
+        with self._lock:
+            if not self._wants_spare or self._closed or self._preparing or self._spare is not None:
+                return
+            self._preparing = True
+        threading.Thread(target=self._prepare, name="parser-spare", daemon=True).start()
+
+    def _prepare(self) -> None:
+        made: Child | None = None
+        try:
+            made = self._born()
+        except ChildFailed as failure:
+            _log.warning("parser:no-spare", reason=failure.reason)
+        with self._lock:
+            self._preparing = False
+            if made is not None and not self._closed:
+                self._spare, made = made, None
+        if made is not None:
+            made.kill()
+
+    def _born(self) -> Child:
         for last in (False, True):
             forker = None
             try:

@@ -8,6 +8,7 @@ The file's name is read as text too. Parsers of foreign binary formats run in a 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.detect.model import Extracted, PartInput, Text, Unread
@@ -22,6 +23,8 @@ class Limits:
     members: int = 2_000
     depth: int = 5
     pages: int = 2_000
+    tell: Callable[[str], None] | None = None
+    """Hears of a text as soon as it was read, long before all of them are there."""
 
 
 class Unreadable(Exception):

@@ -65,12 +65,14 @@ def _page(
     shown = unicodedata.normalize("NFKC", shown) + _annotations(page, raw)
     if shown.strip():
         texts.append(Text(part.part, place, take_text(shown, limits)))
+        if limits.tell is not None:
+            limits.tell(shown)
     pictures = False
     for item in page.get_objects(max_depth=6):
         if item.type == raw.FPDF_PAGEOBJ_IMAGE:
             pictures = True
             break
-    letters = sum(char.isalnum() for char in shown)
+    letters = sum(map(str.isalnum, shown))
     if pictures and letters < FEW_CHARS:
         unread.append(Unread(part.part, place, "a scanned page"))
     elif letters == 0 and page.count_objects() > 0:

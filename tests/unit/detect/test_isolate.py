@@ -15,7 +15,7 @@ import pytest
 
 from gateway.detect.extract import is_text
 from gateway.detect.model import Extracted, PartInput
-from gateway.flow import isolate
+from gateway.flow import child, isolate
 from gateway.flow.child import Child, ChildFailed, Forker, from_wire
 from gateway.flow.isolate import Isolated
 from tests.unit.detect import samples
@@ -116,11 +116,11 @@ def test_an_empty_attachment_gets_its_verdict_too(pool: Isolated) -> None:
 def test_a_child_that_dies_leaves_its_part_unread_and_the_next_one_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     sound, killed = Child.parse, []
 
-    def parse(child: Child, *given: Any) -> Extracted:
+    def parse(one: Child, *given: Any) -> Extracted:
         if not killed:
-            killed.append(child.number)
-            os.kill(child.number, signal.SIGKILL)
-        return sound(child, *given)
+            killed.append(one.number)
+            os.kill(one.number, signal.SIGKILL)
+        return sound(one, *given)
 
     monkeypatch.setattr(Child, "parse", parse)
     with Isolated(children=1) as pool:
@@ -184,7 +184,7 @@ def test_every_message_has_a_child_of_its_own_for_all_its_parts(monkeypatch: pyt
 def _says(monkeypatch: pytest.MonkeyPatch, **said: list[list[str]]) -> None:
     """Children that were taken over, and say this."""
     answer = json.dumps({"texts": [], "unread": [], "formats": []} | said).encode()
-    monkeypatch.setattr(Child, "parse", lambda child, part, *_: from_wire(answer, part))
+    monkeypatch.setattr(Child, "parse", lambda _, part, *__: from_wire(answer, part))
 
 
 @pytest.mark.parametrize(
@@ -244,3 +244,96 @@ def test_a_closed_pool_reads_no_file_and_says_so(pool: Isolated) -> None:
     closed.close()
     assert closed.assess([part(samples.pdf("x"))]).part("2").status == "unread"
     assert isinstance(pool.extract(BODY), Extracted)
+
+
+@pytest.fixture(scope="module")
+def ready():
+    with Isolated(children=1, spare=True) as made:
+        made.prepare()
+        yield made
+
+
+def _spare(pool: Isolated) -> Child:
+    until = time.monotonic() + 60
+    while pool._spare is None:
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    return pool._spare
+
+
+def test_a_child_stands_ready_serves_one_message_and_is_followed_by_another(ready: Isolated) -> None:
+    first = _spare(ready)
+    assert ready.assess([part(samples.pdf("hello there"))]).part("2").status == "clean"
+    assert _gone(first.number)
+    assert _spare(ready).number != first.number
+
+
+def test_a_child_that_died_while_it_stood_ready_costs_no_message(ready: Isolated) -> None:
+    first = _spare(ready)
+    os.kill(first.number, signal.SIGKILL)
+    until = time.monotonic() + 60
+    while first.fresh():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    assert ready.assess([part(samples.pdf("hello there"))]).part("2").status == "clean"
+
+
+def test_nothing_stands_ready_after_the_end() -> None:
+    with Isolated(children=1, spare=True) as pool:
+        pool.prepare()
+        number = _spare(pool).number
+    assert _gone(number)
+    pool.prepare()
+    assert pool._spare is None
+
+
+LETTER = "Patient: Marguerite Oyelaran DOB 03/14/1948 MRN 4471920. Type 2 diabetes, metformin. Page {}."
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["sent", "given"])
+def test_what_is_looked_at_ahead_changes_no_assessment(
+    pool: Isolated, monkeypatch: pytest.MonkeyPatch, large: bool
+) -> None:
+    given = part(samples.pdf(*[LETTER.format(number) for number in range(5)]))
+    if large:
+        monkeypatch.setattr(child, "GIVEN_BYTES", 1)
+    heard: list[str] = []
+    sound = isolate.Ahead.look
+    with monkeypatch.context() as patch:
+        patch.setattr(isolate.Ahead, "look", lambda self, text: heard.append(text) or sound(self, text))
+        ahead = pool.assess([BODY, given])
+    assert sum("MRN" in text for text in heard) == 5
+    monkeypatch.setattr(isolate.Ahead, "look", lambda *_: None)
+    assert pool.assess([BODY, given]) == ahead
+    assert ahead.part("2").status == "phi"
+
+
+def test_what_was_told_ahead_and_is_not_in_the_answer_counts_for_nothing(
+    pool: Isolated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean = part(samples.pdf("Menu: soup and bread"))
+    sound = Child.parse
+
+    def parse(one: Child, given: PartInput, wall: float, cpu: float, hear: Any) -> Extracted:
+        hear(LETTER)
+        return sound(one, given, wall, cpu, hear)
+
+    expected = pool.assess([clean])
+    monkeypatch.setattr(Child, "parse", parse)
+    assert pool.assess([clean]) == expected
+
+
+def test_the_memory_given_to_a_child_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[int] = []
+    monkeypatch.setattr(child.socket, "send_fds", lambda _socket, _bytes, given: kept.append(os.dup(given[0])))
+    made = Child.__new__(Child)
+    made._socket = None  # type: ignore[assignment]
+    made._give(b"text")
+    try:
+        assert os.pread(kept[-1], 9, 0) == b"text"
+        for deed in (lambda: os.pwrite(kept[-1], b"x", 0), lambda: os.ftruncate(kept[-1], 0)):
+            with pytest.raises(PermissionError):
+                deed()
+    finally:
+        for one in kept:
+            os.close(one)
