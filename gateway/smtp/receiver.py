@@ -1,7 +1,8 @@
 """One message coming in: every byte is checked on its way into the spool, whichever command carried it.
 
 Promises: the first thing wrong decides, and from then on nothing is kept; what is refused or cut off leaves nothing on
-the disk; the queue id is given out only when the spool says that the message is durable.
+the disk; the queue id is given out only when the spool says that the message is durable. A large message is sealed and
+written beside the reading of it, one piece after the other; what is waiting to be written is bounded.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from gateway.smtp import replies
 from gateway.smtp.data import HiddenEnd, HopCount, Newlines
 from gateway.smtp.replies import Reply
 from gateway.spool.writer import Item
+
+WRITE_BYTES = 1 << 20
+"""So much of a large message is gathered at most while a thread writes what came before."""
 
 T = TypeVar("T")
 _log = Log("gateway.smtp")
@@ -47,6 +51,9 @@ class Receiver:
         self._hidden = HiddenEnd()
         self._received_fields = received_fields
         self._own_passes = own_passes
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
+        self._writing: asyncio.Future[None] | None = None
         self.bytes = 0
         self.verdict: Reply | None = None
 
@@ -70,6 +77,8 @@ class Receiver:
             self._hops.finish()
             self._hidden.finish()
             await self._judge()
+        if self.verdict is None:
+            await self._write(last=True)
         if self.verdict is not None:
             return self.verdict
         try:
@@ -86,6 +95,8 @@ class Receiver:
     async def refuse(self, verdict: Reply) -> None:
         """Keep nothing of this message."""
         self.verdict = verdict
+        self._gathered.clear()
+        await self._written()
         if self._item.small():
             self._item.abort()
         else:
@@ -93,9 +104,15 @@ class Receiver:
 
     def abandon(self) -> None:
         """The connection is gone, or gave the message up. Does nothing once the item was handed to the spool."""
-        if self._item.small():
+        self._gathered.clear()
+        if self._writing is not None and not self._writing.done():
+            self._writing.add_done_callback(lambda _: self._abort())  # one thread at a time
+        elif self._item.small():
             self._item.abort()
-            return
+        else:
+            self._abort()
+
+    def _abort(self) -> None:
         try:
             self._pool.submit(self._item.abort)
         except RuntimeError:
@@ -107,14 +124,40 @@ class Receiver:
         await self._judge()
         if self.verdict is not None or not data:
             return
-        try:
-            if self._item.small(len(data)):
-                self._item.write(data)
-            else:
-                await asyncio.get_running_loop().run_in_executor(self._pool, self._item.write, data)
-        except OSError as error:
-            _log.error("message:deferred", queue=self.queue, reason="disk", code=error.errno)
+        if not self._gathered and self._writing is None and self._item.small(len(data)):
+            self._item.write(data)
+            return
+        self._gathered.append(data)
+        self._gathered_bytes += len(data)
+        if self._writing is None or self._writing.done() or self._gathered_bytes >= WRITE_BYTES:
+            await self._write()
+
+    async def _write(self, *, last: bool = False) -> None:
+        """Have a thread write what was gathered, once it is done with what came before; `last`: and wait for it."""
+        failed = await self._written()
+        if failed is None and self._gathered:
+            given, self._gathered, self._gathered_bytes = self._gathered, [], 0
+            self._writing = asyncio.get_running_loop().run_in_executor(self._pool, self._item.write_all, given)
+            failed = await self._written() if last else None
+        if failed is not None and not isinstance(failed, OSError):
+            raise failed
+        if failed is not None:
+            _log.error("message:deferred", queue=self.queue, reason="disk", code=failed.errno)
             await self.refuse(replies.TRY_LATER)
+
+    async def _written(self) -> Exception | None:
+        """Wait for the thread; what it met, told once."""
+        writing, self._writing = self._writing, None
+        if writing is None:
+            return None
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            self._writing = writing
+            raise
+        except Exception as error:
+            return error
+        return None
 
     async def _judge(self) -> None:
         if self._newlines.bare and not self._normalize:

@@ -137,6 +137,11 @@ class Item:
         if not small:
             self._spill()
 
+    def write_all(self, pieces: list[bytes]) -> None:
+        """Several in order, as `write`."""
+        for piece in pieces:
+            self.write(piece)
+
     def finish(self) -> Future[str]:
         """No more comes. The future answers the id once everything is durable, or raises TryLater."""
         if self._over:
