@@ -11,6 +11,7 @@ import re
 import unicodedata
 
 _LINE_MAX = 76
+_ENDS_FIELD = re.compile(r"[\r\0]|\n(?![ \t]+[^ \t\n])")
 _SAFE_PHRASE = re.compile(r"[A-Za-z0-9 !#$%&'*+/=?^_`{|}~-]*\Z")
 
 
@@ -80,7 +81,12 @@ def mailbox(display: str, address: str) -> str:
 
 
 def structured(name: str, value: str, newline: bytes = b"\r\n") -> bytes:
-    """A structured field as given (folds as ``\\n ``). Non-ASCII stands as UTF-8 (RFC 6532)."""
+    """A structured field as given (folds as ``\\n ``). Non-ASCII stands as UTF-8 (RFC 6532).
+
+    Raises ValueError for a value that would end its field or hold a control: whoever writes one forgot `one_line`.
+    """
+    if _ENDS_FIELD.search(value):
+        raise ValueError("a field of several lines")
     return f"{name}: {value}\n".encode("utf-8", "replace").replace(b"\n", newline)
 
 

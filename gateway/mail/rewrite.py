@@ -194,12 +194,25 @@ def _removal(message: Message, path: _Path, gone: frozenset[_Path]) -> list[Edit
     if parent.kind == "message":
         return _emptied(message, part)
     following = next((child for child in parent.children if child.path > path), None)
-    edits = [Edit(part.delimiter_start, following.delimiter_start if following else parent.close_start)]
+    edits = [Edit(_removal_start(part, parent, gone), following.delimiter_start if following else parent.close_start)]
     first = parent.children[0].path == path
     if first and len(path) > 1 and all(child.path in gone for child in parent.children):
         # Only the multipart of an attached message comes here whole: it must not be left without a part.
         edits.append(_first_child(message, parent, _REPLACED))
     return edits
+
+
+def _removal_start(part: Part, parent: Part, gone: frozenset[_Path]) -> int:
+    """Where to begin: at its delimiter, but in a multipart without an end the last part that stays keeps its own end.
+
+    The line end before a delimiter is the delimiter's; when no delimiter follows any more, it goes as well.
+    """
+    before = next((child for child in reversed(parent.children) if child.path < part.path), None)
+    unclosed = parent.close_start == parent.body_stop
+    if before is None or before.path in gone or not unclosed:
+        return part.delimiter_start
+    last = all(child.path in gone for child in parent.children if child.path > before.path)
+    return before.body_stop if last else part.delimiter_start
 
 
 def _emptied(message: Message, part: Part) -> list[Edit]:

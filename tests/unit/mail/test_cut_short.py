@@ -69,5 +69,27 @@ def test_a_header_that_stops_within_a_line_is_not_edited(data: bytes) -> None:
         sealed(data, subject="neutral")
 
 
+@pytest.mark.parametrize("gone", [((3,),), ((2,), (3,)), ((2,),)], ids=["last", "last-two", "not-the-last"])
+def test_in_a_multipart_without_an_end_the_part_that_stays_is_as_it_was(gone: tuple[tuple[int, ...], ...]) -> None:
+    parts = [b"Content-Type: text/plain\r\n\r\nhello", b"Content-Type: image/png\r\n\r\nPNG\r\n", PDF + b"\r\nPDF"]
+    data = mixed(*parts).partition(b"\r\n--out\r\nContent-Type: application/pdf\r\n")[0]
+    assert "unclosed" in read(data).flags
+    out = sealed(data, *gone)
+    again, kept = read(out), [path for path in ((1,), (2,), (3,)) if path not in gone]
+    assert len(again.root.children) == len(kept)
+    for number, path in enumerate(kept, start=1):
+        old, new = part(read(data), *path), part(again, number)
+        assert out[new.body_start : new.body_stop].endswith(data[old.body_start : old.body_stop])
+
+
 def test_text_of_ours_holds_no_lone_carriage_return() -> None:
     assert compose.body("one\rtwo\r\nthree\n\r")[1] == b"one\r\ntwo\r\nthree\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "value", ["<a@b.example>\nBcc: c@d.example", "a\r\n b", "a\rb", "a\0b", "a\n", "a\n \n b", "a\n "]
+)
+def test_a_field_of_ours_that_would_hold_a_line_is_not_written(value: str) -> None:
+    with pytest.raises(ValueError, match="several lines"):
+        compose.structured("To", value)
+    assert compose.structured("To", "<a@b.example>,\n <c@d.example>") == b"To: <a@b.example>,\r\n <c@d.example>\r\n"
