@@ -21,11 +21,14 @@ _State = tuple[tuple[int, int, int], ...]
 
 
 class Certificate:
-    """Certificate chain and private key, PEM. `context` is what a server listens with. Raises Misconfigured."""
+    """Certificate chain and private key, PEM. `context` is what a server listens with; with `clients` (authorities,
+    PEM) it asks for the client's, which may be none and must be good if there is one. Raises Misconfigured.
+    """
 
-    def __init__(self, where: str, certificate: Path, key: Path) -> None:
+    def __init__(self, where: str, certificate: Path, key: Path, clients: Path | None = None) -> None:
         self._where = where
         self._files = (certificate, key)
+        self._clients = clients
         self._seen = self._state()
         self._current = self._loaded()
         self._lock = threading.Lock()
@@ -79,6 +82,14 @@ class Certificate:
             raise Misconfigured(
                 f"[{self._where}] tls_cert_file {certificate} and tls_key_file {key} cannot be used"
             ) from error
+        if self._clients is not None:
+            try:
+                context.load_verify_locations(self._clients)
+            except (OSError, ssl.SSLError) as error:
+                raise Misconfigured(f"[{self._where}] client_ca_file {self._clients} cannot be used") from error
+            context.verify_mode = ssl.CERT_OPTIONAL
+            # A device's own certificate may stand there instead of the authority that signed it.
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         return context
 
     def _state(self) -> _State:

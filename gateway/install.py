@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import policy as policies
+from gateway import senders
 from gateway.assets import web_dir
 from gateway.clock import BASE62
 from gateway.errors import Misconfigured
@@ -134,7 +135,9 @@ def readable(settings: Settings, who: Identities, config: Path | None) -> None:
     couriers = [one.courier for one in settings.tenants]
     pages = [settings.portal.tls_cert_file, settings.portal.tls_key_file]
     own: dict[str, list[Path | None]] = {
-        "smtp": [*named, settings.smtp.tls_cert_file, settings.smtp.tls_key_file],
+        "smtp": [
+            *named, settings.smtp.tls_cert_file, settings.smtp.tls_key_file, settings.smtp.client_ca_file,
+        ],
         "gateway": [
             *named, *([] if who.apart else pages), *(
                 path for courier in couriers
@@ -315,6 +318,7 @@ def settings_body(settings: Settings) -> dict[str, object]:
         "policy_toml": data.decode("utf-8"),
         "message_days": settings.policy.message_days,
         "hold_days": settings.policy.hold_days,
+        **senders.bodies(settings.devices, settings.shared),
     }
 
 

@@ -97,6 +97,7 @@ def smtp_config(settings: Settings) -> SmtpConfig:
         submissions_listen=tuple((one.host, one.port) for one in smtp.submissions_listen),
         tls_cert_file=smtp.tls_cert_file,
         tls_key_file=smtp.tls_key_file,
+        client_ca_file=smtp.client_ca_file,
         normalize_newlines=smtp.bare_newlines == "normalize",
         max_message_bytes=smtp.max_message_bytes,
         max_recipients=smtp.max_recipients,
@@ -110,6 +111,10 @@ def smtp_config(settings: Settings) -> SmtpConfig:
             connections_per_host=smtp.max_connections_per_host,
             command_seconds=float(smtp.command_timeout_seconds),
             message_seconds=float(smtp.message_timeout_seconds),
+            stranger_seconds=float(smtp.stranger_timeout_seconds),
+            handshake_seconds=float(smtp.handshake_timeout_seconds),
+            drain_seconds=float(smtp.drain_timeout_seconds),
+            errors_per_connection=smtp.max_errors_per_connection,
         ),
         log_level=logging.getLevelName(logging.getLogger().level),  # as `serve --log-level` has set it
     )

@@ -68,6 +68,23 @@ class Smtp:
     message_timeout_seconds: int = setting(
         "Longest time from DATA to the end of one message.", kinds.number(1, 86_400), 1800
     )
+    stranger_timeout_seconds: int = setting(
+        "Longest stay on the port for mail servers of a client that no network, device or sign-in lets send.",
+        kinds.number(1, 3600),
+        30,
+    )
+    handshake_timeout_seconds: int = setting("Longest time for a TLS handshake.", kinds.number(1, 600), 30)
+    drain_timeout_seconds: int = setting(
+        "Time that messages under way have to end when we stop.", kinds.number(0, 600), 20
+    )
+    max_errors_per_connection: int = setting("Refusals after which a connection is closed.", kinds.number(1, 1000), 20)
+    client_ca_file: Path | None = setting(
+        "Authorities, or self-signed certificates, of clients on the submission ports, PEM; whose a certificate is, "
+        "[[devices]] says. Empty: none is asked for.",
+        kinds.path,
+        None,
+        example="/etc/sealgate/tls/devices.pem",
+    )
     hostname: str = setting(
         "Our name in greetings and Received lines; empty means the portal's host.",
         kinds.domain,
@@ -169,19 +186,6 @@ class Courier:
         "0 means never.",
         kinds.number(0, 432_000),
         14_400,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Dkim:
-    """Signatures on mail that we rewrite or write ourselves (RFC 6376); what passes as it is, is never signed."""
-
-    selectors: tuple[str, ...] = setting(
-        "Keys to sign with, by selector; made with sealgate dkim make, which prints the DNS record. Empty: the "
-        "smarthost signs, or nobody.",
-        kinds.listed(kinds.short_name),
-        (),
-        example=["sealgate-r1", "sealgate-e1"],
     )
 
 

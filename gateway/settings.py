@@ -16,11 +16,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
-from gateway import tenancies
+from gateway import senders, tenancies
 from gateway.errors import Misconfigured
+from gateway.section_dkim import Dkim
 from gateway.sections import (
     Courier,
-    Dkim,
     Keys,
     Metrics,
     Node,
@@ -35,6 +35,7 @@ from gateway.sections import (
     Vault,
     Worker,
 )
+from gateway.senders import Device, Shared
 from gateway.settingsreader import Reader
 from gateway.settingstext import SECTIONS, example, render_value
 from gateway.settingtypes import Endpoint, SecretFile, is_loopback
@@ -95,6 +96,8 @@ class Settings:
     worker: Worker
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """Where each value came from: `smtp.listen` to `gateway.toml:12`, a variable's name, or `default`."""
+    devices: tuple[Device, ...] = ()
+    shared: tuple[Shared, ...] = ()
     several: tuple[Settings, ...] = field(default=(), compare=False, repr=False)
 
     @property
@@ -160,6 +163,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
         _settled(Settings(**{name: one.section(name) for name in SECTIONS}, origins=one.origins), one)
         for one in readers
     ]
+    found = _with_senders(found, reader)
     if not reader.tables:
         return found[0]
     taken = [
@@ -172,6 +176,18 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     if sentence := tenancies.clash(taken):
         raise Misconfigured(sentence)
     return replace(found[0], several=tuple(found))
+
+
+def _with_senders(found: list[Settings], reader: Reader) -> list[Settings]:
+    """Each clinic's settings with its devices and proofs. Raises Misconfigured."""
+    smtp = found[0].smtp
+    listed = senders.of_clinics(
+        [senders.Clinic(own.tenant.name, own.tenant.domains, own.smtp.trusted_networks) for own in found],
+        reader.listed("devices"),
+        reader.listed("shared"),
+        certificates=bool(smtp.client_ca_file and (smtp.submission_listen or smtp.submissions_listen)),
+    )
+    return [replace(own, devices=listed[own.tenant.name][0], shared=listed[own.tenant.name][1]) for own in found]
 
 
 def refuse_later(settings: Settings) -> None:

@@ -14,8 +14,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from gateway import senders, tenancies
 from gateway import settingtypes as kinds
-from gateway import tenancies
 from gateway.errors import Misconfigured
 from gateway.registry import nearest
 from gateway.settingstext import SECTIONS, line_numbers, render_value, table_name
@@ -33,6 +33,7 @@ class Reader:
         self.file = path.name if path else "the environment"
         self.origins: dict[str, str] = {}
         self.tables: list[dict[str, Any]] = []
+        self._lists: dict[str, list[dict[str, Any]]] = {}
         self.at_table, self.networks_shared = "", False
         self._lines: dict[tuple[str, str], int] = {}
         self._names: dict[tuple[str, str], str] = {}
@@ -84,6 +85,30 @@ class Reader:
             if section == "tenant" or (section, key) in tenancies.OWN:
                 raise Misconfigured(f"{where}: [{section}] {key} belongs into each clinic's table of [[tenants]]")
 
+    def listed(self, name: str) -> list[tuple[Any, str]]:
+        """The tables of `[[name]]` with where each stands."""
+        known = {item.name: item for item in fields(senders.TABLES[name])}
+        base = (self.path or Path()).absolute().parent
+        found = []
+        for index, table in enumerate(self._lists.get(name, ())):
+            place, values = table_name(index, name), {}
+            for key, raw in table.items():
+                where = self._at(place, key)
+                if key not in known:
+                    raise Misconfigured(f"{where}: [[{name}]] {key} is no setting; {nearest(key, list(known))}")
+                try:
+                    values[key] = _anchored(known[key].metadata["parse"](raw), base)
+                except ValueError as error:
+                    raise Misconfigured(f"{where}: [[{name}]] {key} {error}") from error
+            for key, item in known.items():
+                if item.metadata["required"] and key not in values:
+                    shown = f"{key} = {render_value(item.metadata['example'])}"
+                    raise Misconfigured(
+                        f"{self._at(place, '')}: [[{name}]] {key} is missing; write for example: {shown}"
+                    )
+            found.append((senders.TABLES[name](**values), self._at(place, "")))
+        return found
+
     def section(self, name: str) -> Any:
         """The section's class, filled in."""
         values: dict[str, Any] = {}
@@ -128,6 +153,11 @@ class Reader:
                 if not isinstance(table, list) or not table or not all(isinstance(one, dict) for one in table):
                     raise Misconfigured(f"{self._at(name, '')}: write [[tenants]] above each clinic's keys")
                 self.tables = table
+                continue
+            if name in senders.TABLES:
+                if not isinstance(table, list) or not all(isinstance(one, dict) for one in table):
+                    raise Misconfigured(f"{self._at(name, '')}: write [[{name}]] above each table's keys")
+                self._lists[name] = table
                 continue
             if name not in SECTIONS:
                 raise Misconfigured(f"{self._at(name, '')}: [{name}] is not a section; {nearest(name, list(SECTIONS))}")

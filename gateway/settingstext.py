@@ -6,9 +6,9 @@ import re
 from dataclasses import Field, fields
 from typing import Any
 
+from gateway.section_dkim import Dkim
 from gateway.sections import (
     Courier,
-    Dkim,
     Keys,
     Metrics,
     Node,
@@ -23,6 +23,7 @@ from gateway.sections import (
     Vault,
     Worker,
 )
+from gateway.senders import TABLES as LISTS
 from gateway.tenancies import TABLE, Tenancy
 
 SECTIONS: dict[str, type[Any]] = {
@@ -48,13 +49,15 @@ Places = dict[tuple[str, str], int]
 def line_numbers(source: str) -> Places:
     """Where each plain `[section]` and `key =` stands; tomllib does not say. Unusual spellings simply have no line.
 
-    The tables of `[[tenants]]` are named `tenants#0`, `tenants#1` and so on.
+    The tables of `[[tenants]]` are named `tenants#0`, `tenants#1` and so on, those of other lists alike.
     """
     found: Places = {}
-    section, tables = "", 0
+    section = ""
+    tables = dict.fromkeys((TABLE, *LISTS), 0)
     for index, line in enumerate(source.splitlines(), 1):
-        if re.match(rf"\s*\[\[\s*{TABLE}\s*\]\]", line):
-            section, tables = table_name(tables), tables + 1
+        if (table := re.match(r"\s*\[\[\s*([a-z]+)\s*\]\]", line)) and table[1] in tables:
+            section = table_name(tables[table[1]], table[1])
+            tables[table[1]] += 1
             found[section, ""] = index
         elif header := re.match(r"\s*\[\s*([A-Za-z0-9_-]+)\s*\]", line):
             section = header[1]
@@ -66,9 +69,9 @@ def line_numbers(source: str) -> Places:
     return found
 
 
-def table_name(index: int) -> str:
-    """How a table of `[[tenants]]` is named among the places."""
-    return f"{TABLE}#{index}"
+def table_name(index: int, name: str = TABLE) -> str:
+    """How a table of `[[tenants]]`, or of another list, is named among the places."""
+    return f"{name}#{index}"
 
 
 def render_value(value: Any) -> str:
@@ -96,10 +99,12 @@ def example() -> str:
         for item in fields(section):
             lines.append(f"# {item.metadata['doc']}")
             lines.append(_shown(item))
-    lines += ["", *(f"# {one.strip()}" for one in (Tenancy.__doc__ or "").strip().splitlines() if one.strip())]
-    lines.append(f"#   [[{TABLE}]]")
-    for item in fields(Tenancy):
-        lines += [f"# {item.metadata['doc']}", "#   " + _shown(item).removeprefix("#")]
+    listed: dict[str, type[Any]] = {TABLE: Tenancy, **LISTS}
+    for name, table in listed.items():
+        lines += ["", *(f"# {one.strip()}" for one in (table.__doc__ or "").strip().splitlines() if one.strip())]
+        lines.append(f"#   [[{name}]]")
+        for item in fields(table):
+            lines += [f"# {item.metadata['doc']}", "#   " + _shown(item).removeprefix("#")]
     return "\n".join(lines) + "\n"
 
 

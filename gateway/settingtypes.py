@@ -216,6 +216,24 @@ def short_name(value: Any) -> str:
     return value
 
 
+def optional_name(value: Any) -> str:
+    """Such a name, or nothing."""
+    return "" if value == "" else short_name(value)
+
+
+def optional_domain(value: Any) -> str:
+    """A domain, or nothing."""
+    return "" if value == "" else domain(value)
+
+
+def fingerprint(value: Any) -> str:
+    """SHA-256 in hexadecimal, with or without colons."""
+    found = text(value).replace(":", "").lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", found):
+        raise ValueError("must be 64 hexadecimal digits, as openssl x509 -fingerprint -sha256 prints them")
+    return found
+
+
 def phone(value: Any) -> str:
     """A phone number as people read it."""
     found = text(value)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from gateway.actions.tenants import TenantView
+from gateway.actions.tenants import DeviceView, TenantView
 from gateway.policy import parse
+from gateway.senders import loop_value
 from gateway.settings import Courier
 from gateway.settingtypes import smarthost
 from gateway.share import answering
@@ -41,6 +42,11 @@ def vouched_view(keyholder: WorkerClient | PortalClient, pinned: bytes, tenant: 
         smarthost_tls=body["smarthost_tls"],
         message_for=timedelta(days=body["message_days"]),
         hold_for=timedelta(days=body["hold_days"]),
+        devices={
+            one["name"]: DeviceView(one["owner"], frozenset(one["senders"]), one["assume_phi"])
+            for one in body.get("devices", ())
+        },
+        loop=next((loop_value(bytes.fromhex(one["verifier"])) for one in body.get("shared", ()) if one["loop"]), ""),
     )
 
 

@@ -34,6 +34,7 @@ from gateway.mail.notices import (
 )
 from gateway.mail.sender_notice import Found, SenderFacts, sender_notice
 from gateway.mail.source import Source
+from gateway.senders import LOOP
 from gateway.spool.envelope import Envelope, Identity, Params, Recipient
 from gateway.spool.writer import SpoolWriter
 from gateway.words import Words
@@ -75,9 +76,11 @@ class Copies:
         `chunks` can be gone through twice, for a signature stands before what it is made of; `untouched` is the
         original, which is never signed.
         """
-        signed = b""
+        signed, view = b"", self._tenants(envelope.tenant)
         if self._signer is not None and not untouched:
-            signed = self._signer.fields(self._tenants(envelope.tenant), chunks)
+            signed = self._signer.fields(view, chunks)
+        if envelope.identity.kind == "system":  # what is not our own has it from `top`
+            signed += self._loop(view)
         item = self._spool.begin(envelope)
         try:
             if signed:
@@ -112,10 +115,16 @@ class Copies:
 
     def top(self, tenant: str, envelope: Envelope) -> bytes:
         """The lines on top of what passes (RFC 5321 4.4)."""
-        host = self._tenants(tenant).host
+        view = self._tenants(tenant)
+        host = view.host
         date = format_datetime(from_us(envelope.arrived_us))
         lines = trace.received(envelope.helo, envelope.client_ip, host, envelope.protocol, envelope.queue, date)
-        return lines + trace.trace(self._node, envelope.queue)
+        return lines + trace.trace(self._node, envelope.queue) + self._loop(view)
+
+    @staticmethod
+    def _loop(view: TenantView) -> bytes:
+        """Tells the provider's mail-flow rule that it was here; nothing where mail does not go back to it."""
+        return f"{LOOP}: {view.loop}\r\n".encode("ascii") if view.loop else b""
 
     @staticmethod
     def original(source: Source, top: bytes) -> Iterator[bytes]:

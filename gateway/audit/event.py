@@ -112,7 +112,9 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who did it: `kind` is one of person user operator gateway keyholder visitor sender; `id` may be empty."""
+    """Who did it: `kind` is one of person user operator gateway keyholder visitor sender device; `id` may be empty.
+    That of a device is its name in the settings.
+    """
 
     kind: str
     id: str

@@ -24,12 +24,13 @@ from keys.client import WorkerClient
 
 def audience(ground: Ground) -> Audience:
     """Who reads for whom, from the settings of each clinic."""
-    owners, unattended = {}, {}
+    owners, unattended, devices = {}, {}, {}
     for view in ground.views.values():
         notify = ground.own(view).notify
         owners[view.id] = notify.owner
         unattended[view.id] = frozenset(address.lower() for address in notify.unattended)
-    return Audience(owners, unattended)
+        devices[view.id] = {sender: one.owner for one in view.devices.values() for sender in one.senders if one.owner}
+    return Audience(owners, unattended, devices)
 
 
 def thread(ground: Ground) -> Callable[[TenantView, str, str], str]:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import fields
 
 from gateway.cli._options import add_config, add_json, settings_of
+from gateway.doctor.checks.senders import unheeded_devices
+from gateway.install import settings_body
 from gateway.policy import load as load_policy
 from gateway.settings import SECTIONS, SecretFile, Settings, example, refuse_later, render_value
 from gateway.tenancies import PLACES
@@ -34,7 +37,10 @@ def run(args: argparse.Namespace) -> int:
             secret: SecretFile | None = getattr(getattr(own, name), key)
             if secret is not None:
                 secret.read()
-        load_policy(own.policy.file)
+        policy = load_policy(own.policy.file)
+        settings_body(own)  # the secrets of shared networks as well
+        if unheeded := unheeded_devices(own, policy):
+            print(f"sealgate check: warning: {unheeded}", file=sys.stderr)
     refuse_later(settings)
     rows = in_force(settings)
     if args.json:
@@ -59,4 +65,13 @@ def in_force(settings: Settings) -> list[tuple[str, str, str]]:
         for key, (name, place) in PLACES.items():
             value = render_value(getattr(getattr(own, name), place))
             rows.append((f"tenants.{own.tenant.name}.{key}", value, own.origins.get(f"{name}.{place}", "default")))
+    for own in settings.tenants:
+        for name, listed in (("devices", own.devices), ("shared", own.shared)):
+            for one in listed:
+                place = f"{name}.{own.tenant.name}.{one.name}"
+                rows += [
+                    (f"{place}.{item.name}", render_value(getattr(one, item.name)), f"[[{name}]]")
+                    for item in fields(one)
+                    if item.name not in ("name", "clinic")
+                ]
     return [row for row in rows if not (settings.several and tuple(row[0].split(".")) in PLACES.values())]

@@ -85,6 +85,11 @@ class Connection(smtplib.SMTP):
         except (OSError, ValueError):
             return False
 
+    @property
+    def verified(self) -> bool:
+        """Whether TLS stands, with a certificate that is the smarthost's."""
+        return self._verified and isinstance(self.sock, ssl.SSLSocket)
+
     def features(self) -> Mapping[str, str]:
         """Upper-case keyword to parameters, of the last EHLO."""
         return self._features

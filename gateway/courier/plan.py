@@ -2,7 +2,8 @@
 
 Pure. Rules: SIZE is ours to state (RFC 1870); RET, ENVID, NOTIFY and ORCPT go only to a server with DSN
 (RFC 3461 5.2), 8-bit content only to one with 8BITMIME (RFC 6152), non-ASCII addresses or header lines only to one with
-SMTPUTF8 (RFC 6531 3.2); a message that needs neither goes without the label. Any other parameter that the server does
+SMTPUTF8 (RFC 6531 3.2); a message that needs neither goes without the label. REQUIRETLS goes over a verified line to a
+server that has it, or nowhere (RFC 8689 4.2.1). Any other parameter that the server does
 not offer bounces the message: it is a promise to the sender, not ours to drop.
 """
 
@@ -31,7 +32,9 @@ class Plan:
     encoding: str  # "ascii", or "utf-8" under SMTPUTF8
 
 
-def plan(outbound: Outbound, features: Mapping[str, str], *, authenticated: bool = False) -> Plan:
+def plan(
+    outbound: Outbound, features: Mapping[str, str], *, authenticated: bool = False, verified: bool = False
+) -> Plan:
     """The plan for a server with these features, upper-case keyword to parameters. Reads content only if it must."""
     names = frozenset(features)
 
@@ -58,6 +61,8 @@ def plan(outbound: Outbound, features: Mapping[str, str], *, authenticated: bool
         if not _is_ascii(_header(outbound.chunks)):
             return nothing("5.6.9")
         utf8 = False
+    if "REQUIRETLS" in params and not (verified and "REQUIRETLS" in names):
+        return nothing("5.7.30")
     params.pop("SIZE", None)
     passed = _passed(params, names, authenticated)
     if passed is None or not _sound(outbound.mail_from, passed):

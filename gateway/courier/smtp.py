@@ -65,7 +65,8 @@ class SmtpCourier:
                     self._asking.start()
                 asking = self._asking
             asking.join(ASK_SECONDS)
-        return self._features
+        # Without a verified certificate the promise of RFC 8689 4.2.1 could not be kept: then it is not passed on.
+        return self._features if self._settings.tls == "verified" else self._features - {"REQUIRETLS"}
 
     def _ask(self) -> None:
         with self._slots, suppress(ConnectionFailed), self._connection(fresh=False):
@@ -97,7 +98,9 @@ class SmtpCourier:
     def _once(self, outbound: Outbound, *, fresh: bool) -> dict[int, Outcome]:
         with self._connection(fresh=fresh) as connection:
             reused = connection.used > 0
-            todo = plan(outbound, connection.features(), authenticated=connection.authenticated)
+            todo = plan(
+                outbound, connection.features(), authenticated=connection.authenticated, verified=connection.verified
+            )
             try:
                 sent = transact(connection, outbound, todo) if todo.rcpt else {}
             except ConnectionLost as loss:

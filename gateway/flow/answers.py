@@ -45,7 +45,7 @@ _REPLY = re.compile(r"\A(?:(?:re|aw|antw|sv|vs|rv|res|fwd?) ?(?:\[\d{1,3}\])?: ?
 _ORDER = re.compile(r"recall\b[ :#.!-]{0,4}(?:(\d{3})[ -]?(\d{3}))?[ .!]{0,4}\Z", re.IGNORECASE)
 _ORDER_CHARACTERS = 120
 _LINE_BYTES = 16_384
-OWN = ("app-password", "network")
+OWN = ("app-password", "network", "shared")
 
 
 @dataclass(frozen=True, slots=True)

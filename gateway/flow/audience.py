@@ -23,11 +23,16 @@ class Audience:
 
     owners: Mapping[str, str] = field(default_factory=dict, repr=False)
     unattended: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
+    devices: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    """Of each tenant by id: owners of devices by the addresses that those send from, lower case."""
 
     def of(self, view: TenantView, sender: str) -> str:
         """Whose inbox a notice about this sender's mail goes to; empty when there is nobody to tell."""
         if not sender:
             return ""
+        named = self.devices.get(view.id, {}).get(sender.lower(), "")
+        if named:
+            return named if view.internal(named) else ""
         local = sender.rpartition("@")[0]
         if sender.lower() not in self.unattended.get(view.id, ()) and not _NOBODY.fullmatch(local):
             return sender

@@ -23,10 +23,11 @@ TAG = re.compile(r"\[(secure|plain|urgent)(?::[ \t]{0,4}([a-z][a-z-]{1,29}))?\]"
 
 def mail_facts(
     message: Message, source: Source, envelope: Envelope, reading: Reading, assessment: Assessment,
-    unscanned: frozenset[str] = frozenset(), plain_reason: str = "",
+    unscanned: frozenset[str] = frozenset(), plain_reason: str = "", assumed: bool = False,
 ) -> MailFacts:  # fmt: skip
     """Facts of the message itself. `unscanned` are the parts in which nobody looked for malware and should have;
-    `plain_reason` is why it may go as it is, where its sender may say so.
+    `plain_reason` is why it may go as it is, where its sender may say so; `assumed` says that it comes from a device
+    whose mail counts as PHI.
     """
     return MailFacts(
         assessment=assessment,
@@ -42,6 +43,7 @@ def mail_facts(
         may_be_plain=bool(plain_reason),
         plain_reason=plain_reason,
         unscanned=unscanned,
+        assumed=assumed,
     )
 
 

@@ -45,8 +45,9 @@ def judge(
         decisions = dict.fromkeys(range(len(envelope.recipients)), looked.forced or UNPROCESSABLE)
     else:
         mail = factual.mail_facts(
-            message, source, envelope, looked.reading, looked.assessment, looked.scanned.parts, plain_reason
-        )
+            message, source, envelope, looked.reading, looked.assessment, looked.scanned.parts, plain_reason,
+            view.assumed(envelope.identity),
+        )  # fmt: skip
         decisions = {
             number: adjust(
                 decide(view.policy, mail, factual.recipient_facts(view, recipient.address, envelope.arrived_us))

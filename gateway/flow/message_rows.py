@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from gateway.accounts.users import Users
 from gateway.actions.tenants import TenantView
+from gateway.audit.event import Actor
 from gateway.clock import Clock
 from gateway.detect.model import Assessment
 from gateway.errors import Tampered
@@ -24,6 +25,13 @@ from gateway.mail.source import Source
 from gateway.policy import Decision
 from gateway.share import Directory
 from gateway.spool.envelope import Envelope
+
+
+def handed_in_by(envelope: Envelope, user: str | None) -> Actor:
+    """Who stands in the log for a message: the device that sent it, else the member whose it is, else its sender."""
+    if envelope.identity.kind in ("device", "certificate"):
+        return Actor("device", envelope.identity.name)
+    return Actor("user", user) if user else Actor("sender", "")
 
 
 class MessageRows:

@@ -28,7 +28,7 @@ from gateway.flow.doubts import Doubts, blameless, sound
 from gateway.flow.isolate import Isolated
 from gateway.flow.judging import Judged, judge
 from gateway.flow.looking import Looked, Looker
-from gateway.flow.message_rows import MessageRows
+from gateway.flow.message_rows import MessageRows, handed_in_by
 from gateway.flow.records import WAITING, Prepared, Records
 from gateway.flow.returns import Returns
 from gateway.flow.together import Alone, Together
@@ -318,11 +318,10 @@ class Outbound:
                 spooled=spooled,
                 unread_whole=whole,
             )
-            actor = Actor("user", row["user"]) if row["user"] else Actor("sender", "")
             piece.prepared.event(
                 Action.MESSAGE_ACCEPTED,
                 row["id"],
-                actor,
+                handed_in_by(envelope, row["user"]),
                 request=envelope.queue,
                 reason=envelope.identity.kind,
                 bytes=source.size,

@@ -220,6 +220,9 @@ class _MailReader:
             if value:
                 return _bad_value("SMTPUTF8")
             self.smtputf8 = True
+        elif name == "REQUIRETLS" and "REQUIRETLS" in offered:
+            if value:
+                return _bad_value("REQUIRETLS")
         elif name == "RET" and "DSN" in offered:
             if upper not in ("FULL", "HDRS"):
                 return _bad_value("RET")

@@ -16,7 +16,7 @@ from gateway.policy.model import MailFacts, Policy, RecipientFacts
 
 _MAIL = frozenset(
     "subject body attachments decorations null_sender auto_submitted tags sensitivity signed "
-    "encrypted malformed may_be_plain unscanned".split()
+    "encrypted malformed may_be_plain unscanned assumed".split()
 )
 _STATES = ("clean", "phi", "unread")
 
@@ -60,6 +60,7 @@ def mail_of(table: dict[str, Any]) -> MailFacts:
         decorations=frozenset(table.get("decorations", [])),
         may_be_plain=table.get("may_be_plain", False),
         unscanned=unscanned,
+        assumed=table.get("assumed", False),
     )
 
 

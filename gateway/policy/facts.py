@@ -25,6 +25,7 @@ FACTS = {
     "unread_body": "the body or the subject could not be read",
     "unread_attachments": "an attachment could not be read",
     "unscanned": "something was not looked through for malware, although a scanner is set; it counts as unread too",
+    "assumed": "sent by a device whose mail counts as PHI, whatever is found in it",
     "has_attachments": "there are attachments other than decorations",
     "clean": "all was read, none of it is PHI",
 }
@@ -54,6 +55,7 @@ def of(mail: MailFacts, recipient: RecipientFacts) -> dict[str, bool]:
         "unread_body": bool(unread - listed),
         "unread_attachments": bool(unread & listed),
         "unscanned": bool(mail.unscanned),
+        "assumed": mail.assumed,
         "has_attachments": bool(listed - mail.decorations),
         "clean": False,
     }

@@ -22,6 +22,7 @@ class MailFacts:
     `subject_tags` are the sender's words in the subject ("secure", "plain", "urgent"); `may_be_plain` says that the
     sender's role allows "[plain]", `plain_reason` why it was asked for, in a word of the policy. `unscanned` are the
     parts in which nobody looked for malware although a scanner is set: they count as unread, decorations too.
+    `assumed`: a scanner or the like sent it, whose mail counts as PHI.
     """
 
     assessment: Assessment
@@ -37,6 +38,7 @@ class MailFacts:
     may_be_plain: bool = False
     plain_reason: str = ""
     unscanned: frozenset[str] = frozenset()
+    assumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ class SmtpConfig:
     submissions_listen: tuple[tuple[str, int], ...] = ()
     tls_cert_file: Path | None = None
     tls_key_file: Path | None = None
+    client_ca_file: Path | None = None
     normalize_newlines: bool = False
     max_message_bytes: int = 150 << 20
     max_recipients: int = 100

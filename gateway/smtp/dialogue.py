@@ -18,12 +18,14 @@ from gateway.mail.address import GrammarError, MailCommand, RcptCommand, parse_m
 from gateway.smtp import replies
 from gateway.smtp.config import RELAY
 from gateway.smtp.data import DotReader
-from gateway.smtp.gate import admit, admit_report, client_address, domain_of, known
+from gateway.smtp.gate import Pending, admit, admit_report, client_address, domain_of, known
+from gateway.smtp.proof import Candidate, Vestibule
 from gateway.smtp.receiver import Receiver
 from gateway.smtp.replies import Reply
 from gateway.smtp.session import Session
 from gateway.spool.envelope import REFUSED, RETURNED, Envelope, Identity, Recipient
-from gateway.spool.snapshot import Address, Snapshot, TenantEntry
+from gateway.spool.known import Address, SharedEntry
+from gateway.spool.snapshot import TenantEntry
 
 _log = Log("gateway.smtp")
 _BDAT = re.compile(r"([0-9]{1,18})(?: +(LAST))?\Z", re.IGNORECASE)
@@ -42,8 +44,9 @@ class Transaction:
     mail: MailCommand
     max_bytes: int
     max_recipients: int
+    pending: tuple[Candidate, ...] = ()
     recipients: dict[str, Recipient] = field(default_factory=dict)
-    receiver: Receiver | None = None
+    receiver: Receiver | Vestibule | None = None
 
 
 class Dialogue(Session):
@@ -81,39 +84,44 @@ class Dialogue(Session):
             self.try_later(error)
             return
         offered = {"SIZE", "DSN", "AUTH"} | ({"8BITMIME", "SMTPUTF8"} & snapshot.extensions)
+        if self.tls:  # RFC 8689 2: only over TLS may a client ask for it
+            offered |= {"REQUIRETLS"} & snapshot.extensions
         mail = parse_mail(argument, frozenset(offered) if self._extended else frozenset())
         if isinstance(mail, GrammarError):
             self.refuse(_grammar(mail))
             return
         if self._address is None:
             self._address = client_address(self.peer)
-        answer = admit(snapshot, self._address, self._login, mail.address, login_required=self.listener != RELAY)
+        answer = admit(
+            snapshot, self._address, self._login, mail.address, login_required=self.listener != RELAY,
+            certificate=self.certificate,
+        )  # fmt: skip
         if answer is replies.NOT_AUTHORISED and not mail.address and self.services.config.return_hosts:
             self._transaction = Transaction(None, Identity(RETURNED), mail, REPORT_BYTES, 1)
             self.say(replies.SENDER_OK)
             return
         if isinstance(answer, Reply):
             self.refuse(answer)
-            if answer is replies.NOT_YOUR_DOMAIN:
-                self._note(snapshot, answer.reason)
+            if answer in (replies.NOT_YOUR_DOMAIN, replies.NOT_ITS_ADDRESS):
+                self._note(known(snapshot, self._address, self._login, self.certificate), answer.reason)
             return
         self.recognised()
-        tenant, identity = answer
+        pending = answer.candidates if isinstance(answer, Pending) else ()
+        tenant, identity = (pending[0][0], Identity("shared")) if isinstance(answer, Pending) else answer
         config = self.services.config
         max_bytes = min(config.max_message_bytes, tenant.max_message_bytes or config.max_message_bytes)
         if (mail.size or 0) > max_bytes:
             self.refuse(replies.TOO_LARGE)
             return
         max_recipients = min(config.max_recipients, tenant.max_recipients or config.max_recipients)
-        self._transaction = Transaction(tenant, identity, mail, max_bytes, max_recipients)
+        self._transaction = Transaction(tenant, identity, mail, max_bytes, max_recipients, pending)
         self.say(replies.SENDER_OK)
 
-    def _note(self, snapshot: Snapshot, reason: str) -> None:
+    def _note(self, found: tuple[str, str | None] | None, reason: str) -> None:
         """Have the worker write `message:refused` into the log of the tenant whose client tried, a few a minute.
 
         A sealed and signed item like any other, without addresses: this process has no log to write to.
         """
-        found = known(snapshot, self._address, self._login)
         if found is None or not self.services.noted.take(found[0], self.loop.time()):
             return
         envelope = Envelope(
@@ -141,6 +149,8 @@ class Dialogue(Session):
         if isinstance(rcpt, GrammarError):
             self.refuse(_grammar(rcpt))
             return
+        if transaction.pending and not transaction.mail.address:
+            self._perhaps_report(transaction, rcpt.address)
         if transaction.identity.kind == RETURNED and not self._reported(transaction, rcpt.address):
             return
         key = _same(rcpt)
@@ -149,6 +159,21 @@ class Dialogue(Session):
             return
         transaction.recipients.setdefault(key, Recipient(rcpt.address, rcpt.params))
         self.say(replies.RECIPIENT_OK)
+
+    def _perhaps_report(self, transaction: Transaction, address: str) -> None:
+        """A stranger's report may come from a provider's network too: it needs no clinic's proof, and gets no further
+        than one from anywhere else.
+        """
+        hosts = self.services.config.return_hosts
+        if not hosts or transaction.recipients:
+            return
+        try:
+            found = admit_report(self.services.gate.snapshot(), hosts, address)
+        except TryLater:
+            return  # said where the message begins
+        if found is not None:
+            transaction.tenant, transaction.identity, transaction.pending = found, Identity(RETURNED), ()
+            transaction.max_bytes, transaction.max_recipients = REPORT_BYTES, 1
 
     def _reported(self, transaction: Transaction, address: str) -> bool:
         """Whether a stranger's report may go to that address; otherwise it was refused."""
@@ -249,14 +274,34 @@ class Dialogue(Session):
             if announce:
                 self.try_later(error)
             return False
-        config = self.services.config
         if transaction.tenant is None:
             return False
         # Step 2: spool, sync, "250".
         steps.reached(2)
+        if transaction.pending:
+            transaction.receiver = self._vestibule(transaction)
+        else:
+            transaction.receiver = self._receiver(transaction, transaction.tenant)
+        return True
+
+    def _vestibule(self, transaction: Transaction) -> Vestibule:
+        """For mail of a shared network: it becomes a clinic's when its header proves which."""
+
+        def begin(tenant: TenantEntry, shared: SharedEntry) -> Receiver:
+            transaction.tenant, transaction.identity = tenant, Identity("shared", None, shared.name)
+            return self._receiver(transaction, tenant)
+
+        def refused(reply: Reply) -> None:
+            tenants = {tenant.id for tenant, _ in transaction.pending}
+            self._note((tenants.pop(), None) if len(tenants) == 1 else None, reply.reason)
+
+        return Vestibule(transaction.pending, begin, refused)
+
+    def _receiver(self, transaction: Transaction, tenant: TenantEntry) -> Receiver:
+        config = self.services.config
         item = self.services.writer.begin(
             Envelope(
-                tenant=transaction.tenant.id,
+                tenant=tenant.id,
                 queue=self.services.clock.new_id("spl"),
                 mail_from=transaction.mail.address,
                 mail_params=transaction.mail.params,
@@ -271,7 +316,7 @@ class Dialogue(Session):
                 protocol=_protocol(transaction, self._extended, bool(self.tls), self._login is not None),
             )
         )
-        transaction.receiver = Receiver(
+        return Receiver(
             item,
             self.services.pool,
             max_bytes=transaction.max_bytes,
@@ -279,9 +324,8 @@ class Dialogue(Session):
             received_fields=config.limits.received_fields,
             own_passes=config.limits.own_passes,
         )
-        return True
 
-    async def _complete(self, transaction: Transaction, receiver: Receiver) -> None:
+    async def _complete(self, transaction: Transaction, receiver: Receiver | Vestibule) -> None:
         """Answer for the message. Nobody waits for a client here: the clock stands still until the disk has spoken."""
         self._committing = True
         try:

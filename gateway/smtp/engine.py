@@ -11,6 +11,7 @@ Clauses: RFC 5321 2.3.8, 4.5.3.2; RFC 2920; RFC 3207 4.2.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import ssl
 from abc import abstractmethod
 from collections import Counter
@@ -53,10 +54,16 @@ class Services:
     pool: Executor
     noted: Few = field(default_factory=lambda: Few(NOTED_REFUSALS, NOTED_WINDOW_SECONDS))
     tls_context: ssl.SSLContext | None = None
+    submission_context: ssl.SSLContext | None = None
+    """The same with a request for the client's certificate, for the submission ports."""
     draining: bool = False
     connections: set[Engine] = field(default_factory=set)
     answers: Counter[str] = field(default_factory=Counter)
     """accepted, refused (5xx), later (4xx): for the figures."""
+
+    def context(self, listener: str) -> ssl.SSLContext | None:
+        """What a connection of that listener shakes hands with."""
+        return self.tls_context if listener == RELAY else self.submission_context or self.tls_context
 
     def figures(self) -> Doors:
         """What was counted up to now."""
@@ -83,6 +90,7 @@ class Engine(SMTP):
         self.session: Session = Session(loop)
         self.transport: Any = None
         self.tls = ""
+        self.certificate = ""
         self.peer = ""
         self.host = ""
         self._handler_coroutine: asyncio.Task[None] | None = None
@@ -130,10 +138,10 @@ class Engine(SMTP):
         asyncio.StreamReaderProtocol.connection_lost(self, error)
 
     def _on_no_network(self) -> bool:
-        """Whether no tenant's network holds this client, or it is not known now which do."""
+        """Whether no network or device of a tenant holds this client, or it is not known now which do."""
         address = client_address(self.peer)
         try:
-            return address is None or not self.services.gate.snapshot().tenants_of(address)
+            return address is None or not self.services.gate.snapshot().expects(address)
         except TryLater:
             return True
 
@@ -256,6 +264,8 @@ class Engine(SMTP):
         if secured is not None:
             cipher = secured.cipher()
             self.tls = f"{secured.version()} {cipher[0] if cipher else ''}".strip()
+            shown = secured.getpeercert(binary_form=True)  # one that was not verified ended the handshake
+            self.certificate = hashlib.sha256(shown).hexdigest() if shown else ""
         elif self.listener == SUBMISSIONS:
             self.tls = ""
 

@@ -2,7 +2,8 @@
 
 Promises: without a fresh health file, a valid snapshot, a key for this epoch and room on the disk nothing is taken;
 who is neither signed in nor in a tenant's own network sends nothing; nobody sends from a domain that is not their
-tenant's. DESIGN §2 "Snapshot", §7. A network shared with strangers never stands in a snapshot.
+tenant's; a network shared with strangers admits nobody before the header has proved whose mail it is (`smtp/proof.py`).
+DESIGN §2 "Snapshot", §7.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.clock import Clock
@@ -21,7 +23,8 @@ from gateway.smtp import replies
 from gateway.smtp.replies import Reply
 from gateway.spool import health
 from gateway.spool.envelope import Identity
-from gateway.spool.snapshot import Address, Snapshot, SnapshotReader, SubmissionUser, TenantEntry
+from gateway.spool.known import Address, DeviceEntry, SharedEntry
+from gateway.spool.snapshot import Snapshot, SnapshotReader, SubmissionUser, TenantEntry
 
 _LOOK_AGAIN_SECONDS = 0.25
 
@@ -105,12 +108,27 @@ def domain_of(address: str) -> str:
         return domain
 
 
-def known(snapshot: Snapshot, address: Address | None, login: SubmissionUser | None) -> tuple[str, str | None] | None:
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Whose mail it is, its header will prove: one of these clinics, or nobody."""
+
+    candidates: tuple[tuple[TenantEntry, SharedEntry], ...]
+
+
+Admitted = tuple[TenantEntry, Identity]
+
+
+def known(
+    snapshot: Snapshot, address: Address | None, login: SubmissionUser | None, certificate: str = ""
+) -> tuple[str, str | None] | None:
     """Tenant and user of a client whose mail was refused, for that tenant's log; None for a stranger."""
     if login is not None:
         return login.tenant, login.user
-    trusted = snapshot.tenants_of(address) if address is not None else []
-    return (trusted[0].id, None) if len(trusted) == 1 else None
+    found = {tenant.id for tenant, _ in snapshot.devices_of(address, certificate)}
+    if address is not None:
+        found |= {tenant.id for tenant in snapshot.tenants_of(address)}
+        found |= {tenant.id for tenant, _ in snapshot.proofs_of(address)}
+    return (found.pop(), None) if len(found) == 1 else None
 
 
 def admit_report(snapshot: Snapshot, hosts: Mapping[str, str], address: str) -> TenantEntry | None:
@@ -124,9 +142,12 @@ def admit_report(snapshot: Snapshot, hosts: Mapping[str, str], address: str) -> 
 
 
 def admit(
-    snapshot: Snapshot, address: Address | None, login: SubmissionUser | None, mail_from: str, *, login_required: bool
-) -> tuple[TenantEntry, Identity] | Reply:
-    """For which tenant, and as whom, this client sends from `mail_from`; or the refusal."""
+    snapshot: Snapshot, address: Address | None, login: SubmissionUser | None, mail_from: str, *, login_required: bool,
+    certificate: str = "",
+) -> Admitted | Pending | Reply:  # fmt: skip
+    """For which tenant, and as whom, this client sends from `mail_from`; or the refusal. `certificate` is the SHA-256
+    of the one it proved to have, in hexadecimal.
+    """
     domain = domain_of(mail_from) if mail_from else ""
     if login is not None:
         tenant = snapshot.tenants.get(login.tenant)
@@ -135,16 +156,47 @@ def admit(
             return replies.LOGIN_REQUIRED
         if domain and domain not in tenant.domains:
             return replies.NOT_YOUR_DOMAIN
+        for of, device in snapshot.devices_of(address, certificate):
+            if of is tenant and device.may_send(mail_from):  # a scanner with a password is a scanner all the same
+                return tenant, Identity("device", login.user, device.name)
         return tenant, Identity("app-password", login.user, login.username)
+    devices = snapshot.devices_of(address, certificate)
     if login_required:
-        return replies.LOGIN_REQUIRED
+        devices = [one for one in devices if one[1].certificates]
+        if not devices:
+            return replies.LOGIN_REQUIRED
+    if devices:
+        return _device(devices, mail_from, domain)
     trusted = snapshot.tenants_of(address) if address is not None else []
-    if not trusted:
+    pending = [] if trusted or address is None else snapshot.proofs_of(address)
+    if not trusted and not pending:
         return replies.NOT_AUTHORISED
     if domain:
         trusted = [tenant for tenant in trusted if domain in tenant.domains]
-        if not trusted:
+        pending = [one for one in pending if domain in one[0].domains]
+        if not trusted and not pending:
             return replies.NOT_YOUR_DOMAIN
+    if any(_reserved(tenant, mail_from) for tenant in (*trusted, *(one[0] for one in pending))):
+        return replies.NOT_ITS_ADDRESS
+    if pending:
+        return Pending(tuple(pending))
     if len(trusted) > 1:
         return replies.AMBIGUOUS
     return trusted[0], Identity("network")
+
+
+def _device(found: list[tuple[TenantEntry, DeviceEntry]], mail_from: str, domain: str) -> Admitted | Reply:
+    """The device among those that the connection can be; one that showed its certificate before one that has none."""
+    fits = [one for one in found if one[1].may_send(mail_from) and (not domain or domain in one[0].domains)]
+    fits = [one for one in fits if one[1].certificates] or fits
+    if not fits:
+        return replies.NOT_ITS_ADDRESS
+    if len(fits) > 1:
+        return replies.AMBIGUOUS
+    tenant, device = fits[0]
+    return tenant, Identity("certificate" if device.certificates else "device", None, device.name)
+
+
+def _reserved(tenant: TenantEntry, mail_from: str) -> bool:
+    """Whether only a certificate may send from that address."""
+    return any(one.certificates and mail_from.lower() in one.senders for one in tenant.devices)

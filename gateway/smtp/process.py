@@ -83,6 +83,13 @@ def certificate(config: SmtpConfig) -> Certificate | None:
     return Certificate("smtp", config.tls_cert_file, config.tls_key_file)
 
 
+def for_submission(config: SmtpConfig) -> Certificate | None:
+    """The same for the submission ports, where clients are asked for theirs; None where they are not."""
+    if config.client_ca_file is None or config.tls_cert_file is None or config.tls_key_file is None:
+        return None
+    return Certificate("smtp", config.tls_cert_file, config.tls_key_file, clients=config.client_ca_file)
+
+
 class Server:
     """The running server in one event loop."""
 
@@ -91,15 +98,15 @@ class Server:
         self.clock = clock or SystemClock()
         self._servers: list[asyncio.Server] = []
         self._services: Services | None = None
-        self._certificate: Certificate | None = None
+        self._certificates: list[Certificate] = []
         self._counting: asyncio.Task[None] | None = None
         self.stopping = asyncio.Event()
 
     async def start(self, listeners: Sequence[Listener]) -> dict[str, list[int]]:
         """Begin to accept; the ports by kind. Raises Misconfigured."""
         config, loop = self.config, asyncio.get_running_loop()
-        self._certificate = certificate(config)
-        context = self._certificate.context if self._certificate is not None else None
+        plain, asking = certificate(config), for_submission(config)
+        self._certificates = [one for one in (plain, asking) if one is not None]
         key = nodekey.load(config.directory / "node.key")
         pinned = nodekey.pinned(config.directory / nodekey.PINNED_NAME)
         snapshots = SnapshotReader(config.snapshot_file, pinned, config.node, config.directory / "serial")
@@ -126,7 +133,8 @@ class Server:
             doorkeeper=Doorkeeper(limits.connections, limits.connections_per_host),
             failed_logins=FailedLogins(limits.failed_logins_per_host, limits.failed_logins_window_seconds),
             pool=ThreadPoolExecutor(max_workers=4, thread_name_prefix="spool-large"),
-            tls_context=context,
+            tls_context=plain.context if plain is not None else None,
+            submission_context=asking.context if asking is not None else None,
         )
         self._services = services
         ports: dict[str, list[int]] = {}
@@ -136,13 +144,13 @@ class Server:
                 lambda kind=kind: Dialogue(services, kind, loop),
                 sock=opened,
                 backlog=BACKLOG,
-                ssl=context if kind == SUBMISSIONS else None,
+                ssl=services.context(kind) if kind == SUBMISSIONS else None,
                 ssl_handshake_timeout=limits.handshake_seconds if kind == SUBMISSIONS else None,
             )
             self._servers.append(server)
             ports.setdefault(kind, []).append(opened.getsockname()[1])
-        if self._certificate is not None:
-            self._certificate.watch()
+        for one in self._certificates:
+            one.watch()
         self._counting = loop.create_task(self._count(services))
         _log.info("smtp:ready", node=config.node, count=len(listeners))
         return ports
@@ -156,8 +164,8 @@ class Server:
 
     def reload_certificate(self) -> None:
         """Read certificate and key again; new handshakes use them. A bad pair is logged and the old one stays."""
-        if self._certificate is not None:
-            self._certificate.reload()
+        for one in self._certificates:
+            one.reload()
 
     async def stop(self) -> None:
         """Drain: let messages under way end, tell the others, then close the spool."""
@@ -167,8 +175,8 @@ class Server:
         services.draining = True
         if self._counting is not None:
             self._counting.cancel()
-        if self._certificate is not None:
-            self._certificate.close()
+        for one in self._certificates:
+            one.close()
         for server in self._servers:
             server.close()
         for connection in list(services.connections):

@@ -74,6 +74,13 @@ NOT_YOUR_DOMAIN = Reply(
 )
 NO_SUCH_ADDRESS = Reply(550, "5.1.1", "There is no such address here", "recipients")
 REPORTS_ONLY = Reply(550, "5.7.1", "From here we take a report on one delivery, and nothing else", "not-authorised")
+NO_PROOF = Reply(
+    550, "5.7.1", "Mail from this network needs your organisation's proof, and this message has none that is right",
+    "no-proof",
+)  # fmt: skip
+NOT_ITS_ADDRESS = Reply(
+    550, "5.7.1", "This device may not send from this address here; see what its settings name", "device-sender"
+)
 AMBIGUOUS = Reply(
     550, "5.7.1", "This network belongs to several organisations; sign in to send without a sender address", "ambiguous"
 )

@@ -136,6 +136,7 @@ class Session(Engine):
         lines += ["CHUNKING", "DSN"]
         lines += [name for name in ("8BITMIME", "SMTPUTF8") if name in self.services.gate.extensions()]
         if self.tls:
+            lines += [name for name in ("REQUIRETLS",) if name in self.services.gate.extensions()]
             lines.append("AUTH PLAIN LOGIN")
         elif self.services.tls_context is not None:
             lines.append("STARTTLS")
@@ -166,7 +167,7 @@ class Session(Engine):
         self.leaving = True
 
     async def smtp_STARTTLS(self, argument: str) -> None:
-        context = self.services.tls_context
+        context = self.services.context(self.listener)
         if argument:
             self.refuse(replies.NO_ARGUMENT)
         elif self.tls or self.in_transaction:
@@ -176,7 +177,7 @@ class Session(Engine):
         else:
             await self.start_tls(context)
             # RFC 3207 4.2: everything learnt before the handshake is forgotten.
-            self._hello, self._extended, self._login = "", False, None
+            self._hello, self._extended, self._login = "", False, None  # the certificate is what this one showed
 
     async def smtp_AUTH(self, argument: str) -> None:
         if not self._extended:

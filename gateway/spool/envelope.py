@@ -32,9 +32,12 @@ class Recipient:
 class Identity:
     """Who handed the message in, as it was proved.
 
-    `kind`: ``app-password``, ``network`` (unauthenticated, by client address), ``held`` (released mail), ``system``,
-    ``returned`` (a stranger's report to a return path of ours), or ``refused`` (nothing was handed in).
-    `user` is a user id where one is known; `name` a word for people, such as the submission name.
+    `kind`: ``app-password``, ``network`` (unauthenticated, by client address), ``device`` (by its address or password)
+    and ``certificate`` (a device that proved itself), ``shared`` (a provider's network, with the clinic's proof),
+    ``held`` (released mail), ``system``, ``returned`` (a stranger's report to a return path of ours), or ``refused``
+    (nothing was handed in).
+    `user` is a user id where one is known; `name` a word for people: the submission name, or the name that a device or
+    a shared network has in the settings.
     """
 
     kind: str

@@ -19,7 +19,9 @@ from typing import Any
 
 from gateway.errors import Misconfigured, Tampered, TryLater
 from gateway.logs import Log
+from gateway.spool import known
 from gateway.spool.item import current_epoch
+from gateway.spool.known import Address, DeviceEntry, Network, SharedEntry, within
 from gateway.spool.layout import sync_folder
 from keys.errors import Tampered as SealBroken
 from keys.signing import verify_signature
@@ -28,9 +30,6 @@ _log = Log("gateway.spool")
 LABEL = "sealgate/snapshot/v1"
 MAX_AGE_US = 900_000_000
 MAX_FILE_BYTES = 64 << 20
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +52,8 @@ class TenantEntry:
     networks: tuple[Network, ...]
     max_message_bytes: int = 0
     max_recipients: int = 0
+    devices: tuple[DeviceEntry, ...] = ()
+    shared: tuple[SharedEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +79,21 @@ class Snapshot:
 
     def tenants_of(self, address: Address) -> list[TenantEntry]:
         """The tenants in whose own networks this client address lies."""
-        return [
-            tenant
-            for tenant in self.tenants.values()
-            if any(address.version == network.version and address in network for network in tenant.networks)
-        ]
+        return [tenant for tenant in self.tenants.values() if within(address, tenant.networks)]
+
+    def proofs_of(self, address: Address) -> list[tuple[TenantEntry, SharedEntry]]:
+        """The clinics that share the network of this client with strangers."""
+        found = ((tenant, one) for tenant in self.tenants.values() for one in tenant.shared)
+        return [(tenant, one) for tenant, one in found if within(address, one.networks)]
+
+    def devices_of(self, address: Address | None, certificate: str) -> list[tuple[TenantEntry, DeviceEntry]]:
+        """The devices that this connection can be."""
+        found = ((tenant, one) for tenant in self.tenants.values() for one in tenant.devices)
+        return [(tenant, one) for tenant, one in found if one.is_it(address, certificate)]
+
+    def expects(self, address: Address) -> bool:
+        """Whether mail may come from there without a sign-in."""
+        return bool(self.tenants_of(address) or self.proofs_of(address) or self.devices_of(address, ""))
 
 
 def write(path: Path, payload: str, signature: bytes) -> None:
@@ -147,6 +158,8 @@ def _tenant(value: dict[str, Any]) -> TenantEntry:
         networks=tuple(ipaddress.ip_network(network, strict=False) for network in value["networks"]),
         max_message_bytes=int(limits.get("max_message_bytes") or 0),
         max_recipients=int(limits.get("max_recipients") or 0),
+        devices=known.devices(value.get("devices")),
+        shared=known.shared(value.get("shared")),
     )
 
 

@@ -141,4 +141,5 @@ def _tenant(tx: Tx, tenant: str) -> dict[str, Any]:
     return {
         "id": tenant, "domains": body.get("domains", []), "networks": body.get("networks", []),
         "limits": body.get("limits", {}), "users": users,
+        **{name: body[name] for name in ("devices", "shared") if body.get(name)},
     }  # fmt: skip

@@ -86,13 +86,20 @@ def test_too_large_for_the_server_is_bounced_before_anything_is_sent() -> None:
         ("a\x00@b.example", ()),
         ("a@b.example", (("SIZE ", "1"),)),
         ("a@b.example", (("MT-PRIORITY", "3"),)),
-        ("a@b.example", (("REQUIRETLS", ""),)),
     ],
 )
 def test_what_cannot_be_said_is_bounced(mail_from: str, params: tuple[tuple[str, str], ...]) -> None:
     assert plan(outbound("x@y.example", mail_from=mail_from, mail_params=params), ALL).settled == {
         0: Bounced("5.5.4", "protocol")
     }
+
+
+def test_requiretls_goes_over_a_verified_line_to_a_server_that_has_it_or_nowhere() -> None:
+    asking = outbound("x@y.example", mail_params=(("REQUIRETLS", ""),))
+    able = dict(ALL) | {"REQUIRETLS": ""}
+    assert plan(asking, able, verified=True).mail.endswith(" REQUIRETLS")
+    for features, verified in ((able, False), (ALL, True)):
+        assert plan(asking, features, verified=verified).settled == {0: Bounced("5.7.30", "policy")}
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ async def test_a_stranger_on_the_relay_port_has_little_time_and_a_clinic_has_mor
 ) -> None:
     config = node(tmp_path, Keyring())
     config = dataclasses.replace(config, limits=dataclasses.replace(config.limits, stranger_seconds=0.2))
-    found = SimpleNamespace(tenants_of=lambda address: ["clinic"] if trusted else [])
+    found = SimpleNamespace(expects=lambda address: trusted)
     monkeypatch.setattr(Gate, "snapshot", lambda gate: found)
     server = Server(config)
     ports = await server.start(bind(config))
