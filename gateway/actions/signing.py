@@ -9,35 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-from cryptography.hazmat.primitives.serialization import load_der_private_key
-
 from gateway.actions.tenants import TenantView
-from gateway.errors import Tampered
 from gateway.logs import Log
 from gateway.mail import dkim
+from gateway.share import answering
+from keys.mailkey import RSA, MailKey
 
 log = Log("gateway.dkim")
 
 
 def key(selector: str, private: bytes) -> dkim.Key:
     """A signing key of its PKCS #8 bytes. Raises Tampered for what is none of ours."""
-    try:
-        found = load_der_private_key(private, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):  # without its cause, which might quote what it read
-        raise Tampered("a mail key that cannot be read") from None
-    if isinstance(found, RSAPrivateKey):
-        rsa = found
-        how = Prehashed(hashes.SHA256())
-        return dkim.Key(selector, dkim.RSA, lambda digest: rsa.sign(digest, padding.PKCS1v15(), how))
-    if isinstance(found, Ed25519PrivateKey):
-        return dkim.Key(selector, dkim.ED25519, found.sign)
-    raise Tampered("a mail key of another kind")
+    with answering():
+        found = MailKey.from_private(private)
+    return dkim.Key(selector, dkim.RSA if found.algorithm == RSA else dkim.ED25519, found.sign)
 
 
 def chosen(tenant: str, wanted: Sequence[str], held: Iterable[tuple[str, bytes]]) -> tuple[dkim.Key, ...]:

@@ -93,10 +93,10 @@ class Vestibule:
         """The spool id; none before the proof."""
         return self._inner.queue if self._inner is not None else ""
 
-    async def take(self, data: Octets) -> None:
-        """The next bytes."""
+    async def take(self, data: Octets, *, paired: bool = False) -> None:
+        """The next bytes, as a `Receiver` takes them."""
         if self._inner is not None:
-            await self._inner.take(data)
+            await self._inner.take(data, paired=paired)
             return
         self._bytes += len(data)
         if self._verdict is not None:
