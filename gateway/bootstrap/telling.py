@@ -21,6 +21,8 @@ from gateway.flow.tellings import Tellings
 from gateway.flow.upkeep import Duty
 from keys.client import WorkerClient
 
+Wrapped = Callable[[str, Callable[[], object]], Callable[[], object]]
+
 
 def audience(ground: Ground) -> Audience:
     """Who reads for whom, from the settings of each clinic."""
@@ -74,12 +76,12 @@ class Telling:
         self.digest = Digest(store, records, keyholder, poster, heard, tenants, clock, english)
         self.tellings = Tellings(store, records, keyholder, poster, heard, ground.view, clock, renew)
 
-    def duties(self, once: Callable[[str, Callable[[], object]], Callable[[], object]]) -> list[list[Duty]]:
-        """What to do how often; `once` has one of several workers do it."""
+    def duties(self, once: Wrapped, steadily: Wrapped) -> list[list[Duty]]:
+        """What to do how often; `once` has one of several workers do it, `steadily` by a clock that is believed."""
         return [
             [Duty("tellings", 1.0, once("tellings", self.tellings))],
             [
-                Duty("reminders", 60.0, once("reminders", self.reminders)),
+                Duty("reminders", 60.0, once("reminders", steadily("reminders", self.reminders))),
                 Duty("digest", 60.0, once("digest", self.digest)),
             ],
         ]

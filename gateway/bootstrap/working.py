@@ -39,6 +39,7 @@ from gateway.flow.settle import confirm_openings, finish_narrowings
 from gateway.flow.treat import Treatment
 from gateway.flow.upkeep import Duty, SignOfLife, Texts, Upkeep
 from gateway.flow.worker import Worker
+from gateway.logs import Log
 from gateway.metrics import Figures, MetricsServer, Parts
 from gateway.nodes import NODE_KEY
 from gateway.notify import sender as text_sender
@@ -53,7 +54,9 @@ from gateway.store.engines import parse, path_of
 from gateway.vouched import vouched_courier
 from keys.client import Connection, PortalClient, WorkerClient, unb64
 from keys.signing import SigningKey, verify_signature
+from keys.steady import Steady
 
+log = Log("gateway.upkeep")
 PULSE_SECONDS = 1.5
 SCANNER_SECONDS = 600.0
 OPENINGS_SECONDS = 600.0
@@ -71,6 +74,7 @@ class WorkerSide:
         self.settings = settings = ground.settings
         self.keyholder = keyholder
         self._snapshot_turn = threading.Lock()
+        self.steady = Steady()
         # A keyholder that hangs must turn the sign of life red well before smtp would find that silent.
         self.keyholder_pulse = WorkerClient(
             Connection(settings.sockets_directory / "worker.sock", timeout_seconds=PULSE_SECONDS, size=1)
@@ -138,6 +142,7 @@ class WorkerSide:
             worker.delivery_threads,
             copies.top,
             return_path(ground),
+            self.steady,
         )
         self.telling = Telling(
             ground, self.keyholder, self.records, copies, self.deliverer, self._checkpoint, self._snapshot
@@ -245,7 +250,7 @@ class WorkerSide:
                 [Duty("checkpoints", 1.0, self.sequencer.run_once)],
                 [Duty("texts", 0.5, texts)],
                 [Duty("held-acts", 1.0, self._once("held-acts", acts))],
-                *self.telling.duties(self._once),
+                *self.telling.duties(self._once, self._steadily),
                 *(
                     [[Duty("scanner", SCANNER_SECONDS, probe.watch(self._scanner))]]
                     if self._scanner is not None
@@ -253,8 +258,8 @@ class WorkerSide:
                 ),
                 [Duty("evidence", 1.0, Evidence(ground.store, ground.audit, spools))],
                 [
-                    Duty("holds", 60.0, self._once("holds", self.held.return_expired)),
-                    Duty("sweep", 3600.0, self._sweep),
+                    Duty("holds", 60.0, self._once("holds", self._steadily("holds", self.held.return_expired))),
+                    Duty("sweep", 3600.0, self._steadily("sweep", self._sweep)),
                     *([Duty("openings", OPENINGS_SECONDS, confirm)] if settings.on_postgres else []),
                 ],
             ]
@@ -276,6 +281,17 @@ class WorkerSide:
         self.metrics = MetricsServer(settings.metrics.listen, self.figures)
 
     # duties
+
+    def _steadily(self, name: str, duty: Callable[[], object]) -> Callable[[], object]:
+        """A duty that destroys what time has made old: left out while the clock is not to be believed."""
+
+        def run() -> object:
+            if self.steady():
+                return duty()
+            log.warning("clock:leapt", kind=name)
+            return None
+
+        return run
 
     def _once(self, name: str, duty: Callable[[], object]) -> Callable[[], object]:
         """The installation's duty, done by one of its workers at a time."""

@@ -56,8 +56,12 @@ class Deliverer:
         threads: int,
         top: Callable[[str, Envelope], bytes],
         return_path: Callable[[str, str], str] = lambda tenant, delivery: "",
+        believed: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`return_path` gives the address to which bounces of a notice go; empty: to the sender of the mail."""
+        """`return_path` gives the address to which bounces of a notice go; empty: to the sender of the mail.
+
+        `believed`: whether the clock may be believed that a mail is too old.
+        """
         self._store = store
         self._records = records
         self._spools = spools
@@ -71,7 +75,7 @@ class Deliverer:
         self._top = top
         self._return_path = return_path
         self._stopping = threading.Event()
-        self._outcomes = Outcomes(store, records, returner, clock, pauses, self._stopping)
+        self._outcomes = Outcomes(store, records, returner, clock, pauses, self._stopping, believed)
         self._rounds = Rounds(self._deliver, self._settle, self._ended, threads)
         self.run_waiting = self._rounds.run_waiting
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -98,7 +98,10 @@ class Outcomes:
         clock: Clock,
         pauses: Pauses,
         stopping: threading.Event,
+        believed: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`believed`: whether the clock may be believed that a mail is too old to be tried any longer."""
+        self._believed = believed
         self._store = store
         self._records = records
         self._returner = returner
@@ -150,6 +153,7 @@ class Outcomes:
 
     def _final(self, job: Job, outcomes: Sequence[Outcome]) -> list[tuple[Target, Outcome]]:
         old = self._clock.now_us() - job.since_us > self._pauses.give_up // timedelta(microseconds=1)
+        old = old and self._believed()
         return [
             (target, Bounced("4.4.7", "network") if isinstance(outcome, Deferred) and old else outcome)
             for target, outcome in zip(job.targets, outcomes, strict=True)

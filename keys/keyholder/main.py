@@ -21,6 +21,7 @@ from keys.keyholder.harden import harden
 from keys.keyholder.holder import Holder, StoreInUse
 from keys.keyholder.server import Server
 from keys.keyholder.wire import b64
+from keys.steady import Steady
 
 OK, UNAVAILABLE, BUSY, CONFIG = 0, 69, 75, 78
 
@@ -54,12 +55,15 @@ def run(config: KeyholderConfig) -> int:
         return _say(str(error), BUSY)
     except OSError as error:
         return _say(f"{config.directory}: cannot be used ({error.strerror})", CONFIG)
-    server = Server(holder)
+    server, steady = Server(holder), Steady()
     try:
         holder.keep_house()
         server.start()
         print(json.dumps({"ready": True, "public_key": b64(holder.custody.root.public)}), flush=True)
         while not stop.wait(config.limits.housekeeping_seconds):
+            if not steady():  # what looks over may not be, and a destroyed share does not come back
+                journal.line("clock:leapt")
+                continue
             try:
                 holder.keep_house()
             except Exception as error:

@@ -315,3 +315,19 @@ def test_recipients_who_wait_together_are_tried_again_in_one_transaction(world: 
     world.smarthost.before = lambda outbound: together.append(len(outbound.recipients))
     world.due(HOUR)
     assert together == [20]
+
+
+def test_mail_is_not_given_up_by_a_clock_that_leapt(world: World) -> None:
+    believed = [False]
+    outcomes = Outcomes(
+        world.store, world.records, world.returner, world.clock, world.pauses, threading.Event(), lambda: believed[0]
+    )
+    world.deliverer._outcomes = outcomes
+    world.smarthost.answers["b@example.test"] = LATER
+    processed(world)
+    world.deliver()
+    world.due(121 * HOUR)
+    assert world.states()["b@example.test"] == "deferred"  # and the sender was told that it waits
+    believed[0] = True  # the twin: the same age by a clock that is believed
+    world.due(121 * HOUR)
+    assert world.states()["b@example.test"] == "bounced"
