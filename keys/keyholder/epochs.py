@@ -115,12 +115,18 @@ def last_checkpoint(tx: Tx, *, log: str) -> dict[str, Any] | None:
 
 
 def _make(tx: Tx, node: str, epoch: int) -> None:
-    if tx.one("SELECT 1 FROM epochs WHERE node = ? AND epoch = ?", node, epoch) is None:
+    """The key of an hour. One that was destroyed before its time, by a clock that has gone back since, is made anew:
+    another key, so that mail is taken in that hour and what was destroyed stays so.
+    """
+    row = tx.one("SELECT private FROM epochs WHERE node = ? AND epoch = ?", node, epoch)
+    if row is None or row["private"] is None:
         key = BoxKey.generate()
         wrapped = tx.custody.wrap(key.private_bytes(), "epoch", node, epoch)
         tx.run(
-            "INSERT INTO epochs (node, epoch, public, private) VALUES (?, ?, ?, ?)", node, epoch, key.public, wrapped
-        )
+            "INSERT INTO epochs (node, epoch, public, private) VALUES (?, ?, ?, ?) ON CONFLICT (node, epoch) DO UPDATE "
+            "SET public = excluded.public, private = excluded.private, destroyed_us = NULL",
+            node, epoch, key.public, wrapped,
+        )  # fmt: skip
 
 
 def _public(tx: Tx, node: str, epoch: int, public: bytes) -> dict[str, Any]:

@@ -55,6 +55,21 @@ def test_a_finished_epochs_private_key_is_gone_from_store_and_write_ahead_log(ho
     assert here not in [epoch["epoch"] for epoch in house.worker.epochs(NODE)]
 
 
+def test_after_a_clock_that_was_ahead_the_hours_that_come_again_have_other_keys(house: House) -> None:
+    before = {epoch["epoch"]: epoch["public"] for epoch in house.worker.epochs(NODE)}
+    here = min(before)
+    house.wait(3 * HOUR)
+    for epoch in before:
+        house.worker.epoch_done(NODE, epoch)
+    house.wait(-3 * HOUR)
+    snapshot = json.loads(house.worker.snapshot(NODE, {})["payload"])
+    again = {epoch["epoch"]: epoch["public"] for epoch in snapshot["epochs"]}
+    assert sorted(again) == [here, here + 1], "mail can be taken"
+    assert not set(again.values()) & set(before.values()), "what was destroyed stays destroyed"
+    found = next(epoch for epoch in house.worker.epochs(NODE) if epoch["epoch"] == here)
+    assert BoxKey.from_private(unb64(found["private"])).public == unb64(again[here])
+
+
 def test_an_epochs_swapped_public_key_is_refused(house: House) -> None:
     house.worker.epochs(NODE)
     house.change("UPDATE epochs SET public = ?", BoxKey.generate().public)
