@@ -77,7 +77,8 @@ class Names:
         """Who did it."""
         if actor["kind"] in ("person", "user") and actor["id"]:
             return self.of(actor["id"], "")
-        return Named(actor["kind"], "", "", actor["id"])
+        name = actor["id"] if actor["kind"] == "device" else ""  # a word of the settings, no id
+        return Named(actor["kind"], name, "", actor["id"])
 
     def of(self, id: str, tenant: str) -> Named:
         """What an id stands for; the id itself where nothing is known of it."""

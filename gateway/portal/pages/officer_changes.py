@@ -124,11 +124,22 @@ def words_of_value(value: Any) -> str:
     """A setting's value as people read it."""
     if value is None or value in ("", [], {}):
         return words.say("officer.changes.nothing")
+    if isinstance(value, bool):
+        return words.say("officer.changes.yes" if value else "officer.changes.no")
     if isinstance(value, list):
-        return ", ".join(map(str, value))
+        return ("; " if any(isinstance(one, dict) for one in value) else ", ").join(map(words_of_value, value))
     if isinstance(value, dict):
-        return ", ".join(f"{name.replace('_', ' ')}: {one}" for name, one in sorted(value.items()))
+        return ", ".join(
+            _pair(name, one) for name, one in sorted(value.items(), key=lambda one: (one[0] != "name", one[0]))
+        )
     return str(value)
+
+
+def _pair(name: str, value: Any) -> str:
+    """A value with its name. Of a secret's check value the beginning is enough to see that it is another one."""
+    if name == "verifier":
+        return words.say("officer.changes.secret", mark=str(value)[:8])
+    return f"{name.replace('_', ' ')}: {words_of_value(value)}"
 
 
 def state_of(change: Change, now: datetime) -> str:

@@ -123,3 +123,13 @@ def test_values_and_texts_are_shown_as_people_read_them() -> None:
     row = row_of(Differs("policy_toml", "a = 1\nb = 2\n", "a = 1\nb = 3\n"))
     assert row["lines"] == [("out", "b = 2"), ("in", "b = 3")]
     assert row_of(Differs("never-heard-of", 1, 2))["name"] == "Another setting"
+
+
+def test_tables_of_senders_are_read_as_words_and_a_secret_is_only_marked() -> None:
+    listed = [
+        {"name": "m365", "verifier": "ab" * 32, "networks": ["192.0.2.0/24"], "loop": True},
+        {"name": "other", "verifier": "cd" * 32, "networks": [], "loop": False},
+    ]
+    said = words_of_value(listed)
+    assert said.startswith("name: m365, loop: yes, networks: 192.0.2.0/24, a secret (abababab…); name: other")
+    assert "ab" * 5 not in said
