@@ -35,7 +35,7 @@ from gateway.flow.outbound import Outbound
 from gateway.flow.queue import Queue
 from gateway.flow.records import Records
 from gateway.flow.returns import Returns
-from gateway.flow.settle import confirm_openings, finish_narrowings
+from gateway.flow.settle import Openings, finish_narrowings
 from gateway.flow.treat import Treatment
 from gateway.flow.upkeep import Duty, SignOfLife, Texts, Upkeep
 from gateway.flow.worker import Worker
@@ -147,6 +147,7 @@ class WorkerSide:
         self.telling = Telling(
             ground, self.keyholder, self.records, copies, self.deliverer, self._checkpoint, self._snapshot
         )
+        self.openings = Openings(ground.store, ground.rows, ground.audit, self.keyholder)
         self.isolated = Isolated(children=worker.parsers, message_seconds=float(worker.parse_seconds), spare=True)
         self._scanner = scanner(
             settings.scan.clamd, max_bytes=settings.scan.max_bytes, timeout_seconds=settings.scan.timeout_seconds
@@ -306,7 +307,7 @@ class WorkerSide:
         """What a crash left between two logs. Of other processes that live, only what is too old to be under way."""
         ground, tenants = self.ground, list(self.ground.views)
         before_us = ground.clock.now_us() - UNDER_WAY_US if self.settings.on_postgres else None
-        confirm_openings(ground.store, ground.audit, self.keyholder, tenants, before_us)
+        self.openings.confirm(tenants, before_us)
         finish_narrowings(ground.store, ground.rows, ground.audit, self.keyholder, tenants, ground.clock, before_us)
 
     def _keyholder_answers(self) -> bool:

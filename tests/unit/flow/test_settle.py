@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from gateway.audit.event import Action, parse
 from gateway.flow import settle
-from gateway.flow.settle import confirm_openings
+from gateway.flow.settle import Openings
 from gateway.store import schema
+from gateway.store.rows import Rows
+from keys.datakey import ValueKey
 from tests.support import databases
 from tests.unit.audit.conftest import TENANT, House
 
@@ -22,8 +26,32 @@ def house(tmp_path: Path) -> Iterator[House]:
     made.store.close()
 
 
+KEY = ValueKey.random()
+
+
+def openings(house: House) -> Openings:
+    """As a start makes it."""
+    return Openings(house.store, Rows(lambda tenant: KEY), house.audit, house.notary)  # type: ignore[arg-type]
+
+
 def confirmed(house: House) -> int:
-    return confirm_openings(house.store, house.audit, house.notary, [TENANT])  # type: ignore[arg-type]
+    """What a start finds."""
+    return openings(house).confirm([TENANT])
+
+
+def pages(house: House) -> list[int]:
+    """Where each page of the release log begins that a start asks for, but the first call for its size."""
+    asked: list[int] = []
+    real = house.notary.release_log
+
+    def counted(tenant: str, start: int = 0) -> dict[str, Any]:
+        asked.append(start)
+        return real(tenant, start)
+
+    house.notary.release_log = counted  # type: ignore[method-assign]
+    confirmed(house)
+    house.notary.release_log = real  # type: ignore[method-assign]
+    return asked[1:]
 
 
 def unconfirmed(house: House) -> list[str]:
@@ -56,3 +84,51 @@ def test_what_was_refused_or_is_no_release_is_no_opening(house: House) -> None:
     house.notary.record("share:refused", object="obj_1", outcome="refused")
     house.notary.record("share:released", object="obj_1", outcome="refused")
     assert confirmed(house) == 0
+
+
+def test_a_start_reads_what_came_since_the_last_one_and_no_more(house: House) -> None:
+    for number in range(230):
+        house.open_object(f"obj_{number}", log=number != 7)
+    assert pages(house) == [0, 100, 200]
+    assert unconfirmed(house) == ["obj_7"]
+    assert pages(house) == []
+    for number in range(230, 233):
+        house.open_object(f"obj_{number}", log=number != 231)
+    assert pages(house) == [231]  # the log's first entry is none of a release
+    assert unconfirmed(house) == ["obj_7", "obj_231"]
+    assert pages(house) == []
+
+
+def test_what_may_be_under_way_is_looked_at_again_until_it_is_settled(house: House) -> None:
+    look, now = openings(house), 1_700_000_000_000_000  # the moment of every release here
+    receipt = house.open_object("obj_1", log=False)
+    assert look.confirm([TENANT], now) == 0
+    house.open_object("obj_2")
+    assert look.confirm([TENANT], now) == 0
+    house.happen(Action.OBJECT_OPENED, object="obj_1", receipt=receipt)
+    assert look.confirm([TENANT], now) == 0
+    assert unconfirmed(house) == []
+    house.open_object("obj_3", log=False)
+    assert look.confirm([TENANT], now) == 0
+    assert look.confirm([TENANT], now + 1) == 1
+    assert unconfirmed(house) == ["obj_3"]
+    assert pages(house) == []
+
+
+def test_a_mark_that_somebody_moved_hides_no_release(house: House) -> None:
+    house.open_object("obj_1")
+    confirmed(house)
+    house.open_object("obj_2", log=False)
+    table = schema.notice_marks
+    house.store.run(lambda tx: tx.conn.execute(update(table).values(at=3)) and None)
+    assert confirmed(house) == 1
+    assert unconfirmed(house) == ["obj_2"]
+
+
+def test_a_mark_beyond_the_logs_counts_as_none(house: House) -> None:
+    for number in range(3):
+        house.open_object(f"obj_{number}")
+    confirmed(house)
+    del house.notary.releases[2:]  # a keyholder that was restored
+    house.open_object("obj_9", log=False)
+    assert confirmed(house) == 1

@@ -33,6 +33,8 @@ GATEWAY = {
     "the vault's sweep (bootstrap/working)": "SELECT blob FROM objects WHERE blob IN (?, ?)",
     "due deliveries (flow/delivery)": "SELECT * FROM deliveries WHERE node = ? AND state = 'deferred' AND next_at <= ?",
     "a retry (flow/doubts)": "SELECT * FROM messages WHERE tenant = ? AND retry_key = ?",
+    "openings since the last look (flow/settle)": "SELECT idx, entry FROM log_leaves WHERE log = ? "
+    "AND action IN (?, ?) AND idx > ? ORDER BY idx LIMIT 5000",
     "entries about something (audit/search)": "SELECT * FROM log_leaves WHERE log = ? AND object = ? ORDER BY idx DESC",
 }  # fmt: skip
 KEYHOLDER = {
