@@ -205,6 +205,10 @@ class PortalClient(Serving):
         revoked_us, ``doors`` (of text staff totp remembered), tries_left, locked_until_us, phone_last (always None)."""
         return cast("dict[str, Any]", self._call("grant_info", grant=grant))
 
+    def standing(self, session: str, grant: str) -> str:
+        """The grant's state while that session lives. Denied("no-session")."""
+        return str(self._call("standing", session=session, grant=grant)["state"])
+
     def ask_text(self, grant: str, last4: str, visitor: str, network: str) -> dict[str, Any]:
         """Queue a text code for this browser. Denied: last-four, too-many, too-soon, no-phone, or the grant's state."""
         return cast(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import select
@@ -89,6 +89,15 @@ class Opened:
     etag: str
     chunks: Callable[[int, int], Generator[bytes, None, None]]
     close: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A file of a message as its row describes it: the plain length and the ETag."""
+
+    row: Row = field(repr=False)
+    size_bytes: int
+    etag: str
 
 
 class Downloads:
@@ -171,20 +180,21 @@ class Downloads:
         with self._alarmed(origin, door):
             return self._file(meta["key"], row)
 
-    def measure(self, origin: Origin, door: Door, object_id: str) -> tuple[int, str]:
+    def measure(self, origin: Origin, door: Door, object_id: str) -> Measured:
         """Plain length and ETag of a file, from its row alone: for HEAD, which opens nothing."""
         _, objects = self._load(origin, door)
         row = _one(objects, object_id)
-        return self._vault.plain_bytes(row["sealed_bytes"]), etag(row)
+        return Measured(row, self._vault.plain_bytes(row["sealed_bytes"]), etag(row))
 
-    def open(self, origin: Origin, door: Door, session: Session, object_id: str, purpose: str) -> Opened | Denial:
-        """One file, released, its opening committed, ready to stream.
+    def open(
+        self, origin: Origin, door: Door, session: Session, what: str | Measured, purpose: str
+    ) -> Opened | Denial:  # fmt: skip
+        """One file, by id or as it was measured for this request; released, its opening committed, ready to stream.
 
         `purpose` is ``download`` or ``look``. Raises NotFound for an object that is none of this message's files,
         TryLater and Tampered as `read`.
         """
-        _, objects = self._load(origin, door)
-        row = _one(objects, object_id)
+        row = what.row if isinstance(what, Measured) else _one(self._load(origin, door)[1], what)
         try:
             released = self._release(origin, door, session, row, purpose)  # 3 release
         except Denied as denied:
@@ -228,6 +238,7 @@ class Downloads:
                 key, tenant=row["tenant"], object_id=row["id"], kind=row["kind"], blob=row["blob"],
                 header_tag=row["header_tag"], sealed_bytes=row["sealed_bytes"],
             )  # fmt: skip
+        steps.reached("d5")
         return Opened(
             name=str(details.get("name") or ""), media_type=str(details.get("type") or ""),
             size_bytes=reader.plain_bytes, etag=etag(row),
@@ -278,8 +289,7 @@ class Downloads:
         """Raises DownloadStopped when grant or session ended elsewhere; the keyholder's word, not a row's."""
         try:
             with answering():
-                state = self._keys.grant_info(door.grant)["state"]
-                self._keys.session(session["handle"])
+                state = self._keys.standing(session["handle"], door.grant)
         except Denied as denied:
             raise DownloadStopped("session ended under way") from denied
         if state != "live":

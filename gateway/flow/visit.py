@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from gateway import steps
 from gateway.audit.event import GATEWAY, Action, Actor
 from gateway.clock import Clock, from_us
 from gateway.errors import Tampered
@@ -97,6 +98,7 @@ class Visits:
             message = self._rows.get(conn, schema.messages, row["message"])
         if message is None:
             return Stranger()
+        steps.reached("d1")
         return self._door(origin, row, message, shown.secret)
 
     def typed(self, origin: Origin, reference: str, printed: str) -> Door | Stranger:
@@ -166,6 +168,7 @@ class Visits:
         try:
             with answering():
                 session = self._keys.verify(door.grant, code, origin.visitor, origin.network)
+            steps.reached("d2")
         except Denied as denied:
             return self._denied(origin, door, denied, Action.CODE_REFUSED)
         return self._started(origin, door, session)

@@ -13,6 +13,7 @@ import sqlite3
 from typing import Any
 
 from keys import access
+from keys.errors import Denied
 from keys.keyholder import cards, factors, grants, sessions, texts, tries
 from keys.keyholder.database import Recorded, Tx
 from keys.keyholder.factors import digits
@@ -47,6 +48,16 @@ def grant_info(tx: Tx, *, grant: str) -> dict[str, Any]:
         "locked_until_us": tries.locked_until(tx, found.tenant, subject), "phone_last": None,
         "may_remember": factors.may_remember(tx, found.tenant),
     }  # fmt: skip
+
+
+def standing(tx: Tx, *, session: str, grant: str) -> dict[str, str]:
+    """``state`` of a grant while a session lives: what a download asks as long as it lasts. Denied("no-session"), which
+    is an answer and not recorded.
+    """
+    if sessions.find(tx, session) is None:
+        raise Denied("no-session")
+    found = grants.facts(tx, grant)
+    return {"state": "unknown" if found is None else access.grant_state(found, tx.now_us)}
 
 
 def verify(tx: Tx, *, grant: str, code: str, visitor: str, network: str) -> dict[str, Any]:

@@ -83,6 +83,7 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
             "settings": tenants.settings,
             "last_checkpoint": epochs.last_checkpoint,
             "grant_info": proofs.grant_info,
+            "standing": proofs.standing,
             "ask_text": texts.ask_text,
             "verify": proofs.verify,
             "use_device": factors.use_device,

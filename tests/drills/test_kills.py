@@ -7,6 +7,7 @@ strace in tests/unit/smtp/test_promises.py.
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import threading
 import time
@@ -19,6 +20,9 @@ from typing import TypeVar
 
 import pytest
 
+from gateway.demo import mails
+from gateway.demo.clinic import PEOPLE
+from gateway.demo.visitor import Page, Visitor
 from tests.support.faulty import KINDS, WAITING, Faulty, Letter, clear_copies
 from tests.support.spool import eventually
 
@@ -43,13 +47,16 @@ STEPS = (  # gathered before the kill: all arrivals of a clean letter, a sealed 
 )
 LOAD_CLIENTS = 5
 LOAD_PAUSE_SECONDS = 0.2
+PAIR = ThreadPoolExecutor(2)
+"""Its threads stay: the system ends a gateway with the thread that started it (PR_SET_PDEATHSIG)."""
 T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
 def clinics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Faulty]]:
     """Two installations, killed side by side: most of the time goes into starting them again, on one core each."""
-    found = [Faulty(tmp_path_factory.mktemp("kills") / "c") for _ in range(2)]
+    limits = {"text_resend_seconds": 0}  # who was cut off asks for another code at once
+    found = [Faulty(tmp_path_factory.mktemp("kills") / "c", limits=limits) for _ in range(2)]
     try:
         side_by_side(lambda clinic: clinic.start(), found)
         yield found
@@ -60,8 +67,7 @@ def clinics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Faulty]]:
 
 def side_by_side(deed: Callable[[Faulty], T], clinics: list[Faulty]) -> list[T]:
     """What the deed gave for each; raises what it raised."""
-    with ThreadPoolExecutor(len(clinics)) as pool:
-        return list(pool.map(deed, clinics))
+    return list(PAIR.map(deed, clinics))
 
 
 @dataclass(slots=True)
@@ -170,6 +176,68 @@ def kill_at(clinic: Faulty, steps: Sequence[tuple[str, str]], tmp_path: Path) ->
         else:
             assert fresh == set(), step
     closed(clinic, sent, tmp_path / "log")
+
+
+def test_kill_in_a_download_shows_nothing_unlogged_and_the_reader_comes_back(
+    clinics: list[Faulty], tmp_path: Path
+) -> None:
+    """Steps 1, 2 and 5; 3, 4, 6 and 7 stand in test_full_disk."""
+    side_by_side(lambda clinic: (killed_at_the_file, killed_at_the_door)[clinics.index(clinic)](clinic), clinics)
+    side_by_side(lambda clinic: whole_log(clinic, tmp_path / clinic.tenant), clinics)
+
+
+def killed_at_the_file(clinic: Faulty) -> None:
+    """Before anything, then with the opening committed and the key at hand: no byte, and the session goes on."""
+    reader = clinic.reader()
+    name = reader.url.rpartition("/")[2]
+    for step, logged in (("d1", 0), ("d5", 1)):
+        cut_off(clinic, step, lambda: reader.visitor.get(reader.url))
+        clinic.serve()
+        assert openings(clinic, name) == logged, step
+    assert reader.visitor.get(reader.url).body == reader.content
+    assert openings(clinic, name) == 2
+    with clinic.sql() as conn:  # the release and the opening of the one that was cut off belong together
+        assert conn.execute("SELECT 1 FROM log_leaves WHERE action = 'opening:unconfirmed'").fetchone() is None
+
+
+def killed_at_the_door(clinic: Faulty) -> None:
+    """The keyholder has the session and the browser has not: that code is spent, and the next one opens."""
+    mails.send(clinic, mails.lab_report())
+    link = clinic.sink.wait_for(mails.MARGUERITE)[-1].link
+    visitor, phone = Visitor(), PEOPLE[0][2]
+    assert link is not None
+
+    def code(page: Page) -> tuple[Page, str]:
+        asked = visitor.submit(page, "/code", last4=phone[-4:])
+        found = re.search(r"\b\d{6}\b", clinic.wait_for_text(phone, texts + 1))
+        assert found is not None
+        return asked, found[0]
+
+    texts = len(clinic.texts())
+    asked, first = code(visitor.get(link))
+    cut_off(clinic, "d2", lambda: visitor.submit(asked, "/verify", code=first))
+    clinic.serve()
+    texts = len(clinic.texts())
+    asked, second = code(visitor.get(link))
+    opened = visitor.submit(asked, "/verify", code=second)
+    assert re.search(r"/files/obj_", opened.text)
+
+
+def cut_off(clinic: Faulty, step: str, deed: Callable[[], object]) -> None:
+    """The deed gets no answer, for everything is killed at that step."""
+    family = clinic.family()
+    clinic.arm(step)
+    with pytest.raises(OSError):
+        deed()
+    clinic.buried(family)
+
+
+def openings(clinic: Faulty, object: str) -> int:
+    with clinic.sql() as conn:
+        found = conn.execute(
+            "SELECT count(*) FROM log_leaves WHERE action = 'object:opened' AND object = ?", (object,)
+        ).fetchone()
+    return int(found[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,8 @@ def _original(html: str) -> Response:
 def download(call: Call) -> Response:
     """The file itself, with its true name; ranges, so that a download resumes (RFC 9110 14)."""
     identifier = call.path["object"]
-    size, etag = call.deps.downloads.measure(call.origin, call.door, identifier)
+    measured = call.deps.downloads.measure(call.origin, call.door, identifier)
+    size, etag = measured.size_bytes, measured.etag
     headers = {"etag": etag, "accept-ranges": "bytes", "content-security-policy": FILE_CSP, "cache-control": "no-store"}
     if call.fields.get("if-none-match", "") == etag:
         return Response(status_code=304, headers=headers)
@@ -87,7 +88,7 @@ def download(call: Call) -> Response:
     span = span_of(size, etag, call.fields.get("range", ""), call.fields.get("if-range", ""))
     if span is None:
         return Response(status_code=416, headers=headers | {"content-range": f"bytes */{size}"})
-    opened = call.deps.downloads.open(call.origin, call.door, call.session, identifier, "download")
+    opened = call.deps.downloads.open(call.origin, call.door, call.session, measured, "download")
     if isinstance(opened, Denial):
         return refused(call, opened)
     headers["content-disposition"] = disposition(opened.name)

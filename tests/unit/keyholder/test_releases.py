@@ -332,3 +332,20 @@ def test_recall_of_the_whole_message_ends_every_grant_and_keeps_the_share(house:
     house.portal.narrow(office, deposit.message, None, {"revoke": True}, "req_1")
     assert house.portal.grant_info(deposit.grants[0].id)["state"] == "revoked"
     assert house.rows("SELECT share IS NOT NULL FROM messages")[0] == (1,)
+
+
+def test_a_download_learns_that_its_grant_or_its_session_ended(house: House) -> None:
+    first, second = house.deposit(), house.deposit()
+    one, two = first.grants[0].id, second.grants[0].id
+    handle, other = house.enter(one), house.enter(two, "vis_2")
+    assert house.portal.standing(handle, one) == "live"
+    assert house.portal.standing(handle, two) == "live"  # whose grant it is, is the release's question
+    house.worker.narrow(TENANT, second.message, None, {"revoke": True}, "operator", "req_1")
+    assert house.portal.standing(handle, two) == "revoked"
+    with refusal("no-session"):
+        house.portal.standing(other, two)
+    house.portal.end_session(handle)
+    with refusal("no-session"):
+        house.portal.standing(handle, one)
+    house.wait(60)  # before another code
+    assert house.portal.standing(house.enter(one), "lnk_000000000000") == "unknown"
