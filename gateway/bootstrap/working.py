@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from shutil import disk_usage
 
 from sqlalchemy import select
 
@@ -322,11 +322,11 @@ class WorkerSide:
         return True
 
     def _spool_writable(self) -> bool:
-        return _free_bytes(self.settings.spool.directory) > LEAST_FREE_BYTES
+        return disk_usage(self.settings.spool.directory).free > LEAST_FREE_BYTES
 
     def _vault_has_room(self) -> bool:
         url = self.settings.vault.url
-        return not url.startswith("file://") or _free_bytes(Path(url.removeprefix("file://"))) > LEAST_FREE_BYTES
+        return not url.startswith("file://") or disk_usage(url.removeprefix("file://")).free > LEAST_FREE_BYTES
 
     def _text_words(self, tenant: str, code: str) -> str:
         return words.say("text.code", clinic=self.ground.view(tenant).display_name, code=code)
@@ -394,8 +394,3 @@ class WorkerSide:
         self.outgoing.close()
         for courier in self.couriers.values():
             courier.close()
-
-
-def _free_bytes(folder: Path) -> int:
-    disk = os.statvfs(folder)
-    return disk.f_bavail * disk.f_frsize
