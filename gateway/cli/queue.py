@@ -79,6 +79,8 @@ def _by_smarthost(args: argparse.Namespace, settings: Settings) -> int:
     given: dict[str, Any] = {"smarthost": host} if host else {}
     if args.tenant is not None or (args.action == "retry" and not host):
         given["tenant"] = tenant_of(settings, args).tenant.name
+    elif not host:
+        given["all"] = True
     answer = control(settings, f"queue.{args.action}", given)
     if args.action == "retry":
         show(answer, as_json=args.json, words=f"{answer['count']} to be tried now")

@@ -241,9 +241,9 @@ class Queue:
     # whose
 
     def _wanted(self, given: Mapping[str, Any]) -> Sequence[TenantView]:
-        """The clinics meant: one by name, or all that use a next hop. Raises NotFound."""
+        """The clinics meant: one by name, all that use a next hop, or, where that is said, all. Raises NotFound."""
         host = given.get("smarthost")
-        if host is None and given.get("tenant") is not None:
+        if host is None and (given.get("tenant") is not None or not given.get("all")):
             return [self._tenant(given)]
         views = [one for one in self._tenants() if host is None or str(one.smarthost) == host]
         if given.get("tenant") is not None:

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.cli import queue as command
 from gateway.courier.port import Bounced, Deferred
-from gateway.errors import NotFound
+from gateway.errors import Misconfigured, NotFound
 from gateway.flow.queue import NothingWaits, Queue
 from gateway.settingtypes import Endpoint
 from tests.support.flow import World
@@ -94,9 +94,11 @@ def test_a_try_now_takes_what_waits_for_one_smarthost_and_nothing_for_another(wo
 
 def test_each_smarthost_tells_how_much_waits_and_what_it_last_answered(world: World) -> None:
     queue = queue_of(world, "elsewhere.test")
-    assert [one["waiting"] for one in queue.smarthosts({})] == [0, 0]
+    assert [one["waiting"] for one in queue.smarthosts({"all": True})] == [0, 0]
+    with pytest.raises(Misconfigured):  # there are several clinics, and none is named
+        queue.smarthosts({})
     deferred(world, "b@example.test", "c@example.test")
-    ours, other = queue.smarthosts({})
+    ours, other = queue.smarthosts({"all": True})
     assert (ours["waiting"], other["waiting"], other["last"]) == (2, 0, None)
     assert (ours["last"]["code"], ours["last"]["status"]) == (451, "4.3.2")
 
