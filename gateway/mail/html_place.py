@@ -11,6 +11,7 @@ import re
 _NAME = re.compile(rb"</?([a-z][a-z0-9:_-]*)")
 _UNQUOTED = re.compile(rb"[^>\"']*")
 _SPACE = re.compile(rb"\s*")
+_ENDED = re.compile(rb"\s{0,80}(?:<!--)?<!\[endif\](?:--)?>")
 _RAW = frozenset({b"script", b"style", b"title", b"noscript", b"template"})
 _HEAD = frozenset({b"html", b"head", b"meta", b"link", b"base", b"basefont", b"bgsound", b"xml"})
 
@@ -42,7 +43,10 @@ def body_start(html: bytes) -> int:
             tag = name[1]
             closing = low[at + 1] == 47
             if tag == b"body" and not closing:
-                return stop
+                # A body tag for all programs but Outlook ends its condition behind it; what stood between, Outlook
+                # would not show.
+                ended = _ENDED.match(low, stop)
+                return ended.end() if ended else stop
             if tag in _RAW and not closing:
                 end = low.find(b"</" + tag, stop)
                 stop = low.find(b">", end) + 1 if end >= 0 else 0

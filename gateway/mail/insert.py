@@ -197,23 +197,29 @@ def _quoted(data: bytes, newline: bytes) -> bytes:
 
 def fragment(rows: list[str], url: str, button: str, after: list[str]) -> str:
     """The block as HTML: one table, one link, its own colours so that dark mode turns both or neither."""
-    font = "font-family:Arial,Helvetica,sans-serif;font-size:16px;line-height:24px;color:#17212b"
+    # Each twice: a mail's own style may say !important, and programs that do not know the word take the first one.
+    font = "font-family:Arial,Helvetica,sans-serif;font-size:16px;font-size:16px !important;line-height:24px;"
+    font += "text-align:start;color:#17212b;color:#17212b !important"
     paragraph = f'<p style="margin:0 0 12px;{font}">'
     words = "".join(f"{paragraph}{html.escape(row)}</p>" for row in rows)
     closing = "".join(f"{paragraph}{html.escape(row)}</p>" for row in after)
     link = _button(url, button) if url else ""
+    ground = "background-color:#eef4f5;background-color:#eef4f5 !important;border:1px solid #9bb7bd;margin:0 0 16px"
+    # Our words are English in whatever direction the mail runs.
     whole = (
-        '<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" bgcolor="#eef4f5" '
-        'style="background-color:#eef4f5;border:1px solid #9bb7bd;margin:0 0 16px;color-scheme:light dark"><tr>'
+        '<table role="presentation" dir="ltr" width="100%" cellpadding="0" cellspacing="0" border="0" '
+        f'bgcolor="#eef4f5" style="{ground};color-scheme:light dark"><tr>'
         f'<td style="padding:16px">{words}{link}{closing}</td></tr></table>'
     )
     return whole.replace("><", ">\n<").encode("ascii", "xmlcharrefreplace").decode()
 
 
 def _button(url: str, button: str) -> str:
+    ground = "background-color:#0b5563;background-color:#0b5563 !important;border-radius:6px;padding:12px 24px"
+    font = "font-family:Arial,Helvetica,sans-serif;font-size:16px;font-size:16px !important;font-weight:bold;"
+    font += "color:#ffffff;color:#ffffff !important;text-decoration:none"
     return (
         '<table role="presentation" cellpadding="0" cellspacing="0" border="0" style="margin:0 0 16px"><tr>'
-        '<td bgcolor="#0b5563" style="background-color:#0b5563;border-radius:6px;padding:12px 24px">'
-        f'<a href="{html.escape(url, quote=True)}" style="font-family:Arial,Helvetica,sans-serif;font-size:16px;'
-        f'font-weight:bold;color:#ffffff;text-decoration:none">{html.escape(button)}</a></td></tr></table>'
+        f'<td bgcolor="#0b5563" style="{ground}"><a href="{html.escape(url, quote=True)}" style="{font}">'
+        f"{html.escape(button)}</a></td></tr></table>"
     )
