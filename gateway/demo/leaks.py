@@ -11,6 +11,7 @@ import base64
 import quopri
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from gateway.demo.sink import Received
 
@@ -22,8 +23,8 @@ _BASE64 = re.compile(rb"[A-Za-z0-9+/]{16,}={0,2}")
 
 def words_in(mail: Received, words: Iterable[str]) -> list[str]:
     """Those of the words that stand in the mail in some coding."""
-    views = _views(mail)
-    return [word for word in words if any(form in view for form in _forms(word) for view in views)]
+    views = b"\n".join(_views(mail))
+    return [word for word in words if any(form in views for form in _forms(word))]
 
 
 def bytes_in(mail: Received, content: bytes) -> int:
@@ -49,7 +50,8 @@ def _views(mail: Received) -> list[bytes]:
     return [*views, *(view.lower() for view in views)]
 
 
-def _forms(word: str) -> set[bytes]:
+@lru_cache(maxsize=1024)
+def _forms(word: str) -> frozenset[bytes]:
     """The word as it is, in lower case, without spaces, and in the codings that `_views` does not undo."""
     forms: set[bytes] = set()
     for text in {word, word.lower(), word.upper()}:
@@ -59,4 +61,4 @@ def _forms(word: str) -> set[bytes]:
         for shift in range(3):
             coded = base64.b64encode(b"\0" * shift + plain)
             forms.add(coded[(0, 2, 3)[shift] : len(coded) - 4 if (len(plain) + shift) % 3 else len(coded)])
-    return {form for form in forms if len(form) >= 5}
+    return frozenset(form for form in forms if len(form) >= 5)
