@@ -63,6 +63,7 @@ class Scanner:
         self._misses = 0
         self._pattern: re.Pattern[bytes] | None = None
         self._header_bytes = 0
+        self._searched = 0  # before this offset no blank line begins
         self._parts = 1
         self._message: Message | None = None
         self._defects: set[str] = set()
@@ -163,7 +164,7 @@ class Scanner:
         if head == b"\r\n" or head[:1] == b"\n":
             header_stop, body_start = start, start + (2 if head == b"\r\n" else 1)
         else:
-            blank = _BLANK.search(buffer, start)
+            blank = self._blank(start)
             header_stop, body_start = (blank.start() + 1, blank.end()) if blank else (len(buffer), len(buffer))
             allowed = start + self._limits.header_bytes - self._header_bytes + 1
             hit = self._find(start - 1, min(header_stop, allowed), last) if self._boundaries else None
@@ -191,6 +192,16 @@ class Scanner:
         self._at = entity.body_start
         self._enter(entity)
         return True
+
+    def _blank(self, start: int) -> re.Match[bytes] | None:
+        """The first blank line from there on, with the line end before it.
+
+        Bytes that were searched in vain are not searched again: headers may be many, and none of them ended.
+        """
+        found = _BLANK.search(self._buffer, max(start, self._searched - self._base))
+        # A blank line may begin in the last two bytes; one that was found counts for every header before it.
+        self._searched = self._base + (found.start() if found else max(start, len(self._buffer) - 2))
+        return found
 
     def _too_much(self, more_bytes: int, final: bool = True) -> bool:
         """Whether the header limit is passed; then everything after is opaque."""
