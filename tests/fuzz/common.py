@@ -41,8 +41,15 @@ def plain_lines(stream: bytes) -> tuple[bytes, bytes] | None:
 
 
 def timed(check: Callable[[bytes], None], data: bytes) -> None:
-    """Run one input. AssertionError where it took a second of processor time, or more."""
-    before = time.process_time()
-    check(data)
-    took = time.process_time() - before
-    assert took < SLOW_SECONDS, f"{took:.1f} s for {len(data)} bytes"
+    """Run one input. AssertionError where it takes a second of processor time, three times out of three.
+
+    Once may be the machine's doing: on a crowded one, 404 bytes were once said to have taken 1.2 s, and take 1 ms.
+    """
+    took = SLOW_SECONDS
+    for _ in range(3):
+        before = time.process_time()
+        check(data)
+        took = min(took, time.process_time() - before)
+        if took < SLOW_SECONDS:
+            return
+    raise AssertionError(f"more than {SLOW_SECONDS} s for {len(data)} bytes, three times")
