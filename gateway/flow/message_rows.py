@@ -105,16 +105,18 @@ class MessageRows:
             return ""
         return str(found["role"])
 
-    def retry_key(self, envelope: Envelope, message: Message, source: Source) -> bytes:
-        """Equal for the same message of the same sender to the same people."""
-        digest = hashlib.sha256()
-        for chunk in source.chunks(0, source.size):
-            digest.update(chunk)
+    def retry_key(self, envelope: Envelope, message: Message, source: Source, fingerprint: str | None = None) -> bytes:
+        """Equal for the same message of the same sender to the same people. `fingerprint`: its SHA-256, if known."""
+        if fingerprint is None:
+            digest = hashlib.sha256()
+            for chunk in source.chunks(0, source.size):
+                digest.update(chunk)
+            fingerprint = digest.hexdigest()
         value = [
             envelope.mail_from,
             sorted(one.address for one in envelope.recipients),
             message.message_id or envelope.queue,
-            digest.hexdigest(),
+            fingerprint,
         ]
         return self._directory.keyed(envelope.tenant, "retry", value)
 

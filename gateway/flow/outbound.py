@@ -25,6 +25,7 @@ from gateway.flow.begun import Begun
 from gateway.flow.decided import UNPROCESSABLE
 from gateway.flow.delivery import Deliverer
 from gateway.flow.doubts import Doubts, blameless, sound
+from gateway.flow.fingerprint import Fingerprint
 from gateway.flow.isolate import Isolated
 from gateway.flow.judging import Judged, judge
 from gateway.flow.looking import Looked, Looker
@@ -179,7 +180,7 @@ class Outbound:
         view = self.view(envelope.tenant)
         forced = UNPROCESSABLE if self._doubts.hopeless(entry) else None
         try:
-            message = self._parsed(source, forced)
+            message, fingerprint = self._parsed(source, forced)
             if self.comes_back(view, envelope):
                 if self._returns is not None:
                     self._returns.take(view, envelope, message, source)
@@ -187,7 +188,7 @@ class Outbound:
                 return
             if forced is None and self._recalls(view, entry, envelope, message, source):
                 return
-            retry = self._made.retry_key(envelope, message, source)
+            retry = self._made.retry_key(envelope, message, source, fingerprint)
             with self._store.reading() as conn:
                 earlier, _ = self._earlier(conn, envelope.tenant, retry, entry.id)
             if earlier is None:
@@ -227,19 +228,22 @@ class Outbound:
             reached(10)
             self._spool.erase(entry.id)
 
-    def _parsed(self, source: Source, forced: Decision | None) -> Message:
+    def _parsed(self, source: Source, forced: Decision | None) -> tuple[Message, str | None]:
+        """Its structure, and its fingerprint where all of it could be read."""
         try:
-            return self.parse(source)
+            with Fingerprint(source.size) as fingerprint:
+                return self.parse(source, fingerprint.feed), fingerprint.finish()
         except Exception:
             if forced is None:
                 raise
-            return Scanner().close()  # nothing of it is known; the whole of it is held
+            return Scanner().close(), None  # nothing of it is known; the whole of it is held
 
     @staticmethod
-    def parse(source: Source) -> Message:
-        """Step 4, the byte ranges. Raises Tampered."""
+    def parse(source: Source, passing: Callable[[bytes], None] = lambda chunk: None) -> Message:
+        """Step 4, the byte ranges. `passing` sees the bytes too. Raises Tampered."""
         scanner = Scanner()
         for chunk in source.chunks(0, source.size):
+            passing(chunk)
             scanner.feed(chunk)
         return scanner.close()
 

@@ -21,6 +21,7 @@ from gateway.flow.line import Line
 from gateway.flow.outbound import Outbound
 from gateway.flow.together import Alone
 from gateway.logs import Log
+from gateway.spool.arrivals import Arrivals
 from gateway.spool.item import Entry
 from gateway.spool.reader import SpoolReader
 from gateway.store.database import Store
@@ -48,8 +49,16 @@ class Worker:
     """Threads around `Outbound`."""
 
     def __init__(
-        self, spool: SpoolReader, outbound: Outbound, deliverer: Deliverer, store: Store, threads: int
+        self,
+        spool: SpoolReader,
+        outbound: Outbound,
+        deliverer: Deliverer,
+        store: Store,
+        threads: int,
+        arrivals: Arrivals | None = None,
     ) -> None:
+        """`arrivals` waits between two looks, and is closed at the end."""
+        self._arrivals = arrivals
         self._spool = spool
         self._outbound = outbound
         self._deliverer = deliverer
@@ -82,6 +91,8 @@ class Worker:
             if thread.ident is not None:
                 thread.join(30)
         self._deliverer.stop()
+        if self._arrivals is not None and not self._finder.is_alive():
+            self._arrivals.close()
 
     def alive(self) -> bool:
         """Whether every thread still works."""
@@ -89,8 +100,8 @@ class Worker:
             return False
         return self._deliverer.alive() and all(thread.is_alive() for thread in (self._finder, *self._takers))
 
-    def _offer(self, entries: Iterable[Entry], *, again: bool) -> None:
-        """Put them into their lines; `again`: begun before, in this life or an earlier one."""
+    def _offer(self, entries: Iterable[Entry], *, again: bool) -> int:
+        """Put them into their lines; `again`: begun before, in this life or an earlier one. How many."""
         small: list[Entry | Alone] = []
         large: list[Entry | Alone] = []
         try:
@@ -102,14 +113,17 @@ class Worker:
         finally:  # what was given before the trouble is not given again
             self._small.put(small)
             self._large.put(large)
+        return len(small) + len(large)
 
     def _find(self) -> None:
         due_at = 0.0
         replayed = False
         while not self._stopping.is_set():
             try:
-                self._offer(self._spool.poll(), again=not replayed)
+                found = self._offer(self._spool.poll(), again=not replayed)
                 replayed = True
+                if found and self._arrivals is not None:
+                    self._arrivals.came()
                 if time.monotonic() >= due_at:
                     due_at = time.monotonic() + 1.0
                     self._deliverer.submit(self._deliverer.due())
@@ -119,7 +133,10 @@ class Worker:
                 self._stopping.wait(1.0)
             while not self._later.empty() and self._later.queue[0].at <= time.monotonic():
                 self._offer([self._later.get().entry], again=True)
-            self._stopping.wait(LOOK_EVERY_SECONDS)
+            if self._arrivals is None:
+                self._stopping.wait(LOOK_EVERY_SECONDS)
+            else:
+                self._arrivals.wait(LOOK_EVERY_SECONDS)
 
     def _replace(self, stuck: list[str]) -> None:
         """Go on without the threads that these items keep; each item is tried again, and held whole in the end.
