@@ -47,7 +47,6 @@ from gateway.portal import roles as permissions
 from gateway.scan import probe, scanner
 from gateway.share import answering
 from gateway.spool import doors, layout, nodekey, snapshot
-from gateway.spool.arrivals import Arrivals
 from gateway.spool.reader import SpoolReader
 from gateway.spool.writer import SpoolWriter
 from gateway.store import schema
@@ -171,14 +170,7 @@ class WorkerSide:
             answers=self.telling.answers,
             returns=Returns(ground.store, self.records, self.returner, clock),
         )
-        self.worker = Worker(
-            self.incoming,
-            self.outbound,
-            self.deliverer,
-            ground.store,
-            worker.threads,
-            Arrivals(self.settings.spool.directory / "in"),
-        )
+        self.worker = Worker(self.incoming, self.outbound, self.deliverer, ground.store, worker.threads)
         self.held = Held(
             store=ground.store,
             records=self.records,

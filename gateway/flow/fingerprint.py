@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 BESIDE_BYTES = 1 << 20
-_WAITING = 8
+_WAITING = 2
 
 
 class Fingerprint:

@@ -230,6 +230,8 @@ class _Reader:
 
     def bytes_of(self, part: Part, limit_bytes: int) -> bytes | None:
         """The decoded content, or None when it is longer than the limit."""
+        if part.body_stop - part.body_start > 2 * limit_bytes and self._longer(part, limit_bytes):
+            return None
         pieces: list[bytes] = []
         total = 0
         for piece in decoded(self.source, part):
@@ -238,6 +240,15 @@ class _Reader:
                 return None
             pieces.append(piece)
         return b"".join(pieces)
+
+    def _longer(self, part: Part, limit_bytes: int) -> bool:
+        """The same answer without keeping what is decoded: for what is hardly within the limit."""
+        total = 0
+        for piece in decoded(self.source, part):
+            total += len(piece)
+            if total > limit_bytes:
+                return True
+        return False
 
     def is_signature(self, part: Part) -> bool:
         """Whether it is what its type says; a signature by name alone would be a place to hide anything."""

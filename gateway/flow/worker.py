@@ -49,16 +49,8 @@ class Worker:
     """Threads around `Outbound`."""
 
     def __init__(
-        self,
-        spool: SpoolReader,
-        outbound: Outbound,
-        deliverer: Deliverer,
-        store: Store,
-        threads: int,
-        arrivals: Arrivals | None = None,
+        self, spool: SpoolReader, outbound: Outbound, deliverer: Deliverer, store: Store, threads: int
     ) -> None:
-        """`arrivals` waits between two looks, and is closed at the end."""
-        self._arrivals = arrivals
         self._spool = spool
         self._outbound = outbound
         self._deliverer = deliverer
@@ -68,6 +60,7 @@ class Worker:
         self._large: _Line = Line()
         self._later: queue.PriorityQueue[_Later] = queue.PriorityQueue()
         self._pauses: dict[str, float] = {}
+        self._arrivals: Arrivals | None = None
         self._stopping = threading.Event()
         self._spares = 0
         self._finder = threading.Thread(target=self._find, name="spool-finder", daemon=True)
@@ -78,6 +71,7 @@ class Worker:
 
     def start(self) -> None:
         """Take up what an earlier life left, then go on with what comes."""
+        self._arrivals = self._spool.arrivals()
         self._deliverer.start()
         for thread in (*self._takers, self._finder):
             thread.start()

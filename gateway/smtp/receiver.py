@@ -19,7 +19,7 @@ from gateway.smtp.data import HiddenEnd, HopCount, Newlines
 from gateway.smtp.replies import Reply
 from gateway.spool.writer import Item
 
-WRITE_BYTES = 1 << 20
+WRITE_BYTES = 1 << 19
 """So much of a large message is gathered at most while a thread writes what came before."""
 
 T = TypeVar("T")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from gateway.logs import Log
 from gateway.spool import frame, item, layout
+from gateway.spool.arrivals import Arrivals
 from gateway.spool.item import Entry
 from gateway.spool.marks import COMPACT_BYTES, Marks, boxed, erased
 from gateway.spool.opening import OpenBox, OpenItem, open_item
@@ -155,6 +156,10 @@ class SpoolReader:
         except FileNotFoundError:
             return 0
         return changed_ns
+
+    def arrivals(self) -> Arrivals:
+        """What to wait with between two looks. Its caller closes it."""
+        return Arrivals(self._directory)
 
     def entry(self, item_id: str) -> Entry | None:
         """The item of that id if it was found and not erased."""

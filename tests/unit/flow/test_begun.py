@@ -68,6 +68,7 @@ def test_items_that_never_end_do_not_stop_the_others(monkeypatch: Any) -> None:
     spool = SimpleNamespace(
         poll=lambda: iter(next(given, [])) if not tries or "bad" in tries else iter([]),
         entry={one.id: one for one in waiting}.get,
+        arrivals=lambda: None,
     )
     outbound = SimpleNamespace(process=process, process_all=process_all, stuck=doubts.stuck)
     deliverer = SimpleNamespace(

@@ -19,6 +19,9 @@ class Spool:
         self.entries = [SimpleNamespace(id=f"spl_{n}", sealed_bytes=100 + n % 2 * (2 << 20)) for n in range(count)]
         self.trouble: list[Exception] = []
 
+    def arrivals(self) -> None:
+        """Nothing tells when something comes."""
+
     def poll(self) -> Iterator[Any]:
         if self.trouble:
             raise self.trouble.pop()
