@@ -128,9 +128,10 @@ def _shown(answer: Mapping[str, Any]) -> Sequence[str]:
     """A message for people: one line of its own, then one for each recipient."""
     head = f"{answer['id']}  {answer['state']}  rule {answer['rule']}, {answer['bytes']} bytes, {answer['received_at']}"
     hold = [f"held until {answer['hold_until']}"] if answer["hold_until"] else []
-    found = (
-        [f"found: {' '.join(f'{key}={value}' for key, value in answer['found'].items())}"] if answer["found"] else []
-    )
+    by_place: dict[str, list[str]] = {}
+    for kind, place, *_ in answer["found"].get("found") or ():
+        by_place.setdefault(str(place), []).append(str(kind))
+    found = [f"found in {place}: {', '.join(kinds)}" for place, kinds in by_place.items()]
     return [
         head,
         *hold,

@@ -16,6 +16,7 @@ from gateway.courier.port import Bounced, Deferred
 from gateway.errors import Misconfigured, NotFound
 from gateway.flow.queue import NothingWaits, Queue
 from gateway.settingtypes import Endpoint
+from tests.support.faulty import eventually
 from tests.support.flow import World
 
 BUSY = Deferred("4.3.2", "system", 451)
@@ -43,6 +44,12 @@ def deferred(world: World, *recipients: str, body: bytes = b"lunch at noon?") ->
         world.smarthost.answers.setdefault(one, BUSY)
     world.flow.process(world.spool(body, *recipients))
     world.deliver()
+
+    def tried() -> bool:
+        world.due()  # a store that was slow to answer puts a delivery off to the next look
+        return "ready" not in world.states().values()
+
+    eventually(tried)
 
 
 def only(found: Any) -> dict[str, Any]:
@@ -177,3 +184,16 @@ def test_mail_put_off_by_a_clock_that_was_wrong_is_due_when_the_clock_is_right_a
     world.smarthost.answers.clear()
     world.due()
     assert world.states() == {"b@example.test": "delivered"}
+
+
+def test_a_message_is_shown_in_lines_of_its_own_for_each_recipient_and_place() -> None:
+    waits = {"delivery": "dlv_1", "treatment": "secure", "state": "ready", "attempts": 0, "status": "", "next_at": None}
+    found = {"found": [["DATE", "the message text", 1], ["NAME", "the message text", 2], ["ID", "attachment 1", 1]]}
+    message = {
+        "id": "msg_1", "state": "held", "rule": "phi", "bytes": 9, "received_at": "then", "hold_until": "later",
+        "found": found, "deliveries": [waits],
+    }  # fmt: skip
+    assert command._shown(message) == [
+        "msg_1  held  rule phi, 9 bytes, then", "held until later", "found in the message text: DATE, NAME",
+        "found in attachment 1: ID", "  dlv_1  secure      ready",
+    ]  # fmt: skip
