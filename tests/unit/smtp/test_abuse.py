@@ -122,7 +122,8 @@ def test_a_web_request_is_answered_with_nothing_and_its_body_is_not_read(wire: W
 
 
 def test_a_web_request_to_the_real_door_ends_the_connection(server: Smtpd) -> None:
-    assert told(server, b"PROPFIND / HTTP/1.1\r\nHost: x\r\n\r\n" + HELLO + WHOLE) == ([], 0)
+    said = told(server, b"PROPFIND / HTTP/1.1\r\nHost: x\r\n\r\n" + HELLO + WHOLE)
+    assert said in (([], 0), ([220], 0))  # the greeting leaves or is dropped, as the request comes after it or before
 
 
 # -- lines without end
