@@ -92,6 +92,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     records = Records(Rows(lambda tenant: key), Plain(), appended(events), "node-1")
     made = Place(ring, directory, store, records, ring.reader(directory), events)
     view = SimpleNamespace(id=TENANT, policy=load("clinic"), domains=frozenset({"clinic.test"}))
+    view.assumed = lambda identity: False
     assess = SimpleNamespace(assess=lambda inputs, unread: _clean(inputs))
     deliverer = SimpleNamespace(reserve=list, begin=list, release=list)
     made.outbound = Outbound(
