@@ -112,7 +112,7 @@ def test_a_part_that_an_area_has_not_is_refused_before_anything_starts(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bench", *words]) == 78
-    assert "rates, latency, report, large" in capsys.readouterr().err
+    assert "rates, latency, durable, report, large" in capsys.readouterr().err
 
 
 def test_sigterm_leaves_as_an_error_does_and_only_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,7 @@ def test_a_narrowed_list_has_pages(world: World) -> None:
     staff = world.staff_browser(sender)
     page = staff.get("/staff?show=unopened").text
     assert len(re.findall(r'data-message="', page)) == 20
-    older = re.search(r'href="(/staff\?before=\d+&amp;show=unopened)"', page)
+    older = re.search(r'href="(/staff\?before=[^"&]+&amp;show=unopened)"', page)
     assert older is not None
     second = staff.get(older[1].replace("&amp;", "&")).text
     assert len(re.findall(r'data-message="', second)) == 2
