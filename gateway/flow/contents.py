@@ -83,7 +83,9 @@ class Contents:
             return
         cut = _Cut(decoded(self._source, part))
         for number, one in enumerate(inner, 1):
-            name = one.name or _TEXT_NAMES[one.content_type.partition(";")[0]]
+            # A file may come without a name, and gets a neutral one; only the container's own text has one of its kind.
+            kind = one.content_type.partition(";")[0]
+            name = one.name or ("" if "/" in one.part else _TEXT_NAMES.get(kind, ""))
             pieces = cut.take(one.start, one.stop) if one.stop else iter([one.text.encode("utf-8", "replace")])
             self._file(part, f"{label}-{number}", name, one.content_type or "application/octet-stream", pieces)
         if self._gaps(attachment):

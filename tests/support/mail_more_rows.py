@@ -80,6 +80,7 @@ def tnef() -> Iterator[Made]:
         ("application/ms-tnef", files.winmail(HARMLESS, {}), "as-is", 0),
         ("application/ms-tnef", files.winmail(HARMLESS, {}, rtf=True), "as-is", 0),
         ("application/ms-tnef", files.winmail(HARMLESS, clean)[:-40], "attachments", 1),
+        ("application/ms-tnef", files.winmail(HARMLESS, {"": letter.encode()}), "attachments", 1),
     ]
     for number, (kind, data, treatment, moved) in enumerate(shapes, 1):
         name = f"tnef-{number:02d}"
