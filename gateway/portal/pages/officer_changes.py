@@ -10,11 +10,12 @@ from starlette.responses import Response
 
 from gateway import words
 from gateway.audit.event import Action
-from gateway.flow.officer_changes import ACTS, REASON_CHARACTERS, Change, Differs
+from gateway.flow.officer_changes import ACTS, Change, Differs
 from gateway.flow.visit import Denial
 from gateway.portal.answers import Away
 from gateway.portal.call import Call
 from gateway.portal.guards import Rate, Trace, Unlogged, page
+from gateway.portal.pages.decision import decided
 from gateway.portal.pages.officer import officer_page
 
 LOOK = Trace(Unlogged("settings of this clinic and who asked for them; no mail, no recipient"), Rate(60))
@@ -46,25 +47,17 @@ def shown(call: Call) -> Response:
 @page("/audit/changes/{change}", "POST", trace=Trace(Action.SETTINGS_ACCEPTED, Rate(20)))
 def decide(call: Call) -> Response:
     """Approve or end it, proved by a code spent on this one decision."""
-    act, reason = call.form.get("act", ""), call.form.get("reason", "").strip()[:REASON_CHARACTERS]
-    code = "".join(filter(str.isdigit, call.form.get("code", "")))
-    missing = (
-        ("act-approve", "choose") if act not in ACTS
-        else ("reason", "reason_missing") if not reason
-        else ("code", "code_missing") if len(code) != 6
-        else None
-    )  # fmt: skip
-    given = {"act": act, "reason": reason}
-    if missing:
-        field, key = missing
-        return _one(call, 422, field=field, error=words.say(f"officer.held.{key}"), given=given)
+    form = decided(call, ACTS, "act-approve")
+    if form.missing:
+        field, error = form.missing
+        return _one(call, 422, field=field, error=error, given=form.given)
     identifier = call.path["change"]
-    done = call.deps.audit.changes.decide(call.origin, call.session, identifier, act, reason, code)
+    done = call.deps.audit.changes.decide(call.origin, call.session, identifier, form.act, form.reason, form.code)
     if isinstance(done, Denial):
         key = f"officer.changes.denied.{done.reason}"
         key = key if key in words.language() else f"officer.denied.{done.reason}"
         error = words.say(key if key in words.language() else "officer.denied.other")
-        return _one(call, DENIED.get(done.reason, 422), field="code", error=error, given=given)
+        return _one(call, DENIED.get(done.reason, 422), field="code", error=error, given=form.given)
     return Away(f"/audit/changes/{identifier}")
 
 

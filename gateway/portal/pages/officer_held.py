@@ -9,12 +9,13 @@ from starlette.responses import Response
 
 from gateway import words
 from gateway.audit.event import Action
-from gateway.flow.officer_held import ALL_HELD, KINDS, REASON_CHARACTERS, Act, HeldMail
+from gateway.flow.officer_held import ALL_HELD, KINDS, Act, HeldMail
 from gateway.flow.visit import Denial
 from gateway.portal.answers import Away
 from gateway.portal.call import Call
 from gateway.portal.face import size_words
 from gateway.portal.guards import Rate, Trace, page
+from gateway.portal.pages.decision import decided
 from gateway.portal.pages.officer import officer_page, words_of_kind
 from gateway.portal.pages.staff import staff_page
 
@@ -105,24 +106,16 @@ def _choices(call: Call, mail: HeldMail) -> list[tuple[str, str, str]]:
 
 
 def _decide(call: Call, allowed: tuple[str, ...]) -> Response:
-    kind, reason = call.form.get("act", ""), call.form.get("reason", "").strip()[:REASON_CHARACTERS]
-    code = "".join(filter(str.isdigit, call.form.get("code", "")))
-    given = {"act": kind, "reason": reason}
-    missing = (
-        ("act-release", "choose") if kind not in allowed
-        else ("reason", "reason_missing") if not reason
-        else ("code", "code_missing") if len(code) != 6
-        else None
-    )  # fmt: skip
-    if missing:
-        field, key = missing
-        return _one(call, 422, field=field, error=words.say(f"officer.held.{key}"), given=given)
+    form = decided(call, allowed, "act-release")
+    if form.missing:
+        field, error = form.missing
+        return _one(call, 422, field=field, error=error, given=form.given)
     identifier = call.path["message"]
-    done = call.deps.audit.held.decide(call.origin, call.session, identifier, kind, reason, code)
+    done = call.deps.audit.held.decide(call.origin, call.session, identifier, form.act, form.reason, form.code)
     if isinstance(done, Denial):
         key = f"officer.denied.{done.reason}"
         error = words.say(key if key in words.language() else "officer.denied.other")
-        return _one(call, DENIED.get(done.reason, 422), field="code", error=error, given=given)
+        return _one(call, DENIED.get(done.reason, 422), field="code", error=error, given=form.given)
     return Away(f"{_where(call)}/{identifier}")
 
 
