@@ -115,6 +115,13 @@ def smtp_config(settings: Settings) -> SmtpConfig:
             handshake_seconds=float(smtp.handshake_timeout_seconds),
             drain_seconds=float(smtp.drain_timeout_seconds),
             errors_per_connection=smtp.max_errors_per_connection,
+            failed_logins_per_connection=smtp.max_failed_logins_per_connection,
+            failed_logins_per_host=smtp.max_failed_logins_per_host,
+            failed_logins_window_seconds=float(smtp.failed_logins_window_seconds),
+            received_fields=smtp.max_received_per_message,
+            own_passes=smtp.max_passes_per_message,
+            report_bytes=smtp.max_report_bytes,
+            free_disk_bytes=settings.spool.min_free_bytes,
         ),
         log_level=logging.getLevelName(logging.getLogger().level),  # as `serve --log-level` has set it
     )

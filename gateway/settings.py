@@ -19,6 +19,7 @@ from typing import cast
 from gateway import senders, tenancies
 from gateway.errors import Misconfigured
 from gateway.section_dkim import Dkim
+from gateway.section_smtp import Smtp
 from gateway.sections import (
     Courier,
     Keys,
@@ -28,7 +29,6 @@ from gateway.sections import (
     Policy,
     Portal,
     Scan,
-    Smtp,
     Spool,
     Store,
     Tenant,
@@ -36,6 +36,7 @@ from gateway.sections import (
     Worker,
 )
 from gateway.senders import Device, Shared
+from gateway.settingsfit import unfit
 from gateway.settingsreader import Reader
 from gateway.settingstext import SECTIONS, example, render_value
 from gateway.settingtypes import Endpoint, SecretFile, is_loopback
@@ -223,6 +224,8 @@ def _settled(settings: Settings, reader: Reader) -> Settings:
         raise wrong("node", "keyholder", 'must be "own" on SQLite, which has one node')
     if settings.node.keyholder == "shared" and settings.keys.sockets_directory is None:
         raise wrong("keys", "sockets_directory", 'is missing; keyholder = "shared" needs the folder of its sockets')
+    if pair := unfit(settings.smtp, settings.courier, settings.worker):
+        raise wrong(*pair)
     smtp, portal, courier, tenant = settings.smtp, settings.portal, settings.courier, settings.tenant
     for key in ("submission_listen", "submissions_listen"):
         if getattr(smtp, key) and not smtp.tls_cert_file:

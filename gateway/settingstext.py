@@ -7,6 +7,7 @@ from dataclasses import Field, fields
 from typing import Any
 
 from gateway.section_dkim import Dkim
+from gateway.section_smtp import Smtp
 from gateway.sections import (
     Courier,
     Keys,
@@ -16,7 +17,6 @@ from gateway.sections import (
     Policy,
     Portal,
     Scan,
-    Smtp,
     Spool,
     Store,
     Tenant,

@@ -103,17 +103,25 @@ def address(value: Any) -> str:
     return found
 
 
-def number(least: int, most: int) -> Parse:
-    """A whole number within both bounds."""
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A whole number within both bounds, which pages about settings show."""
 
-    def parse(value: Any) -> int:
+    least: int
+    most: int
+
+    def __call__(self, value: Any) -> int:
+        """The number itself. Raises ValueError."""
         if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
             value = int(value)
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise ValueError(f"must be a whole number from {least} to {most}")
+        if not isinstance(value, int) or isinstance(value, bool) or not self.least <= value <= self.most:
+            raise ValueError(f"must be a whole number from {self.least} to {self.most}")
         return value
 
-    return parse
+
+def number(least: int, most: int) -> Number:
+    """The parser of such a number."""
+    return Number(least, most)
 
 
 def choice(*words: str) -> Parse:

@@ -10,6 +10,7 @@ import json
 import sys
 from dataclasses import fields
 
+from gateway.cli._limits import page
 from gateway.cli._options import add_config, add_json, settings_of
 from gateway.doctor.checks.senders import unheeded_devices
 from gateway.install import settings_body
@@ -25,11 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     add_json(parser)
     parser.add_argument("--example", action="store_true", help="print an example file with every setting and exit")
+    parser.add_argument("--limits", action="store_true", help="print every limit and time-out with its bounds and exit")
 
 
 def run(args: argparse.Namespace) -> int:
     if args.example:
         print(example(), end="")
+        return 0
+    if args.limits:
+        print(page(), end="")
         return 0
     settings = settings_of(args)
     for own in settings.tenants:

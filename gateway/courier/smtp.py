@@ -23,7 +23,6 @@ from gateway.logs import Log
 from gateway.sensitive import Sensitive
 from gateway.settings import Courier as Settings
 
-_MESSAGES_PER_CONNECTION = 100  # servers often count; leaving first is cheaper than being thrown out
 ASK_SECONDS = 10.0
 _log = Log("gateway.courier")
 
@@ -120,7 +119,9 @@ class SmtpCourier:
             raise
         connection.idle_since = self._monotonic()
         with self._lock:
-            if connection.sock is not None and connection.used < _MESSAGES_PER_CONNECTION and not self._closed:
+            # Servers often count; leaving first is cheaper than being thrown out.
+            more = connection.used < self._settings.messages_per_connection and not self._closed
+            if connection.sock is not None and more:
                 self._idle.append(connection)
                 return
         _leave(connection)

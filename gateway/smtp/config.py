@@ -14,7 +14,10 @@ RELAY, SUBMISSION, SUBMISSIONS = "relay", "submission", "submissions"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on what one client, or all of them, may take. Times in seconds."""
+    """Bounds on what one client, or all of them, may take. Times in seconds.
+
+    Each is a setting of `[smtp]` or `[spool]`: `deploy/mail/limits.md`.
+    """
 
     connections: int = 500
     connections_per_host: int = 50
@@ -28,9 +31,8 @@ class Limits:
     handshake_seconds: float = 30.0
     drain_seconds: float = 20.0
     received_fields: int = 100
-    own_passes: int = (
-        10  # trace fields of ours in a message: several gateways may stand in its way, no more than so many
-    )
+    own_passes: int = 10  # trace fields of ours: several gateways may stand in its way, no more than so many
+    report_bytes: int = 1 << 20
     free_disk_bytes: int = 64 << 20
 
 

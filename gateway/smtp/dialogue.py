@@ -29,8 +29,6 @@ from gateway.spool.snapshot import TenantEntry
 
 _log = Log("gateway.smtp")
 _BDAT = re.compile(r"([0-9]{1,18})(?: +(LAST))?\Z", re.IGNORECASE)
-REPORT_BYTES = 1 << 20
-"""The longest report that we take from a stranger: it quotes header fields (RET=HDRS), and we read its status only."""
 _DISCARD_FACTOR = 4
 """A refused message is read and forgotten up to that many times the limit; a longer one is cut off."""
 
@@ -97,7 +95,7 @@ class Dialogue(Session):
             certificate=self.certificate,
         )  # fmt: skip
         if answer is replies.NOT_AUTHORISED and not mail.address and self.services.config.return_hosts:
-            self._transaction = Transaction(None, Identity(RETURNED), mail, REPORT_BYTES, 1)
+            self._transaction = Transaction(None, Identity(RETURNED), mail, self.services.config.limits.report_bytes, 1)
             self.say(replies.SENDER_OK)
             return
         if isinstance(answer, Reply):
@@ -173,7 +171,7 @@ class Dialogue(Session):
             return  # said where the message begins
         if found is not None:
             transaction.tenant, transaction.identity, transaction.pending = found, Identity(RETURNED), ()
-            transaction.max_bytes, transaction.max_recipients = REPORT_BYTES, 1
+            transaction.max_bytes, transaction.max_recipients = self.services.config.limits.report_bytes, 1
 
     def _reported(self, transaction: Transaction, address: str) -> bool:
         """Whether a stranger's report may go to that address; otherwise it was refused."""

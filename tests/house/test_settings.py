@@ -18,7 +18,7 @@ def test_setting_has_a_sentence_and_a_unit(section: str, item: object) -> None:
     assert doc.endswith("."), f"[{section}] {name}"
     assert 10 < len(doc) < 240
     if kind == "int":
-        counted = ("recipients", "connections", "connections_per_host", "per_connection", "threads", "parsers")
+        counted = ("recipients", "connections", "per_host", "per_connection", "per_message", "threads", "parsers")
         assert name.endswith(("_bytes", "_seconds", "_days", "_hours", *counted)), f"[{section}] {name} has no unit"
 
 
