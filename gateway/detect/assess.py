@@ -3,7 +3,8 @@
 Promises: every part that was handed in gets a verdict; what is unread is said and never clean; findings are given for
 parts that are PHI and hold no words. A part alone may be PHI, and so may parts that only together name a person and
 their health: then the body is PHI, and every attachment that bears evidence. An exception in one text makes that text
-unread, nothing more; what would cost more than `work.BUDGET` is unread too.
+unread, nothing more; what would cost more than `work.BUDGET` is unread too. An attachment that is surely PHI, and has
+as many findings as are told, is looked at no further: nothing that may stand in the rest makes it less than PHI.
 Clauses: 45 CFR 160.103 (identifiable health information), 164.514(b)(2).
 """
 
@@ -26,6 +27,9 @@ BY_NATURE = 0.995
 NUMBERED = 0.75
 """Strength of a person's mark that names alone, a greeting among them, do not reach; a labelled number or date does."""
 
+SURE = 0.98
+"""Score from which an attachment with `FINDINGS_PER_PART` findings counts as PHI whatever else is in it."""
+
 REPORTED = 0.5
 """Confidence from which a span is a finding."""
 
@@ -36,12 +40,35 @@ _QUOTE = re.compile(
 )
 
 
+class _Tally:
+    """Counts what one attachment has shown, in order, until it is sure that it is PHI."""
+
+    __slots__ = ("_findings", "_next", "_seen", "score", "sure")
+
+    def __init__(self) -> None:
+        self._seen: list[Evidence] = []
+        self._findings = self._next = 0
+        self.sure = False
+        self.score = 0.0
+
+    def add(self, seen: Evidence) -> None:
+        """The evidence of the next text."""
+        self._seen.append(seen)
+        self._findings += len(_findings("", seen))
+        # Scored again when there is twice as much, so that a long file that is never sure costs no more for it.
+        if self._findings >= FINDINGS_PER_PART and len(self._seen) >= self._next:
+            self._next = 2 * len(self._seen)
+            self.score = model().score(features(self._seen))
+            self.sure = self.score >= SURE
+
+
 @dataclass(slots=True)
 class _Part:
     """What was gathered for one part of the message."""
 
     name: str
     place: str
+    tally: _Tally = field(default_factory=_Tally)
     evidence: list[tuple[str, Evidence]] = field(default_factory=list)
     formats: list[Format] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
@@ -74,17 +101,24 @@ class Ahead:
         self._work = Work(BUDGET)
         self._left = MESSAGE_CHARS
         self._seen: dict[str, tuple[Evidence, int]] = {}
+        self._tally = _Tally()
+
+    def attachment(self) -> None:
+        """The texts that come from now on are those of another attachment."""
+        self._tally = _Tally()
 
     def look(self, text: str) -> None:
         """A text that will probably be judged. Never raises."""
         self._left -= len(text)
-        if self._left < 0 or self._work.left < 0:
+        if self._left < 0 or self._work.left < 0 or self._tally.sure:
             return
         words = model().words
         try:
             for chunk in chunks(text):
                 before = self._work.left
-                self._seen[chunk] = (look(chunk, words, work=self._work), before - self._work.left)
+                seen = look(chunk, words, work=self._work)
+                self._seen[chunk] = (seen, before - self._work.left)
+                self._tally.add(seen)
         except Exception:  # it will be raised again where it is counted
             self._left = 0
 
@@ -127,7 +161,11 @@ def assess_texts(
             continue
         try:
             for chunk in chunks(text.text):
+                if part.tally.sure:
+                    break
                 part.evidence.append((text.place, _look(chunk, known, work, ahead)))
+                if part.name not in ("subject", "body"):  # these are what the other parts are judged by
+                    part.tally.add(part.evidence[-1][1])
             part.texts.append(text.text)
         except OverBudget:
             part.unread.append(Unread(text.part, text.place, "over limits"))
@@ -174,6 +212,8 @@ def _judge(known: Model, parts: dict[str, _Part], work: Work) -> tuple[float, st
     for part in parts.values():
         if part.telling:
             part.score = whole if telling == 1 else known.score(features(part.seen))
+        if part.tally.sure:
+            part.score = max(part.score, part.tally.score)
         if part.natural:
             part.score = max(part.score, BY_NATURE)
         part.phi = part.score >= known.threshold
@@ -235,14 +275,21 @@ def _verdict(part: _Part) -> PartVerdict:
         for one in part.formats:
             findings.append(Finding("FORMAT", one.place, 0.99, 0, 0))
         for place, seen in part.evidence:
-            if seen.format is not None and seen.format.patient:
-                findings.append(Finding("FORMAT", place, 0.99, 0, 0))
-            if seen.health.places:
-                at, weight = max(seen.health.places, key=lambda hit: hit[1])
-                findings.append(Finding("HEALTH", place, round(min(0.99, weight / 3.0), 2), at, at))
-            findings += [
-                Finding(span.kind, place, span.confidence, span.start, span.end)
-                for span in seen.spans
-                if span.confidence >= REPORTED
-            ]
+            findings += _findings(place, seen)
     return PartVerdict(part.name, part.place, status, round(part.score, 6), tuple(findings[:FINDINGS_PER_PART]))
+
+
+def _findings(place: str, seen: Evidence) -> list[Finding]:
+    """What is told of one text of a part that is PHI."""
+    found: list[Finding] = []
+    if seen.format is not None and seen.format.patient:
+        found.append(Finding("FORMAT", place, 0.99, 0, 0))
+    if seen.health.places:
+        at, weight = max(seen.health.places, key=lambda hit: hit[1])
+        found.append(Finding("HEALTH", place, round(min(0.99, weight / 3.0), 2), at, at))
+    found += [
+        Finding(span.kind, place, span.confidence, span.start, span.end)
+        for span in seen.spans
+        if span.confidence >= REPORTED
+    ]
+    return found

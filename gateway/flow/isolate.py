@@ -118,6 +118,7 @@ class _Sitting:
 
     def _in_child(self, part: PartInput) -> Extracted:
         child = self._begun()
+        self.ahead.attachment()
         try:
             found = child.parse(part, min(self._pool.wall_seconds, self._left), self._pool.cpu_seconds, self._hear)
             if not fits(part, found):

@@ -139,6 +139,85 @@ def test_an_identifier_across_the_border_of_two_chunks_is_found_whole() -> None:
     assert assess_texts([Text("2", "attachment 1", text)]).phi
 
 
+PAGE = (
+    "Riverside Clinic. Patient: Marguerite Oyelaran DOB: 03/14/1948 MRN: 44719{:02} phone (217) 555-01{:02}.\n"
+    "Assessment: type 2 diabetes mellitus, not at goal. Start metformin 500 mg, hemoglobin A1c 8.1 %.\n"
+) * 4
+
+
+def pages(part: str, count: int) -> list[Text]:
+    return [Text(part, f"{part}, page {n}", PAGE.format(*[n] * 8)) for n in range(count)]
+
+
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    seen: list[str] = []
+    sound = assess.look
+
+    def look(text: str, *args: object, **more: object) -> object:
+        seen.append(text)
+        return sound(text, *args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(assess, "look", look)
+    return seen
+
+
+def test_an_attachment_that_is_surely_phi_is_looked_at_no_further_and_the_same_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts, seen = pages("2", 40), looked_at(monkeypatch)
+    short = assess_texts(texts, [Unread("2", "2, page 41", "a scanned page")])
+    assert 0 < len(seen) < len(texts)
+    monkeypatch.setattr(assess, "SURE", 2.0)
+    whole = assess_texts(texts, [Unread("2", "2, page 41", "a scanned page")])
+    assert len(seen) > len(texts)
+    assert (short.phi, short.unread) == (whole.phi, whole.unread)
+    assert short.parts[0].findings == whole.parts[0].findings
+    assert len(short.parts[0].findings) == assess.FINDINGS_PER_PART
+    assert min(short.score, whole.score) >= 0.98
+
+
+def test_what_the_other_parts_are_judged_by_is_always_looked_at_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, seen = [*pages("body", 20), *pages("subject", 20)], looked_at(monkeypatch)
+    assess_texts(texts)
+    assert [one.text for one in texts] == seen[:40]
+
+
+def test_an_attachment_that_is_not_sure_is_looked_at_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assess, "SURE", 1.1)
+    texts, seen = pages("2", 20), looked_at(monkeypatch)
+    assess_texts(texts)
+    assert [one.text for one in texts] == seen
+
+
+def test_one_attachment_that_is_sure_spares_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = looked_at(monkeypatch)
+    found = assess_texts([*pages("2", 40), Text("3", "the third", "Menu: soup"), *pages("4", 2)])
+    assert [one.status for one in found.parts] == ["phi", "clean", "phi"]
+    assert {"Menu: soup", *(one.text for one in pages("4", 2))} <= set(seen)
+
+
+def test_nothing_behind_what_is_sure_makes_an_attachment_less_than_phi() -> None:
+    dull = [Text("2", f"2, page {n}", "The committee met and agreed on the budget. " * 40) for n in range(60)]
+    found = assess_texts([*pages("2", 20), *dull])
+    assert (found.phi, found.parts[0].status) == (True, "phi")
+
+
+def test_looking_ahead_stops_where_the_assessment_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, seen = pages("2", 40), looked_at(monkeypatch)
+    plain = assess_texts(texts)
+    needed = len(seen)
+    ahead = assess.Ahead()
+    ahead.attachment()
+    for one in texts:
+        ahead.look(one.text)
+    assert len(seen) == 2 * needed
+    assert assess_texts(texts, ahead=ahead) == plain
+    assert len(seen) == 2 * needed  # nothing was looked at twice
+    ahead.attachment()
+    ahead.look("another file")
+    assert seen[-1] == "another file"
+
+
 def test_no_word_of_the_message_is_in_the_assessment() -> None:
     _, found = message(body="Mrs. Okonkwo (DOB 3/4/1961) needs her metformin refilled for diabetes.")
     assert not any(word in repr(found) for word in ("Okonkwo", "1961", "metformin"))
