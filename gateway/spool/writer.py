@@ -19,6 +19,7 @@ from gateway.logs import Log
 from gateway.spool import frame, item, layout
 from gateway.spool.committer import Committer, Settle, Waiting
 from gateway.spool.envelope import Envelope
+from gateway.writeback import Writeback
 from keys.boxes import seal_box
 from keys.datakey import DataKey
 from keys.floe import SEGMENT_PLAIN_BYTES, Sealer
@@ -115,6 +116,7 @@ class Item:
         self._plain_bytes = 4 + len(head)
         self._sealer: Sealer | None = None
         self._descriptor = -1
+        self._writeback: Writeback | None = None
         self._sealed_bytes = 0
         self._unsynced_bytes = 0
         self._over = False
@@ -188,6 +190,7 @@ class Item:
             self._sealer = self._start()
             path = layout.partial_path(self._writer.directory, self.id)
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, layout.FILE_MODE)
+            self._writeback = Writeback(self._descriptor)
         for piece in self._pieces:
             self._append(self._sealer.update_pieces(piece))
         self._pieces.clear()
@@ -199,6 +202,8 @@ class Item:
         count = layout.write_all(self._descriptor, pieces)
         self._sealed_bytes += count
         self._unsynced_bytes += count
+        if self._writeback is not None:
+            self._writeback.wrote(count)
 
     def _close_large(self) -> tuple[bytes, int]:
         """Content first, then its name, then (by the committer) the record that points there."""

@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from gateway.errors import Misconfigured, TryLater
 from gateway.vault.port import BLOBSTORES, BlobStore, Missing
+from gateway.writeback import Writeback
 
 MARKER = "sealgate-vault"
 MARKER_TEXT = b"sealgate vault, format 1\n"
@@ -122,12 +123,15 @@ class FileWriter:
             self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
         except OSError as error:
             raise TryLater(f"vault write: {error.strerror}") from error
+        self._writeback = Writeback(self._descriptor)
 
     def write(self, data: bytes) -> None:
         view = memoryview(data)
         try:
             while view:
-                view = view[os.write(self._descriptor, view) :]
+                count = os.write(self._descriptor, view)
+                self._writeback.wrote(count)
+                view = view[count:]
         except OSError as error:
             self.abort()
             raise TryLater(f"vault write: {error.strerror}") from error
