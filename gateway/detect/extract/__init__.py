@@ -36,7 +36,7 @@ class Unreadable(Exception):
 
 
 _CONTROLS = bytes(one for one in range(32) if one not in (9, 10, 11, 12, 13, 27, 28, 29, 30, 31))
-_IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\x00", b"MM\x00*", b"BM", b"\x00\x00\x01\x00")
+_IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\x00", b"MM\x00*", b"\x00\x00\x01\x00")
 
 
 def sniff(data: bytes, content_type: str = "") -> str:
@@ -57,6 +57,7 @@ def sniff(data: bytes, content_type: str = "") -> str:
         return "dicom"
     if (
         head.startswith(_IMAGES)
+        or (head[:2] == b"BM" and head[6:10] == bytes(4))  # two letters alone begin many a sentence
         or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
         or head[4:12] in (b"ftypheic", b"ftypmif1", b"ftypavif")
     ):

@@ -1,7 +1,8 @@
 """ZIP archives, and the Office formats that are ZIP: nested, bounded, never trusted.
 
 Promises: every member is read or named as unread; an encrypted member, an unknown method, a second truth (local header
-and directory disagree), a bomb or a damaged directory is unread. Member names are text. Nothing goes to disk.
+and directory disagree), a bomb or a damaged directory is unread. Names of members and folders are text. Nothing goes
+to disk.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import io
 import posixpath
 import zipfile
 import zlib
+from dataclasses import replace
 
-from gateway.detect.extract import Limits, Unreadable, extract
+from gateway.detect.extract import Limits, Unreadable, extract, name_text
 from gateway.detect.model import Extracted, Format, PartInput, Text, Unread
 
 RATIO = 200
@@ -36,7 +38,8 @@ def read(part: PartInput, limits: Limits, depth: int) -> Extracted:
 
         return read_office(part, archive, limits, depth)
     hidden = _other_truth(part.data, members)
-    texts: list[Text] = []
+    folders = dict.fromkeys(posixpath.dirname(member.filename.replace("\\", "/")) for member in members)
+    texts: list[Text] = [one for folder in folders for one in _folder(part, folder)]
     unread: list[Unread] = [Unread(part.part, part.place, "an archive with hidden members")] if hidden else []
     formats: list[Format] = []
     number = 0
@@ -61,6 +64,11 @@ def read(part: PartInput, limits: Limits, depth: int) -> Extracted:
     if archive.comment:
         texts.append(Text(part.part, f"{part.place}, comment", archive.comment.decode("utf-8", "replace")))
     return Extracted(tuple(texts), tuple(unread), tuple(formats))
+
+
+def _folder(part: PartInput, path: str) -> tuple[Text, ...]:
+    """What a folder and those above it are called."""
+    return name_text(replace(part, filename=path.replace("/", " "), data=b""))
 
 
 def member_bytes(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limits: Limits) -> bytes:

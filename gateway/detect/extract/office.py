@@ -18,6 +18,7 @@ from gateway.detect.model import Extracted, Format, PartInput, Text, Unread
 
 _BREAKS = frozenset("p br tr tab cr row si title sld comment".split())
 _CELLS = frozenset("tc c v t is".split())
+_OWN = re.compile(r"customXml/item\d{0,6}\.xml", re.I)
 _SKIP = re.compile(
     r"\[content_types\]\.xml|(?:.*/)?(?:(?:styles|fonttable|websettings|numbering|styleswitheffects|tablestyles)\.xml|"
     r"theme/(?:theme|themeoverride)\d{0,4}\.xml)",
@@ -25,12 +26,38 @@ _SKIP = re.compile(
 )
 """Parts that a program writes for itself, by their whole name: another that merely ends alike may say anything."""
 
+_TITLES = ("descr", "title", "alt", "name", "author", "val", "target", "Target")
+_ATTRIBUTES = {
+    **dict.fromkeys(
+        ("docPr", "cNvPr", "sheet", "comment", "ins", "del", "definedName", "hyperlink", "alias", "tag"), _TITLES
+    ),
+    "hyperlink": (*_TITLES, "tooltip", "display"),
+    # Variables of a document and the choices of a list (17.15.1.30, 17.5.2): a template fills them in, no page shows
+    # all of them.
+    "docVar": ("name", "val"),
+    "listItem": ("displayText", "value"),
+    "comboBox": ("lastValue",),
+    "dropDownList": ("lastValue",),
+    "tableColumn": ("name",),
+    "person": ("displayName",),
+    # The copy of its data that a pivot table keeps (18.10.1), also when the sheet they came from is gone.
+    "cacheField": ("name", "caption"),
+    "s": ("v",),
+    "n": ("v",),
+    "d": ("v",),
+    "i": ("c",),
+}
+"""Elements of whose attributes people may read some, by their local names."""
+
 _SMALL_PICTURE_BYTES = 4096
 """An embedded picture smaller than this is a bullet or a rule."""
 
 
-def xml_text(data: bytes) -> str:
-    """All character data, and attribute values that people may read, in document order. Raises Unreadable."""
+def xml_text(data: bytes, *, every: bool = False) -> str:
+    """All character data, and attribute values that people may read (`every`: all), in document order.
+
+    Raises Unreadable.
+    """
     from lxml import etree
 
     parser = etree.XMLParser(
@@ -43,11 +70,11 @@ def xml_text(data: bytes) -> str:
     if root.getroottree().docinfo.internalDTD is not None:
         raise Unreadable("a document with a DTD")
     out: list[str] = []
-    _walk(root, out)
+    _walk(root, out, every)
     return "".join(out)
 
 
-def _walk(root: Any, out: list[str]) -> None:
+def _walk(root: Any, out: list[str], every: bool) -> None:
     from lxml import etree
 
     for event, node in etree.iterwalk(root, events=("start", "end", "comment")):
@@ -58,15 +85,11 @@ def _walk(root: Any, out: list[str]) -> None:
         if event == "start":
             if name in ("tab", "br", "cr"):
                 out.append("\t" if name == "tab" else "\n")
-            for key in ("descr", "title", "alt", "name", "author", "val", "target", "Target"):
-                value = node.get(key)
-                if (
-                    value
-                    and name
-                    in ("docPr", "cNvPr", "sheet", "comment", "ins", "del", "definedName", "hyperlink", "alias", "tag")
-                    and len(value) > 3
-                ):
-                    out.append(f"\n{value}\n")
+            keys = _ATTRIBUTES.get(name)
+            if keys is not None or every:
+                for key, value in node.items():
+                    if len(value) > 3 and (every or (keys is not None and etree.QName(key).localname in keys)):
+                        out.append(f"\n{value}\n")
             if node.text:
                 out.append(node.text)
         else:
@@ -90,7 +113,9 @@ def read(part: PartInput, archive: zipfile.ZipFile, limits: Limits, depth: int) 
         data = member_bytes(archive, member, limits)
         suffix = posixpath.splitext(member.filename)[1].lower()
         if suffix in (".xml", ".rels", ".vml"):
-            shown = take_text(xml_text(data), limits) if suffix != ".rels" else _targets(data)
+            # Data of a form's own making (customXml) stand in attributes as often as not.
+            every = _OWN.fullmatch(member.filename) is not None
+            shown = take_text(xml_text(data, every=every), limits) if suffix != ".rels" else _targets(data)
             if shown.strip():
                 texts.append(Text(part.part, _place(part.place, member.filename), shown))
             continue

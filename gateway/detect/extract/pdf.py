@@ -1,7 +1,8 @@
 """Text of PDF by pdfium, page by page; form fields, annotations and document information too.
 
 Promises: encrypted, damaged or empty files are unread; a page that shows pictures and has next to no text is unread
-(a scan); places name the page. Attachments inside a PDF are unread.
+(a scan), and so is one that is mostly pictures with no more text than a fax line or a stamp; places name the page.
+Attachments inside a PDF are unread. What stands before the file begins is text.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ import unicodedata
 from typing import Any
 
 from gateway.detect.extract import Limits, Unreadable, take_text
+from gateway.detect.extract.charset import decode
 from gateway.detect.model import Extracted, PartInput, Text, Unread
 
 FEW_CHARS = 40
 """A page with an image and fewer characters of text than this has not been read."""
+SOME_CHARS, MOSTLY = 300, 0.4
+"""Nor has one with fewer than so many whose images cover at least that part of it: a fax machine or a scanner may have
+stamped a line of text onto its picture."""
 
 
 def read(part: PartInput, limits: Limits) -> Extracted:
@@ -33,6 +38,7 @@ def read(part: PartInput, limits: Limits) -> Extracted:
             raise Unreadable("a damaged PDF")
         if count > limits.pages:
             raise Unreadable("over limits")
+        _before(part, texts, unread, limits)
         _information(document, part, texts, limits)
         if raw.FPDFDoc_GetAttachmentCount(document.raw) > 0:
             unread.append(Unread(part.part, part.place, "a file inside a PDF"))
@@ -54,6 +60,15 @@ def _information(document: Any, part: PartInput, texts: list[Text], limits: Limi
         texts.append(Text(part.part, f"{part.place}, document properties", take_text("\n".join(values), limits)))
 
 
+def _before(part: PartInput, texts: list[Text], unread: list[Unread], limits: Limits) -> None:
+    """What readers of PDF pass over, and a mail program shows of a part that says it is text."""
+    if part.content_type.startswith("text/"):
+        unread.append(Unread(part.part, part.place, "a PDF inside text"))
+    before = part.data[: max(0, part.data.find(b"%PDF-"))]
+    if before.strip():
+        texts.append(Text(part.part, part.place, take_text(decode(before, part.charset), limits)))
+
+
 def _page(
     page: Any, raw: Any, part: PartInput, place: str, limits: Limits, texts: list[Text], unread: list[Unread]
 ) -> None:
@@ -67,16 +82,28 @@ def _page(
         texts.append(Text(part.part, place, take_text(shown, limits)))
         if limits.tell is not None:
             limits.tell(shown)
-    pictures = False
-    for item in page.get_objects(max_depth=6):
-        if item.type == raw.FPDF_PAGEOBJ_IMAGE:
-            pictures = True
-            break
     letters = sum(map(str.isalnum, shown))
-    if pictures and letters < FEW_CHARS:
+    covered = _covered(page, raw) if letters < SOME_CHARS else None
+    if covered is not None and (letters < FEW_CHARS or covered >= MOSTLY):
         unread.append(Unread(part.part, place, "a scanned page"))
     elif letters == 0 and page.count_objects() > 0:
         unread.append(Unread(part.part, place, "a page without text"))
+
+
+def _covered(page: Any, raw: Any) -> float | None:
+    """Which part of the page its pictures cover, overlaps counted twice; None for a page without one."""
+    width, height = page.get_size()
+    area, found = 0.0, False
+    for item in page.get_objects(max_depth=1):
+        if item.type == raw.FPDF_PAGEOBJ_FORM:  # what is drawn in it has coordinates of its own
+            if not any(one.type == raw.FPDF_PAGEOBJ_IMAGE for one in page.get_objects(max_depth=6, form=item, level=1)):
+                continue
+        elif item.type != raw.FPDF_PAGEOBJ_IMAGE:
+            continue
+        left, bottom, right, top = item.get_bounds()
+        area += max(0.0, right - left) * max(0.0, top - bottom)
+        found = True
+    return area / max(1.0, width * height) if found else None
 
 
 def _annotations(page: Any, raw: Any) -> str:

@@ -6,22 +6,30 @@ import io
 import zipfile
 from typing import Any
 
+_FONT = b"/Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >>"
+
 
 def pdf(*pages: str) -> bytes:
     """A PDF with one line of text a page."""
     return _pdf(
         [f"BT /F1 18 Tf 40 700 Td ({page}) Tj ET".encode() for page in pages],
-        b"/Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >>",
+        _FONT,
     )
 
 
 def pdf_with_picture() -> bytes:
     """A PDF whose page is one inline picture."""
-    picture = b"q 500 0 0 700 0 0 cm BI /W 2 /H 2 /CS /G /BPC 8 ID \x00\xff\xff\x00 EI Q"
-    return _pdf([picture], b"")
+    return pdf_of(500, 700)
 
 
-def _pdf(streams: list[bytes], resources: bytes) -> bytes:
+def pdf_of(width: int, height: int, line: str = "", *, form: bool = False) -> bytes:
+    """A PDF whose page of 600 by 800 shows a picture of that size, perhaps drawn in a form, under a line of text."""
+    picture = b"q %d 0 0 %d 0 0 cm BI /W 2 /H 2 /CS /G /BPC 8 ID \x00\xff\xff\x00 EI Q" % (width, height)
+    text = f"BT /F1 9 Tf 40 780 Td ({line}) Tj ET\n".encode() if line else b""
+    return _pdf([text + (b"/X1 Do" if form else picture)], _FONT, form=picture if form else b"")
+
+
+def _pdf(streams: list[bytes], resources: bytes, form: bytes = b"") -> bytes:
     kids = " ".join(f"{3 + 2 * n} 0 R" for n in range(len(streams))).encode()
     objects = [b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Count %d /Kids [%s] >>" % (len(streams), kids)]
     for number, stream in enumerate(streams):
@@ -30,6 +38,11 @@ def _pdf(streams: list[bytes], resources: bytes) -> bytes:
             % (resources, 4 + 2 * number)
         )
         objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream))
+    if form:
+        resources_at = len(objects) + 1
+        objects[2] = objects[2].replace(b"/Resources <<", b"/Resources << /XObject << /X1 %d 0 R >>" % resources_at)
+        head = b"<< /Type /XObject /Subtype /Form /BBox [0 0 600 800] /Length %d >>" % len(form)
+        objects.append(head + b"\nstream\n" + form + b"\nendstream")
     out = b"%PDF-1.4\n"
     offsets = []
     for number, body in enumerate(objects, 1):
@@ -92,6 +105,34 @@ def xlsx(shared: str, inline: str) -> bytes:
             f't="inlineStr"><is><t>{inline}</t></is></c></row></sheetData></worksheet>'.encode(),
         }
     )
+
+
+def xlsx_with_pivot(name: str, born: str) -> bytes:
+    """A workbook without any sheet's data, but with the copy that a pivot table made of them."""
+    space = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+    cache = (
+        f'<pivotCacheDefinition {space}><cacheFields count="2"><cacheField name="Patient name"><sharedItems>'
+        f'<s v="{name}"/></sharedItems></cacheField><cacheField name="Date of birth"><sharedItems><d v="{born}"/>'
+        "</sharedItems></cacheField></cacheFields></pivotCacheDefinition>"
+    )
+    return zipped({
+        "[Content_Types].xml": b"<Types/>",
+        "xl/workbook.xml": f"<workbook {space}><sheets/></workbook>".encode(),
+        "xl/pivotCache/pivotCacheDefinition1.xml": cache.encode(),
+    })  # fmt: skip
+
+
+def docx_of_a_template(name: str, chosen: str, own: str) -> bytes:
+    """A Word document whose template left data in a variable, in a list's choice and in XML of its own."""
+    return zipped({
+        "[Content_Types].xml": b"<Types/>",
+        "word/settings.xml": f'<w:settings {_W}><w:docVars><w:docVar w:name="pt" w:val="{name}"/></w:docVars>'
+        "</w:settings>".encode(),
+        "word/document.xml": f'<w:document {_W}><w:body><w:sdt><w:sdtPr><w:alias w:val="Chosen"/><w:dropDownList '
+        f'w:lastValue="x"><w:listItem w:displayText="{chosen}" w:value="x1"/></w:dropDownList></w:sdtPr></w:sdt>'
+        "</w:body></w:document>".encode(),
+        "customXml/item1.xml": f'<visit mrn="{own}"/>'.encode(),
+    })  # fmt: skip
 
 
 def dicom(name: str) -> bytes:

@@ -120,6 +120,53 @@ def test_hidden_sheets_and_shared_strings_of_a_workbook_are_read() -> None:
     assert "MRN 1234567" in text
 
 
+def test_the_copy_that_a_pivot_table_keeps_of_its_data_is_read() -> None:
+    text = words(read(samples.xlsx_with_pivot("Mary Jones", "1962-04-03T00:00:00")))
+    for said in ("Patient name", "Mary Jones", "Date of birth", "1962-04-03"):
+        assert said in text, said
+
+
+def test_what_a_template_left_behind_the_page_is_read() -> None:
+    text = words(read(samples.docx_of_a_template("Mary Jones", "Diabetes clinic", "77-12345")))
+    for said in ("Mary Jones", "Diabetes clinic", "Chosen", "77-12345"):
+        assert said in text, said
+
+
+@pytest.mark.parametrize("form", [False, True])
+def test_a_page_that_is_a_picture_with_a_stamped_line_is_unread(form: bool) -> None:
+    line = "FAX 2027-03-01 09:12 FROM Elm Street Clinic 555-0100 TO 555-0199 PAGE 1 OF 3 RECEIVED"
+    assert [one.reason for one in read(samples.pdf_of(500, 700, line, form=form)).unread] == ["a scanned page"]
+    assert read(samples.pdf_of(120, 60, line)).unread == ()  # a letter head
+
+
+def test_what_stands_before_a_pdf_is_read_and_a_text_that_holds_one_is_unread() -> None:
+    data = b"Mary Jones has diabetes\n" + samples.pdf("Directions to the new parking lot")
+    assert "Mary Jones has diabetes" in words(read(data))
+    assert "a PDF inside text" in [one.reason for one in read(data, "text/plain").unread]
+    assert read(samples.pdf("Directions to the new parking lot")).unread == ()
+
+
+def test_a_sentence_that_begins_like_a_picture_is_text() -> None:
+    assert "BMI was fine" in words(read(b"BMI was fine at the last visit", "text/plain"))
+    assert sniff(b"BM\x36\x00\x0c\x00" + bytes(60)) == "image"
+
+
+def test_a_saved_mail_with_a_part_in_base64_is_unread_however_short() -> None:
+    coded = b"TWFyeSBKb25lcyBoYXMgZGlhYmV0ZXM="
+    for head in (b"Content-Transfer-Encoding: base64", b"> CONTENT-TRANSFER-ENCODING :BASE64"):
+        saved = b"From: a@b.example\r\n" + head + b"\r\n\r\n" + coded + b"\r\n"
+        assert [one.reason for one in read(saved).unread] == ["an encoded file inside text"], head
+    harmless = b"Content-Transfer-Encoding: base64 is a field of mail.\r\nNothing follows it here."
+    assert read(harmless).unread == ()
+
+
+def test_names_of_folders_in_an_archive_are_read() -> None:
+    found = read(samples.zipped({"Jones_Mary 1962/labs/a.txt": b"hello", "Roe_Jane/": b""}))
+    assert "Jones Mary 1962" in words(found)
+    assert "Roe Jane" in words(found)
+    assert all(one.owner == "2" for one in found.texts)
+
+
 def test_members_of_an_archive_are_read_by_their_own_content() -> None:
     inner = samples.zipped({"n.txt": b"diabetes"})
     found = read(samples.zipped({"Smith_John.txt": b"hello", "b.bin": inner, "c.jpg": b"\xff\xd8\xff\xe0xx"}))
