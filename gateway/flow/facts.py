@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
+from gateway.actions.copies import in_own_name
 from gateway.actions.tenants import TenantView
 from gateway.clock import from_us
 from gateway.detect.model import Assessment
@@ -19,6 +20,8 @@ from gateway.spool.envelope import Envelope
 from keys.encoding import canonical
 
 TAG = re.compile(r"\[(secure|plain|urgent)(?::[ \t]{0,4}([a-z][a-z-]{1,29}))?\]", re.IGNORECASE)
+
+_FRONT = re.compile(rf"\s{{0,8}}(?:{TAG.pattern}\s{{0,8}})+", re.IGNORECASE)
 
 
 def mail_facts(
@@ -55,13 +58,17 @@ def tags(message: Message) -> frozenset[str]:
 def plain_reason(view: TenantView, envelope: Envelope, message: Message, role: Callable[[], str]) -> str:
     """The reason that the sender gave for "[plain: reason]", where policy knows it and allows it to the sender's role;
     else empty. Who did not sign in has no role, and `role` is not asked.
+
+    It counts at the very beginning of the subject, in a mail that is From who signed in and was not made by a program:
+    behind "Re:", in what is sent on and in an automatic answer stand words that a stranger wrote.
     """
-    policy = view.policy
-    said = {found[2].lower() for found in TAG.finditer(message.subject) if found[1].lower() == "plain" and found[2]}
+    policy, front = view.policy, _FRONT.match(message.subject)
+    tagged = TAG.finditer(front[0] if front is not None else "")
+    said = {found[2].lower() for found in tagged if found[1].lower() == "plain" and found[2]}
     known = sorted(said & policy.plain_reasons)
-    if not known or envelope.identity.kind != "app-password" or role() not in policy.plain_roles:
+    if not known or message.auto_submitted or not in_own_name(envelope, message):
         return ""
-    return known[0]
+    return known[0] if role() in policy.plain_roles else ""
 
 
 def recipient_facts(view: TenantView, address: str, at_us: int) -> RecipientFacts:

@@ -3,7 +3,8 @@
 A notice that stands in for a secure message leaves with a return path of its own at the portal's host, where mail for
 that host comes to this gateway (`[portal] return_path`, decision 0021). Promises: nobody can make such an address up (a
 MAC under the tenant's index key) and none works at another tenant; what comes to one is read for its status, answered
-by nobody, forwarded to nobody and kept nowhere, so it makes no loop; each is in the log; a bounce counts once.
+by nobody, forwarded to nobody and kept nowhere, so it makes no loop; each is in the log, but of what moves nothing no
+more than a few an hour (`flow/tries.py`), for whoever has a notice knows its return path; a bounce counts once.
 Clauses: RFC 3464, RFC 3834 2, RFC 5321 4.5.5.
 """
 
@@ -103,6 +104,8 @@ class Returns:
         if row["state"] in WAITING:
             raise TryLater("its delivery is not settled yet")
         late = came.kind == "failed" and row["state"] == "delivered"
+        if not late and self._tries.spent(delivery.encode()):
+            return
         written = self._written(view, message, row, came) if late else None
 
         def work(tx: Tx) -> None:
@@ -117,6 +120,8 @@ class Returns:
                 self._told(tx, view, message["id"], written)
 
         self._store.run(work)
+        if not late:
+            self._tries.refused(delivery.encode())
 
     def _mark(self, tx: Tx, delivery: str, status: str) -> bool:
         """Whether this bounce was the first that came."""

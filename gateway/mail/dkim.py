@@ -27,7 +27,8 @@ SIGNED = (
 """Fields that are signed where they stand; each once more than it stands there, From always (RFC 6376 8.15)."""
 
 _BLANKS = re.compile(rb"[ \t]+")
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:(.*(?:\r?\n[ \t].*)*)\r?\n")
+# Only where a line begins: a line without a colon is passed over once, not once for each of its letters.
+_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:(.*(?:\r?\n[ \t].*)*)\r?\n", re.MULTILINE)
 _LINE = 70
 _BLOCK_LINES = 32_768
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +23,10 @@ LOOK = Trace(Unlogged("settings of this clinic and who asked for them; no mail, 
 DENIED = {"same-person": 409, "not-open": 409, "too-many": 429, "not-an-officer": 403, "role": 403, "no-session": 401}
 TEXTS = frozenset({"policy_toml"})
 """Settings too long to be shown side by side: only the lines that differ are."""
-LINES_SHOWN = 80
+COMPARED = 250_000
+"""Lines of one text times lines of the other; beyond that all of both are shown. Nothing is left out: what an officer
+approves unseen could be the one line that matters.
+"""
 NAMES_IN_TITLE = 2
 
 
@@ -125,7 +129,15 @@ def words_of_value(value: Any) -> str:
         return ", ".join(
             _pair(name, one) for name, one in sorted(value.items(), key=lambda one: (one[0] != "name", one[0]))
         )
-    return str(value)
+    return plainly(str(value))
+
+
+def plainly(text: str) -> str:
+    """What does not show, or turns what follows around, written so that it shows."""
+    return "".join(
+        letter if letter in "\t " or unicodedata.category(letter)[0] not in "CZ" else f"\\u{ord(letter):04x}"
+        for letter in text
+    )
 
 
 def _pair(name: str, value: Any) -> str:
@@ -155,9 +167,14 @@ def _key(part: str, setting: str) -> str:
 
 
 def _lines(before: str, after: str) -> list[tuple[str, str]]:
-    """Lines that were taken away ("out") and added ("in"), in order."""
-    found = []
-    for line in difflib.ndiff(before.splitlines(), after.splitlines()):
-        if line[:2] in ("- ", "+ "):
-            found.append(("out" if line[0] == "-" else "in", line[2:]))
-    return found[:LINES_SHOWN]
+    """Every line that was taken away ("out") and added ("in"), in order. Lines end where TOML ends them."""
+    old, new = before.split("\n"), after.split("\n")
+    blocks = [(0, len(old), 0, len(new))]
+    if len(old) * len(new) <= COMPARED:
+        found = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+        blocks = [(a, b, c, d) for tag, a, b, c, d in found if tag != "equal"]
+    return [
+        one
+        for a, b, c, d in blocks
+        for one in (*(("out", plainly(line)) for line in old[a:b]), *(("in", plainly(line)) for line in new[c:d]))
+    ]

@@ -135,13 +135,28 @@ def test_an_address_that_was_made_up_or_is_another_clinics_marks_nobody(world: W
     assert row_of(world)["state"] == "delivered"
 
 
-def test_what_is_made_up_fills_no_log(world: World) -> None:
-    found = returns(world)
-    scanner = Scanner()
-    scanner.feed(REPORT)
+def many(world: World, address: str, times: int, data: bytes = REPORT) -> None:
+    """So many mails to that address, all taken by one worker."""
+    found, scanner = returns(world), Scanner()
+    scanner.feed(data)
     message = scanner.close()
-    for number in range(80):
-        address = f"r.{'a' * 26}.{'b' * 16}@{world.view.host}"
+    for number in range(times):
         envelope = Envelope(TENANT, f"spl_{number}", "", (Recipient(address),), Identity("returned"), 1, "node-1")
-        found.take(world.view, envelope, message, BytesSource(REPORT))
+        found.take(world.view, envelope, message, BytesSource(data))
+
+
+def test_what_is_made_up_fills_no_log(world: World) -> None:
+    many(world, f"r.{'a' * 26}.{'b' * 16}@{world.view.host}", 80)
     assert world.actions().count("bounce:received") == 60
+
+
+def test_whoever_has_a_notice_fills_no_log_with_its_return_path_and_its_bounce_counts_all_the_same(
+    world: World,
+) -> None:
+    address = ReturnPaths(world.directory).address(world.view, delivered(world)["id"])
+    many(world, address, 20, REPORT.replace(b"failed", b"delayed"))
+    assert world.actions().count("bounce:received") == 5
+    many(world, address, 20)
+    assert row_of(world)["state"] == "bounced"
+    assert world.actions().count("bounce:received") == 11
+    assert world.count(schema.tellings) == 11

@@ -12,6 +12,8 @@ import pytest
 from gateway.clock import to_us
 from gateway.errors import Misconfigured
 from gateway.flow.facts import plain_reason, recipient_facts, tags
+from gateway.mail.model import Message
+from gateway.mail.scan import Scanner
 from gateway.policy import Policy, load, parse
 from gateway.policy.model import Partner
 
@@ -43,11 +45,23 @@ def test_an_entry_ends_with_its_last_day_on_the_clinics_clock() -> None:
     assert not recipient_facts(view, "lakeside.test@other.test", to_us(last)).partner
 
 
+def handed_in(kind: str) -> Any:
+    return SimpleNamespace(identity=SimpleNamespace(kind=kind, name="olga@clinic.test"))
+
+
+def mail(subject: str, fields: str = "From: Olga <olga@clinic.test>") -> Message:
+    scanner = Scanner()
+    scanner.feed(f"{fields}\r\nSubject: {subject}\r\n\r\nhello\r\n".encode())
+    return scanner.close()
+
+
 @pytest.mark.parametrize(
     ("subject", "kind", "role", "reason"),
     [
         ("[plain: consent] x", "app-password", "officer", "consent"),
-        ("x [PLAIN:Emergency]", "app-password", "officer", "emergency"),
+        (" [urgent] [PLAIN:Emergency] x", "app-password", "officer", "emergency"),
+        ("x [plain: consent]", "app-password", "officer", ""),
+        ("Re: [plain: consent] x", "app-password", "officer", ""),
         ("[plain] x", "app-password", "officer", ""),
         ("[plain: hurry] x", "app-password", "officer", ""),
         ("[plain: consent] x", "app-password", "staff", ""),
@@ -60,12 +74,26 @@ def test_plain_counts_for_a_role_that_may_with_a_reason_that_is_known(
     subject: str, kind: str, role: str, reason: str
 ) -> None:
     view: Any = SimpleNamespace(policy=policy(PLAIN))
-    envelope: Any = SimpleNamespace(identity=SimpleNamespace(kind=kind))
-    message: Any = SimpleNamespace(subject=subject)
+    envelope, message = handed_in(kind), mail(subject)
     assert plain_reason(view, envelope, message, lambda: role) == reason
     shipped: Any = SimpleNamespace(policy=load("clinic"))
     assert plain_reason(shipped, envelope, message, lambda: role) == ""
-    assert tags(message) in ({"plain"}, {"secure"})
+    assert tags(message) in ({"plain"}, {"secure"}, {"plain", "urgent"})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "From: Stranger <stranger@outside.test>",  # sent on with its own From
+        "From: olga@clinic.test, stranger@outside.test",
+        "From: olga@clinic.test\r\nAuto-Submitted: auto-replied",
+    ],
+)
+def test_plain_does_not_count_in_the_words_of_somebody_else(fields: str) -> None:
+    view: Any = SimpleNamespace(policy=policy(PLAIN))
+    envelope = handed_in("app-password")
+    assert plain_reason(view, envelope, mail("[plain: consent] x"), lambda: "officer") == "consent"
+    assert plain_reason(view, envelope, mail("[plain: consent] x", fields), lambda: "officer") == ""
 
 
 @pytest.mark.parametrize(

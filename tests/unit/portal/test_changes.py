@@ -125,6 +125,23 @@ def test_values_and_texts_are_shown_as_people_read_them() -> None:
     assert row_of(Differs("never-heard-of", 1, 2))["name"] == "Another setting"
 
 
+def test_no_line_of_a_changed_policy_is_left_out_however_many_there_are() -> None:
+    before = "\n".join(f"# {number}" for number in range(900))
+    after = "\n".join([*(f"# now {number}" for number in range(900)), 'then = "as-is"'])
+    lines = row_of(Differs("policy_toml", before, after))["lines"]
+    assert lines[-1] == ("in", 'then = "as-is"')
+    assert len(lines) == 1801
+    small = row_of(Differs("policy_toml", before, f'{before}\nthen = "as-is"'))["lines"]
+    assert ("in", 'then = "as-is"') in small
+
+
+def test_what_hides_or_turns_a_line_around_is_shown() -> None:
+    lines = row_of(Differs("policy_toml", "", "# calm\u2028[[rules]]\u202e\u200b"))["lines"]
+    assert lines[-1] == ("in", "# calm\\u2028[[rules]]\\u202e\\u200b")
+    assert words_of_value("mail\u200b.clinic.test") == "mail\\u200b.clinic.test"
+    assert words_of_value("Clínica Río") == "Clínica Río"
+
+
 def test_tables_of_senders_are_read_as_words_and_a_secret_is_only_marked() -> None:
     listed = [
         {"name": "m365", "verifier": "ab" * 32, "networks": ["192.0.2.0/24"], "loop": True},

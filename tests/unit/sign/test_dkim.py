@@ -149,6 +149,14 @@ def test_mail_that_does_not_say_one_domain_of_ours_is_not_signed(author: bytes) 
     assert dkim.signatures([author + b"To: x@y.test\r\n\r\nhi\r\n"], own, KEYS, 1) == b""
 
 
+def test_a_line_without_a_colon_costs_its_length_and_no_more() -> None:
+    long = b"a" * 400_000 + b"\r\n"  # where every letter may begin a field, hours
+    letter = b"From: a@clinic.test\r\n" + long + b"To: x@y.test\r\n\r\nhi\r\n"
+    assert dkim.signatures([letter], own, KEYS, 1).count(b"DKIM-Signature:") == len(KEYS)
+    inside = b"Subject: x From: b@other.test\r\n"  # no field begins within a line
+    assert dkim.signatures([inside + letter], own, KEYS, 1)
+
+
 def test_a_header_without_end_is_not_kept_and_not_signed() -> None:
     seen = 0
 
