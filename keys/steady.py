@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 LEAP_SECONDS = 600.0
 WAIT_SECONDS = 86_400.0
@@ -22,6 +23,15 @@ WAIT_SECONDS = 86_400.0
 def since_boot() -> float:
     """Seconds that nobody can set, those of a sleeping machine included."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaps:
+    """What was noticed up to now: how many leaps, the last one's seconds (negative: back), and whether we wait."""
+
+    count: int = 0
+    last_seconds: float = 0.0
+    waiting: bool = False
 
 
 class Steady:
@@ -34,6 +44,7 @@ class Steady:
         self._offset = wall() - elapsed()
         self._ahead = 0.0
         self._calm_at = elapsed()
+        self._leaps = Leaps()
 
     def __call__(self) -> bool:
         """Whether the clock went on as time did."""
@@ -41,10 +52,19 @@ class Steady:
             elapsed = self._elapsed()
             offset = self._wall() - elapsed
             leap, self._offset = offset - self._offset, offset
+            count, last = self._leaps.count, self._leaps.last_seconds
             if abs(leap) > LEAP_SECONDS:
+                count, last = count + 1, leap
                 self._ahead = max(0.0, self._ahead + leap)
                 self._calm_at = elapsed + WAIT_SECONDS if self._ahead > LEAP_SECONDS else elapsed
-            if elapsed >= self._calm_at:
+            steady = elapsed >= self._calm_at
+            if steady:
                 self._ahead = 0.0
-                return True
-            return False
+            self._leaps = Leaps(count, last, not steady)
+            return steady
+
+    @property
+    def leaps(self) -> Leaps:
+        """As the last question found it."""
+        with self._lock:
+            return self._leaps

@@ -66,7 +66,8 @@ class Telling:
     ) -> None:  # fmt: skip
         english, heard = words.language("en"), audience(ground)
         store, clock = ground.store, ground.clock
-        poster = Poster(copies, records, deliverer, clock, english, checkpoint)
+        self.audience = heard
+        self.poster = poster = Poster(copies, records, deliverer, clock, english, checkpoint)
 
         def tenants() -> list[TenantView]:
             return list(ground.views.values())

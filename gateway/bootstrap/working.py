@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from shutil import disk_usage
 
 from sqlalchemy import select
 
@@ -16,6 +15,7 @@ from gateway.actions.bounce import Returner
 from gateway.actions.copies import Copies
 from gateway.actions.signing import Signer, chosen
 from gateway.audit.sequencer import Sequencer
+from gateway.bootstrap import room
 from gateway.bootstrap.ground import Ground
 from gateway.bootstrap.telling import Telling, reader, return_path, thread
 from gateway.control import ControlServer
@@ -23,6 +23,7 @@ from gateway.courier.port import Courier
 from gateway.courier.smtp import SmtpCourier
 from gateway.errors import TryLater
 from gateway.flow.begun import Begun
+from gateway.flow.clockwatch import LOOK_SECONDS, ClockWatch
 from gateway.flow.delivery import Deliverer, Pauses
 from gateway.flow.epochs import Epochs
 from gateway.flow.evidence import Evidence
@@ -63,7 +64,6 @@ OPENINGS_SECONDS = 600.0
 UNDER_WAY_US = 120_000_000
 """Between a release at the keyholder and its opening in the log lies one commit, which gives up after seconds."""
 HOUR_US = 3_600_000_000
-LEAST_FREE_BYTES = 32 * 1024 * 1024
 
 
 class WorkerSide:
@@ -168,7 +168,9 @@ class WorkerSide:
             scanner=self._scanner,
             scan_seconds=float(settings.scan.timeout_seconds),
             answers=self.telling.answers,
-            returns=Returns(ground.store, self.records, self.returner, clock),
+            returns=Returns(
+                ground.store, self.records, self.returner, clock, self.telling.poster, self.telling.audience
+            ),
         )
         self.worker = Worker(self.incoming, self.outbound, self.deliverer, ground.store, worker.threads)
         self.held = Held(
@@ -235,19 +237,21 @@ class WorkerSide:
             "disk": lambda: ground.room is None or ground.room.whole,
             "store": lambda: ground.store.health,
             "worker": self.worker.alive,
-            "vault": lambda: ground.vault.healthy() and self._vault_has_room(),
+            "vault": lambda: ground.vault.healthy() and room.of_vault(settings),
             "keyholder": self._keyholder_answers,
-            "spool": self._spool_writable,
+            "spool": lambda: room.of_spool(settings),
         }
         self.life = SignOfLife(settings.snapshot_directory / "health.json", checks, ground.clock)
         self._metrics(spools)
         texts = Texts(self.keyholder, text_sender(settings.notify), self._text_words)
         acts = HeldActs(ground.store, ground.rows, ground.audit, self.keyholder, self.held, ground.clock)
         confirm = self._once("openings", self._confirm)
+        watch = ClockWatch(self.steady, settings.worker_directory, ground.clock, self._renew)
         self.upkeep = Upkeep(
             [
                 [Duty("life", 0.8, self.life)],
                 [Duty("snapshot", 60.0, self._snapshot), Duty("epochs", 30.0, self._epochs)],
+                [Duty("clock", LOOK_SECONDS, watch)],
                 [Duty("checkpoints", 1.0, self.sequencer.run_once)],
                 [Duty("texts", 0.5, texts)],
                 [Duty("held-acts", 1.0, self._once("held-acts", acts))],
@@ -321,13 +325,6 @@ class WorkerSide:
         self.figures.observe_keyholder(time.monotonic() - began)
         return True
 
-    def _spool_writable(self) -> bool:
-        return disk_usage(self.settings.spool.directory).free > LEAST_FREE_BYTES
-
-    def _vault_has_room(self) -> bool:
-        url = self.settings.vault.url
-        return not url.startswith("file://") or disk_usage(url.removeprefix("file://")).free > LEAST_FREE_BYTES
-
     def _text_words(self, tenant: str, code: str) -> str:
         return words.say("text.code", clinic=self.ground.view(tenant).display_name, code=code)
 
@@ -345,6 +342,11 @@ class WorkerSide:
         # A key destroyed by a clock that leapt would be missing when it comes back: until then an epoch lives longer.
         if self.steady() and self.epochs.roll([self.incoming, self.outgoing]):
             self._snapshot()
+
+    def _renew(self) -> None:
+        """Snapshot and epochs by the clock as it is now: they are looked after by one thread, in this order."""
+        self.upkeep.now("epochs")
+        self.upkeep.now("snapshot")
 
     def _sweep(self) -> None:
         ground = self.ground

@@ -4,7 +4,9 @@ A notice that stands in for a secure message leaves with a return path of its ow
 that host comes to this gateway (`[portal] return_path`, decision 0021). Promises: nobody can make such an address up (a
 MAC under the tenant's index key) and none works at another tenant; what comes to one is read for its status, answered
 by nobody, forwarded to nobody and kept nowhere, so it makes no loop; each is in the log, but of what moves nothing no
-more than a few an hour (`flow/tries.py`), for whoever has a notice knows its return path; a bounce counts once.
+more than a few an hour (`flow/tries.py`), for whoever has a notice knows its return path; a bounce counts once. What
+came without a sender and cannot be read marks the recipient (something came back of this notice), and the sender is
+told so once, in words that claim no more.
 Clauses: RFC 3464, RFC 3834 2, RFC 5321 4.5.5.
 """
 
@@ -19,6 +21,8 @@ from gateway.actions.tenants import TenantView
 from gateway.audit.event import GATEWAY, Action, Event
 from gateway.clock import Clock
 from gateway.errors import TryLater
+from gateway.flow.audience import Audience
+from gateway.flow.posting import Posted, Poster
 from gateway.flow.records import WAITING, Records
 from gateway.flow.tries import Tries
 from gateway.mail import returned
@@ -31,6 +35,8 @@ from gateway.store import schema
 from gateway.store.database import Store, Tx
 from gateway.store.rows import Row
 
+ODD = "came-back"
+"""Why a delivery that was taken may not have arrived: something came back, and nobody can read what."""
 _PURPOSE = "return-path"
 _MAC_BYTES = 10
 _ID_CHARACTERS = 16
@@ -67,11 +73,15 @@ class ReturnPaths:
 class Returns:
     """Reads what came back and records it. Thread-safe."""
 
-    def __init__(self, store: Store, records: Records, returner: Returner, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, records: Records, returner: Returner, clock: Clock, poster: Poster, audience: Audience
+    ) -> None:
         self._store = store
         self._records = records
         self._returner = returner
         self._clock = clock
+        self._poster = poster
+        self._audience = audience
         self._paths = ReturnPaths(records.directory)  # type: ignore[arg-type]
         self._tries = Tries(clock)
 
@@ -88,6 +98,8 @@ class Returns:
         came = returned.read(message, source)
         if envelope.mail_from and came.kind != "auto-reply":
             came = CameBack("unread")  # no report has a sender (RFC 3464 2), and anybody could write one
+        elif came.kind == "unread":
+            came = CameBack("unreadable")
         for number, one in enumerate(envelope.recipients):
             delivery = self._paths.delivery(view, one.address) or ""
             self._one(view, envelope, delivery, came, f"bounce:{number}:{envelope.queue}"[:64])
@@ -104,9 +116,11 @@ class Returns:
         if row["state"] in WAITING:
             raise TryLater("its delivery is not settled yet")
         late = came.kind == "failed" and row["state"] == "delivered"
-        if not late and self._tries.spent(delivery.encode()):
+        odd = came.kind == "unreadable" and row["state"] == "delivered" and row["why"] != ODD
+        if not late and not odd and self._tries.spent(delivery.encode()):
             return
         written = self._written(view, message, row, came) if late else None
+        posted = self._posted(view, message, row) if odd else None
 
         def work(tx: Tx) -> None:
             self._records.rows.insert(
@@ -118,9 +132,11 @@ class Returns:
             if late and self._mark(tx, delivery, came.status):
                 self._event(tx, view, Action.MESSAGE_BOUNCED, delivery, f"{came.status} late", envelope, "refused")
                 self._told(tx, view, message["id"], written)
+            if odd and self._odd(tx, delivery) and posted is not None:
+                self._poster.insert(tx, posted)
 
         self._store.run(work)
-        if not late:
+        if not late and not odd:
             self._tries.refused(delivery.encode())
 
     def _mark(self, tx: Tx, delivery: str, status: str) -> bool:
@@ -135,6 +151,23 @@ class Returns:
 
         self._records.rows.change(tx, schema.deliveries, delivery, decide)
         return first[0]
+
+    def _odd(self, tx: Tx, delivery: str) -> bool:
+        """Whether this was the first of which nobody can say what it means. The delivery stays delivered."""
+        first = [False]
+
+        def decide(row: Row) -> dict[str, Any] | None:
+            first[0] = row["state"] == "delivered" and row["why"] != ODD
+            return {"why": ODD} if first[0] else None
+
+        self._records.rows.change(tx, schema.deliveries, delivery, decide)
+        return first[0]
+
+    def _posted(self, view: TenantView, message: Row, row: Row) -> Posted | None:
+        """What the sender is told, durable; None where there is nobody to tell."""
+        to = self._audience.of(view, self._records.sender(message))
+        recipient, _ = self._records.opened(row)
+        return self._poster.to_sender(view, to, "came_back", message, [recipient.address]) if to else None
 
     def _written(self, view: TenantView, message: Row, row: Row, came: CameBack) -> Written | None:
         """The report to the sender, durable; None where nobody may be told. The original left the spool long ago."""

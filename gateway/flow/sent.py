@@ -18,6 +18,7 @@ from gateway.audit.event import Action, Actor, parse, receipt_text
 from gateway.clock import Clock, from_us
 from gateway.errors import NotFound
 from gateway.flow.openings import Opening, openings
+from gateway.flow.returns import ODD
 from gateway.flow.trail import Happened, Origin, Trail
 from gateway.share import Directory, answering
 from gateway.share.opening import details_of, subject_of
@@ -289,6 +290,8 @@ class SentMail:
             return State("asked")
         if any(one["reason"] != "scanner-likely" for one in visits):
             return State("visited")
+        if delivery["why"] == ODD:
+            return State("came_back")
         return State("scanned") if visits else State("delivered")
 
     def _timeline(self, conn: Connection, row: Row, objects: Sequence[Row]) -> tuple[Step, ...]:

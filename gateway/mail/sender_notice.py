@@ -32,10 +32,11 @@ KINDS = (
         "account_added",
         "clinic_closed",
         "clinic_reopened",
+        "came_back",
     ),
 )
 _FOUND = ("held", "malware", "returned", "protected")
-_RECALLABLE = ("unopened", "knocked", "redeemed")
+_RECALLABLE = ("unopened", "knocked", "redeemed", "came_back")
 _FOUND_MAX = 12
 _RECIPIENTS_MAX = 20
 _TYPES = {

@@ -11,6 +11,7 @@ from gateway.doctor import neighbours
 from gateway.doctor.asking import row
 from gateway.doctor.case import Case, Refused
 from gateway.doctor.finding import Finding, check, green, red, yellow
+from gateway.flow import clockwatch
 
 AHEAD_SECONDS, OFF_SECONDS = 3.0, 90.0
 CHRONY = "apt-get install chrony && systemctl enable --now chrony && chronyc makestep"
@@ -45,6 +46,29 @@ def right(case: Case) -> Finding:
     if not kept:
         return yellow("its time service is not synchronised", repair)
     return green("kept by a time service" + (f"; agrees with {' and '.join(compared)}" if compared else ""))
+
+
+@check(
+    "clock.steady",
+    "This machine's clock went on as time did while the gateway ran",
+    "what ends by time ends by this clock; after a leap forward nothing is destroyed or given up for a day",
+)
+def steady(case: Case) -> Finding:
+    if not case.serving:
+        return yellow("the gateway does not run", case.start())
+    path = case.settings.worker_directory / clockwatch.NAME
+    try:
+        note = case.as_role("gateway", lambda: dict(clockwatch.read(path)))
+    except Refused as refused:
+        return yellow(f"its note cannot be read: {refused}", f"as root: {case.command('doctor')}")
+    if not note["leaps"]:
+        return green("no leap since it was started")
+    leap = int(note.get("last_seconds", 0))
+    often = "once" if note["leaps"] == 1 else f"{note['leaps']} times, last"
+    words = f"since the gateway was started it leapt {often} by {_span(abs(leap))} {'forward' if leap > 0 else 'back'}"
+    if note["waiting"]:
+        return red(f"{words}; nothing is destroyed, given up or returned until it is back, or for a day", _repair())
+    return yellow(f"{words}; nothing waits because of it", _repair())
 
 
 def _last_entry(case: Case) -> float | None:

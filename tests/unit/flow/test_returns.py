@@ -8,9 +8,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from gateway import words
 from gateway.courier.port import Deferred
 from gateway.errors import TryLater
-from gateway.flow.returns import ReturnPaths, Returns
+from gateway.flow.audience import Audience
+from gateway.flow.posting import Poster
+from gateway.flow.returns import ODD, ReturnPaths, Returns
 from gateway.mail.scan import Scanner
 from gateway.mail.source import BytesSource
 from gateway.spool.envelope import Envelope, Identity, Recipient
@@ -28,7 +31,9 @@ PATIENT = "pat@example.test"
 
 
 def returns(world: World) -> Returns:
-    return Returns(world.store, world.records, world.returner, world.clock)
+    english = words.language("en")
+    poster = Poster(world.copies, world.records, world.deliverer, world.clock, english, lambda tenant: "")
+    return Returns(world.store, world.records, world.returner, world.clock, poster, Audience())
 
 
 def delivered(world: World, sender: str = "amy@clinic.test") -> Row:
@@ -160,3 +165,48 @@ def test_whoever_has_a_notice_fills_no_log_with_its_return_path_and_its_bounce_c
     assert row_of(world)["state"] == "bounced"
     assert world.actions().count("bounce:received") == 11
     assert world.count(schema.tellings) == 11
+
+
+QMAIL = (
+    b"Subject: failure notice\r\n\r\nHi. This is the qmail-send program at mx.test.\r\n\r\n"
+    b"<pat@example.test>:\r\n1.2.3.4 does not like recipient.\r\nRemote host said: 550 5.1.1 unknown\r\n\r\n"
+    b"--- Below this line is a copy of the message.\r\n"
+)
+ODD_WORDS = b"Subject: returned\r\n\r\nYour letter could not be handed to our customer, sorry.\r\n"
+
+
+def test_a_bounce_in_the_words_of_a_known_mail_system_counts_as_a_report(world: World) -> None:
+    row = delivered(world)
+    came(world, ReturnPaths(world.directory).address(world.view, row["id"]), data=QMAIL)
+    world.due()
+    assert (row_of(world)["state"], row_of(world)["status"]) == ("bounced", "5.1.1")
+    assert world.smarthost.times("amy@clinic.test") == 1
+
+
+def test_what_nobody_can_read_marks_the_recipient_and_is_told_once_in_plain_words(world: World) -> None:
+    row = delivered(world)
+    address = ReturnPaths(world.directory).address(world.view, row["id"])
+    for queue in ("spl_1", "spl_1", "spl_2"):
+        came(world, address, queue, data=ODD_WORDS)
+    world.due()
+    assert (row_of(world)["state"], row_of(world)["why"]) == ("delivered", ODD)
+    assert world.smarthost.times("amy@clinic.test") == 1
+    told = world.smarthost.attempts[-1][1]
+    assert b"Subject: Your message may not have arrived" in told
+    assert PATIENT.encode() in told
+    assert b"customer" not in told
+    came(world, address, "spl_3")  # a report that can be read comes after it
+    assert (row_of(world)["state"], row_of(world)["why"]) == ("bounced", "late")
+
+
+@pytest.mark.parametrize(
+    ("data", "sender"),
+    [(ODD_WORDS, "somebody@example.test"), (b"Auto-Submitted: auto-replied\r\n\r\nI am away.\r\n", "")],
+    ids=["with-a-sender", "absence-note"],
+)
+def test_words_with_a_sender_and_absence_notes_mark_nobody(world: World, data: bytes, sender: str) -> None:
+    row = delivered(world)
+    came(world, ReturnPaths(world.directory).address(world.view, row["id"]), data=data, sender=sender)
+    world.due()
+    assert (row_of(world)["state"], row_of(world)["why"]) == ("delivered", row["why"])
+    assert world.smarthost.times("amy@clinic.test") == 0
