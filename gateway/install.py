@@ -27,7 +27,7 @@ from gateway.errors import Misconfigured
 from gateway.roles import Identities, first_unreadable, own_tree, user_name
 from gateway.settings import Settings
 from gateway.spool import layout
-from gateway.store.database import Store
+from gateway.store import presence
 from gateway.vault import Vault
 from keys.keyholder.config import KeyholderConfig, Limits
 
@@ -47,7 +47,7 @@ class Setup:
 def state(settings: Settings) -> dict[str, bool]:
     """Which of the four places hold something. The node's own folder belongs to the spool."""
     found = {
-        "[store] url": not Store.absent(settings.store.url),
+        "[store] url": not presence.absent(settings.store.url),
         "[vault] url": not Vault.absent(settings.vault.url),
         "[spool] directory": holds_node(settings),
     }

@@ -22,7 +22,6 @@ from gateway.errors import GatewayError, Misconfigured, TryLater
 from gateway.logs import Log
 from gateway.roles import GROUP_READS, PRIVATE, Identities, identities
 from gateway.settings import Endpoint, Settings
-from gateway.store import engines, grants, migrations
 from gateway.supervise import DRAIN_SECONDS, ChildEnded, Supervisor, python
 from keys.client import OperatorClient
 from keys.errors import KeysError
@@ -106,6 +105,8 @@ def tables(settings: Settings) -> None:
     """
     if not settings.on_postgres:
         return
+    from gateway.store import grants, migrations  # the parent itself uses no database, and starts without its port
+
     if migrations.version(settings.store.url) is None:
         if not settings.store.owner_url:
             raise Misconfigured("[store] the database has no tables yet: name owner_url, or run: sealgate migrate")
@@ -118,12 +119,16 @@ def tables(settings: Settings) -> None:
 
 def role_of(url: str) -> str:
     """The database role that a URL names."""
+    from gateway.store import engines
+
     return engines.parse(url).username or ""
 
 
 def roles_of_tables(settings: Settings) -> None:
     """Raises Misconfigured when a process would serve with a database role that may do more than it."""
     if settings.on_postgres:
+        from gateway.store import grants, migrations
+
         migrations.check(settings.store.url)
         grants.check(settings.store.url, one_tenant=False)
         grants.check(settings.store.portal_url, one_tenant=True)

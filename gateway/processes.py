@@ -14,12 +14,14 @@ import signal
 import threading
 from collections.abc import Sequence
 from types import FrameType
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gateway import roles
 from gateway.settings import Settings
-from gateway.smtp import process
-from gateway.smtp.config import Limits, SmtpConfig
+
+if TYPE_CHECKING:
+    from gateway.smtp.config import SmtpConfig
 
 YOUNG_OBJECTS = 20_000
 """So many new objects between two looks for cycles. Python's 700 come ten times with each message, and each tenth look
@@ -73,6 +75,8 @@ def run_part(role: str, settings: Settings, descriptors: Sequence[int] = ()) -> 
 
 def run_smtp(settings: Settings, descriptors: Sequence[int] = ()) -> int:
     """The smtp role in this process, until SIGTERM. `descriptors` are its bound sockets, if handed over."""
+    from gateway.smtp import process  # each role starts without what only another one needs
+
     roles.harden_self()
     config = smtp_config(settings)
 
@@ -85,6 +89,8 @@ def run_smtp(settings: Settings, descriptors: Sequence[int] = ()) -> int:
 
 def smtp_config(settings: Settings) -> SmtpConfig:
     """What the smtp role needs of the settings."""
+    from gateway.smtp.config import Limits, SmtpConfig
+
     smtp = settings.smtp
     return SmtpConfig(
         hostname=smtp.hostname,

@@ -26,7 +26,7 @@ from gateway.logs import Log
 from gateway.settings import Settings
 from gateway.share import Directory, KeyRing, answering
 from gateway.spool import nodekey
-from gateway.store import grants, schema
+from gateway.store import grants, presence, schema
 from gateway.store.database import Store
 from gateway.store.engines import NameTaken, parse, path_of
 from gateway.store.rows import Rows
@@ -97,7 +97,7 @@ class Ground:
             url = settings.store.portal_url if self.alone else settings.store.url
             grants.check(url, one_tenant=self.alone)
             return Store.open(url, clock=self.clock, lease=self.node, one_tenant=self.alone)
-        fresh = install.setup_file(settings).exists() and Store.absent(settings.store.url)
+        fresh = install.setup_file(settings).exists() and presence.absent(settings.store.url)
         return Store.open(settings.store.url, create=fresh, clock=self.clock)
 
     def _take_name(self) -> None:

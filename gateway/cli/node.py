@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from gateway import install, nodes, roles
     from gateway.settingtypes import short_name
-    from gateway.store.database import Store
+    from gateway.store import presence
 
     settings = settings_of(args)
     try:
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     if settings.origins.get("node.name") not in (None, "default") and settings.node.name != name:
         raise Misconfigured(f"the configuration names this node '{settings.node.name}': write [node] name = \"{name}\"")
     settings = replace(settings, node=replace(settings.node, name=name))
-    if Store.absent(settings.store.url):
+    if presence.absent(settings.store.url):
         raise Misconfigured("[store] url: there is no installation yet; its first node is made by: sealgate serve")
     who = roles.identities(args.single_user, apart=settings.on_postgres)
     install.readable(settings, who, args.config)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyotp
-from fastapi import FastAPI
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -67,7 +67,7 @@ class Outside:
 
     def start(self) -> None:
         """Serve in a thread. Raises Misconfigured when the port is taken."""
-        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        app = Starlette()
         app.state.pools = []
         app.router.routes[:] = [
             Route(path, self._guarded(handler))

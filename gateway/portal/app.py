@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
 
@@ -106,7 +106,7 @@ class _Maker:
         )
 
 
-def create(deps: PortalDeps) -> FastAPI:
+def create(deps: PortalDeps) -> Starlette:
     """The portal. Raises Misconfigured as the module says."""
     if not deps.faces:
         raise Misconfigured("the portal needs a tenant")
@@ -117,7 +117,7 @@ def create(deps: PortalDeps) -> FastAPI:
     renderer.load_all()
     pages_pool = ThreadPoolExecutor(PAGE_THREADS, "portal-page")
     files_pool = ThreadPoolExecutor(FILE_THREADS, "portal-file")
-    app = FastAPI(title="Sealgate", docs_url=None, redoc_url=None, openapi_url=None)
+    app = Starlette()
     app.router.redirect_slashes = False
     make = _Maker(deps, renderer, files_pool)
     for one in discovered():

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from gateway import words
 from gateway.assets import web_dir
 from gateway.portal.face import Face, iso, reference_words
+from gateway.portal.kept import Kept
 
 
 class Renderer:
@@ -21,18 +22,20 @@ class Renderer:
 
     def __init__(self, *, demo: bool = False) -> None:
         self._demo = demo
+        folder = web_dir() / "templates"
         self._environment = Environment(
-            loader=FileSystemLoader(web_dir() / "templates"),
+            loader=FileSystemLoader(folder),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._environment.bytecode_cache = self.kept = Kept(folder, self._environment)
         self._environment.filters.update(iso=iso, reference=reference_words)
         self._environment.globals.update(say=words.say, say_with_phone=_say_with_phone)
 
     def load_all(self) -> None:
-        """Compile every template, so that a broken one stops start-up and not a patient."""
+        """Load every template, compiled here or kept, so that a broken one stops start-up and not a patient."""
         for name in self._environment.list_templates(extensions=["html"]):
             self._environment.get_template(name)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from gateway.certificates import Certificate
 from gateway.errors import Misconfigured
@@ -42,7 +42,7 @@ class PortalServer:
 
     def __init__(
         self,
-        app: FastAPI,
+        app: Starlette,
         sockets: Sequence[socket.socket],
         cert_file: Path | None,
         key_file: Path | None,
@@ -115,7 +115,7 @@ class PortalServer:
 
 
 def start(
-    app: FastAPI,
+    app: Starlette,
     listen: Sequence[Listen],
     *,
     cert_file: Path | None = None,

@@ -103,14 +103,6 @@ class Store:
         migrations.check(url)
         return cls(url, clock or SystemClock(), writing=writing, lease=lease, one_tenant=one_tenant)
 
-    @staticmethod
-    def absent(url: str) -> bool:
-        """True when there is no file, no table of ours on a server, or only tables that never held anything.
-
-        Raises TryLater when a server does not answer.
-        """
-        return migrations.untouched(url)
-
     @property
     def health(self) -> bool:
         """False when the last commit or probe failed, or the present one takes longer than a second."""

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, inspect, tex
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.errors import Misconfigured, TryLater
-from gateway.store import engines
+from gateway.store import engines, presence
 
 HEAD = "0001"
 _FOLDER = Path(__file__).resolve().parent
@@ -27,8 +27,8 @@ def version(url: str) -> str | None:
     """
     parsed = engines.parse(url)
     path = engines.path_of(parsed)
-    if path is not None and (not path.exists() or path.stat().st_size == 0):
-        return None
+    if path is not None:
+        return presence.version_in(path)
     engine = engines.reader_engine(parsed)
     try:
         with engine.connect() as conn:
@@ -40,7 +40,7 @@ def version(url: str) -> str | None:
     finally:
         engine.dispose()
     if tables:
-        raise Misconfigured("[store] url: this database holds tables that are not Sealgate's; name an empty one")
+        raise presence.foreign()
     return None
 
 

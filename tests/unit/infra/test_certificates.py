@@ -10,8 +10,8 @@ import ssl
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
-from fastapi.responses import PlainTextResponse
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from gateway.certificates import Certificate
@@ -77,7 +77,7 @@ def test_smtp_shows_a_new_certificate_and_keeps_its_connections(tmp_path: Path) 
 
 def test_portal_shows_a_new_certificate_and_keeps_its_connections(tmp_path: Path) -> None:
     certificate, key, _ = certificates(tmp_path)
-    app = FastAPI()
+    app = Starlette()
     app.router.routes.append(Route("/", lambda request: PlainTextResponse("here")))
     app.state.pools = ()
     listen = [portal_server.Listen("127.0.0.1", 0)]

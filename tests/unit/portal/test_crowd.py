@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -32,7 +32,7 @@ async def answer(request: Request) -> PlainTextResponse:
 
 
 def served(**more: Path) -> PortalServer:
-    app = FastAPI()
+    app = Starlette()
     app.router.routes.append(Route("/", answer, methods=["GET", "POST"]))
     app.state.pools = ()
     return portal_server.start(app, [Listen("127.0.0.1", 0)], **more)

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from gateway.errors import Misconfigured, TryLater
+from gateway.store import presence
 from gateway.store.database import Store, Tx
 from gateway.store.schema import log_leaves, tenants
 from tests.support import databases
@@ -231,15 +232,15 @@ def test_a_stuck_writer_is_red_within_two_seconds_and_nobody_waits_over_five(sto
 
 
 def test_a_missing_database_is_never_made_by_opening(url: str) -> None:
-    assert Store.absent(url)
+    assert presence.absent(url)
     with pytest.raises(Misconfigured, match=r"\[store\] url"):
         Store.open(url)
-    assert Store.absent(url)
+    assert presence.absent(url)
 
 
 def test_an_existing_database_is_never_made_anew(store: Store, made_url: str) -> None:
     store.run(add("tnt_a"))
-    assert not Store.absent(made_url)
+    assert not presence.absent(made_url)
     with pytest.raises(Misconfigured, match="already"):
         Store.open(made_url, create=True)
     assert names(store) == ["tnt_a"]
