@@ -16,7 +16,7 @@ from typing import Any
 from gateway.clock import Clock
 from gateway.vault import Stored, Vault
 from keys.client import Deposit, DepositGrant, DepositObject
-from keys.datakey import ValueKey
+from keys.datakey import DataKey, ValueKey
 from keys.derive import meta_key, object_key, object_share
 from keys.encoding import canonical, lp
 from keys.links import new_link_secret, printed_code, token
@@ -37,9 +37,19 @@ class LinkGrant:
     code: str = field(repr=False, default="")
 
 
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """One object that is durable and that nothing names yet."""
+
+    id: str
+    kind: str
+    key: DataKey = field(repr=False)
+    stored: Stored
+
+
 @dataclass(slots=True)
 class MessageSeal:
-    """Builds one sealed message; not shared between threads."""
+    """Builds one sealed message; not shared between threads, but for `sealed`."""
 
     vault: Vault
     clock: Clock
@@ -65,15 +75,18 @@ class MessageSeal:
         chunks: Iterable[bytes | memoryview],
         *,
         public_name: str | None = None,
+        made: Sealed | None = None,
     ) -> str:
-        """Seal one object and return its id. `public_name` stands on lists when the name itself may be PHI.
+        """Seal one object and return its id. `public_name` stands on lists when the name itself may be PHI; `made` is
+        what this seal's `sealed` made of the same bytes before.
 
         Raises TryLater when the vault cannot make it durable.
         """
-        object_id = self.clock.new_id("obj")
-        opened = object_share(self._share, tenant=self.tenant, message=self.message, object_id=object_id)
-        key = object_key(self._mk, opened, tenant=self.tenant, message=self.message, object_id=object_id, kind=kind)
-        stored: Stored = self.vault.seal(key, tenant=self.tenant, object_id=object_id, kind=kind, chunks=chunks)
+        if made is None:
+            made = self.sealed(kind, chunks)
+        elif made.kind != kind:
+            raise ValueError("an object of another kind")
+        object_id, key, stored = made.id, made.key, made.stored
         shown = {
             "name": public_name if public_name is not None else name,
             "type": media_type,
@@ -102,6 +115,17 @@ class MessageSeal:
             }
         )
         return object_id
+
+    def sealed(self, kind: str, chunks: Iterable[bytes | memoryview]) -> Sealed:
+        """Seal one object of this message and change nothing else, so that another thread may do it.
+
+        Raises TryLater when the vault cannot make it durable.
+        """
+        object_id = self.clock.new_id("obj")
+        opened = object_share(self._share, tenant=self.tenant, message=self.message, object_id=object_id)
+        key = object_key(self._mk, opened, tenant=self.tenant, message=self.message, object_id=object_id, kind=kind)
+        stored = self.vault.seal(key, tenant=self.tenant, object_id=object_id, kind=kind, chunks=chunks)
+        return Sealed(object_id, kind, key, stored)
 
     def link(self, person: str) -> LinkGrant:
         """A grant for one recipient, opened by a fresh link secret."""

@@ -43,11 +43,12 @@ _QUOTE = re.compile(
 class _Tally:
     """Counts what one attachment has shown, in order, until it is sure that it is PHI."""
 
-    __slots__ = ("_findings", "_next", "_seen", "score", "sure")
+    __slots__ = ("_asked", "_findings", "_next", "_seen", "score", "sure")
 
     def __init__(self) -> None:
         self._seen: list[Evidence] = []
         self._findings = self._next = 0
+        self._asked = 1
         self.sure = False
         self.score = 0.0
 
@@ -60,6 +61,15 @@ class _Tally:
             self._next = 2 * len(self._seen)
             self.score = model().score(features(self._seen))
             self.sure = self.score >= SURE
+
+    def likely(self) -> bool:
+        """Whether all that was added would be PHI by itself; True once. It is asked about at each doubling."""
+        if not self._asked or len(self._seen) < self._asked:
+            return False
+        known = model()
+        found = known.score(features(self._seen)) >= known.threshold
+        self._asked = 0 if found else 2 * len(self._seen)
+        return found
 
 
 @dataclass(slots=True)
@@ -121,6 +131,13 @@ class Ahead:
                 self._tally.add(seen)
         except Exception:  # it will be raised again where it is counted
             self._left = 0
+
+    def likely(self) -> bool:
+        """Whether what was seen of this attachment would be PHI by itself; True once for each. Never raises."""
+        try:
+            return self._tally.likely()
+        except Exception:  # as above
+            return False
 
     def found(self, chunk: str) -> tuple[Evidence, int] | None:
         """The evidence of a text that was looked at, and what it cost."""

@@ -7,12 +7,13 @@ own is left out. Lists show neutral names, for a file name may say who the patie
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from gateway.actions.copies import Copies, NotEditable
-from gateway.actions.seal import MessageSeal
+from gateway.actions.seal import MessageSeal, Sealed
 from gateway.detect.model import Assessment, Inner
+from gateway.flow.beforehand import slices
 from gateway.flow.reading import PART_LIMIT_BYTES, Attachment, Reading
 from gateway.mail import calendar, charset
 from gateway.mail.decode import decoded
@@ -20,7 +21,6 @@ from gateway.mail.model import Message, Part
 from gateway.mail.source import Source
 from keys.encoding import canonical
 
-SLICE_BYTES = 1 << 20
 _TEXT_NAMES = {"text/plain": "message.txt", "text/html": "message.html"}
 
 
@@ -35,13 +35,16 @@ class Contents:
         assessment: Assessment | None,
         seal: MessageSeal,
         copies: Copies,
+        beforehand: Callable[[tuple[int, ...]], Sealed | None] = lambda path: None,
     ) -> None:
+        """`beforehand` gives what was sealed of a file already, once."""
         self._source = source
         self._message = message
         self._reading = reading
         self._assessment = assessment
         self._seal = seal
         self._copies = copies
+        self._beforehand = beforehand
         self._texts: list[str] | None = None
 
     def whole(self) -> None:
@@ -122,8 +125,9 @@ class Contents:
             "file",
             name,
             content_type,
-            chunks or (decoded(self._source, part) if held is None else _slices(held)),
+            chunks or (decoded(self._source, part) if held is None else slices(held)),
             public_name=public,
+            made=self._beforehand(part.path) if chunks is None else None,
         )
 
     def _visible(self) -> dict[str, Any]:
@@ -166,13 +170,6 @@ class _Cut:
 def _letters(text: str) -> str:
     """Letters and digits alone: how a text is broken into lines and marked up is a matter of the program."""
     return "".join(letter for letter in text.casefold() if letter.isalnum())
-
-
-def _slices(data: bytes) -> Iterator[memoryview]:
-    """The same bytes in pieces, without a copy."""
-    with memoryview(data) as view:
-        for at in range(0, len(data), SLICE_BYTES):
-            yield view[at : at + SLICE_BYTES]
 
 
 def others(message: Message, reading: Reading) -> tuple[Part, ...]:

@@ -12,8 +12,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 
 from gateway.detect.assess import Ahead, assess_texts
@@ -30,6 +31,7 @@ HERE_BYTES = 262_144
 MESSAGE_SECONDS = 60.0
 """All parts of one message together may take that long to read; what is left then is unread."""
 
+Likely = Callable[[str], None]
 _log = Log(__name__)
 
 
@@ -54,8 +56,9 @@ def _judged(
 class _Sitting:
     """One message at the pool: at most one child at a time, begun on first need, and what is left of its time."""
 
-    def __init__(self, pool: Isolated) -> None:
+    def __init__(self, pool: Isolated, likely: Likely | None = None) -> None:
         self._pool = pool
+        self._likely = likely
         self._left = pool.message_seconds
         self._child: Child | None = None
         self._seated = False
@@ -105,10 +108,12 @@ class _Sitting:
             self._child = self._pool.child()
         return self._child
 
-    def _hear(self, text: str) -> None:
+    def _hear(self, part: str, text: str) -> None:
         """Looking is not reading, so this message's time for reading is longer by it."""
         began = time.monotonic()
         self.ahead.look(text)
+        if self._likely is not None and self.ahead.likely():
+            self._likely(part)
         self._left += time.monotonic() - began
 
     def _leave(self) -> None:
@@ -119,8 +124,9 @@ class _Sitting:
     def _in_child(self, part: PartInput) -> Extracted:
         child = self._begun()
         self.ahead.attachment()
+        hear = partial(self._hear, part.part)
         try:
-            found = child.parse(part, min(self._pool.wall_seconds, self._left), self._pool.cpu_seconds, self._hear)
+            found = child.parse(part, min(self._pool.wall_seconds, self._left), self._pool.cpu_seconds, hear)
             if not fits(part, found):
                 raise ChildFailed("the parser answered wrongly")
             return found
@@ -158,9 +164,15 @@ class Isolated:
         self.kills = 0
         """Children ended for a crash, a time-out or a wrong answer, since start."""
 
-    def assess(self, parts: Sequence[PartInput], unread: Sequence[Unread] = ()) -> Assessment:
-        """Judge a message by its parts. Never raises for what a part holds."""
-        with _Sitting(self) as sitting:
+    def assess(
+        self, parts: Sequence[PartInput], unread: Sequence[Unread] = (), likely: Likely | None = None
+    ) -> Assessment:
+        """Judge a message by its parts. Never raises for what a part holds.
+
+        `likely` hears, once, of a part that a child still reads and that is PHI by what was seen of it so far. That is
+        what the child said, and no verdict.
+        """
+        with _Sitting(self, likely) as sitting:
             return _judged([(part, sitting.extract(part)) for part in parts], unread, sitting.ahead)
 
     def assess_here(self, parts: Sequence[PartInput], unread: Sequence[Unread] = ()) -> Assessment | None:

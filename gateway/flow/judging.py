@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.actions.tenants import TenantView
+from gateway.detect.model import Assessment, PartVerdict
 from gateway.flow import facts as factual
 from gateway.flow.decided import UNPROCESSABLE, held_together
 from gateway.flow.looking import Looked
+from gateway.flow.reading import Reading
 from gateway.mail.model import Message
 from gateway.mail.source import Source
 from gateway.policy import Decision, decide
@@ -55,3 +57,19 @@ def judge(
             for number, recipient in enumerate(envelope.recipients)
         }
     return Judged(looked, held_together(decisions))
+
+
+def leaves_if_phi(
+    view: TenantView, envelope: Envelope, source: Source, message: Message, reading: Reading, part: str
+) -> bool:
+    """Whether that attachment would leave somebody's copy, as an object by itself, if it alone is PHI. A guess, made
+    before all is known: nothing is decided by it.
+    """
+    if message.signed or message.malformed or message.encrypted:
+        return False  # sealed whole
+    phi = Assessment((PartVerdict(part, "", "phi", 1.0, ()),), 1.0, True, (), "")
+    guess = judge(view, envelope, source, message, Looked(reading, phi))
+    return any(
+        one.treatment == "secure" or (one.treatment == "attachments" and part in one.sealed_parts)
+        for one in guess.decisions.values()
+    )

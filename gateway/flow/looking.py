@@ -7,7 +7,9 @@ releases: then the officer's word decides, and still the scanner is asked first.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.detect.model import Assessment
 from gateway.errors import Refused, Tampered, TryLater
@@ -50,9 +52,18 @@ class Looker:
         self._scanner = scanner
         self._scan_seconds = scan_seconds
 
-    def look(self, message: Message, source: Source, *, release: Decision | None, suspect: bool) -> Looked:
+    def look(
+        self,
+        message: Message,
+        source: Source,
+        *,
+        release: Decision | None,
+        suspect: bool,
+        likely: Callable[[Reading, str], None] = lambda reading, part: None,
+    ) -> Looked:
         """`release` is what an officer's release makes of mail that cannot be read; `suspect`: it is held for malware,
-        and goes out only when a scanner says today that there is none.
+        and goes out only when a scanner says today that there is none. `likely` hears of an attachment that is PHI by
+        what was seen of it so far, after the scanner.
 
         Raises Harmful (held mail only), TryLater, Tampered, and for mail that comes in whatever reading it raised.
         """
@@ -67,7 +78,8 @@ class Looker:
         if reading is None:
             return Looked(forced=release, scanned=scanned)
         try:
-            assessment = self._isolated.assess(reading.inputs, (*reading.unread, *scanned.unscanned))
+            unread = (*reading.unread, *scanned.unscanned)
+            assessment = self._isolated.assess(reading.inputs, unread, partial(likely, reading))
         except (TryLater, Tampered):
             raise
         except Exception:

@@ -53,9 +53,10 @@ class MessageRows:
         assessment: Assessment | None,
         parent: str | None,
         user: str | None,
+        id: str = "",
     ) -> dict[str, Any]:
-        """A row with a new id. `user` is whose mail it is, as `user` tells."""
-        id = self._clock.new_id("msg")
+        """A row with that id or a new one. `user` is whose mail it is, as `user` tells."""
+        id = id or self._clock.new_id("msg")
         first = decisions[0] if decisions else UNPROCESSABLE
         return {
             "id": id,

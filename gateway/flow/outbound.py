@@ -10,6 +10,7 @@ makes no second set of links, unless nobody got the first. DESIGN §1, §3, §3a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -21,13 +22,14 @@ from gateway.clock import Clock
 from gateway.errors import NotFound, Tampered, TryLater
 from gateway.flow import facts as factual
 from gateway.flow.answers import Answers, Order
+from gateway.flow.beforehand import Beforehand
 from gateway.flow.begun import Begun
 from gateway.flow.decided import UNPROCESSABLE
 from gateway.flow.delivery import Deliverer
 from gateway.flow.doubts import Doubts, blameless, sound
 from gateway.flow.fingerprint import Fingerprint
 from gateway.flow.isolate import Isolated
-from gateway.flow.judging import Judged, judge
+from gateway.flow.judging import Judged, judge, leaves_if_phi
 from gateway.flow.looking import Looked, Looker
 from gateway.flow.message_rows import MessageRows, handed_in_by
 from gateway.flow.records import WAITING, Prepared, Records
@@ -271,17 +273,19 @@ class Outbound:
         with malware; mail that comes in with it is held. `judged` is what came of steps 4 to 6 when they were made just
         now.
         """
-        if judged is None:
-            looked = Looked(forced=forced)
-            if forced is None:
-                looked = self._looker.look(message, source, release=release, suspect=suspect)
-            reached(5)
-            reason = factual.plain_reason(view, envelope, message, lambda: self._role(envelope))
-            judged = judge(view, envelope, source, message, looked, adjust, reason)
-            reached(6)
-        with self._store.reading() as conn:
-            user = self._made.user(conn, envelope, forced=judged.looked.assessment is None)
-        piece = self.made(view, envelope, source, message, retry, judged, user, parent=parent, spooled=spooled)
+        wanted = partial(leaves_if_phi, view, envelope, source, message)
+        with self._treatment.beforehand(view.id, wanted) as begun:
+            if judged is None:
+                looked = Looked(forced=forced)
+                if forced is None:
+                    looked = self._looker.look(message, source, release=release, suspect=suspect, likely=begun.likely)
+                reached(5)
+                reason = factual.plain_reason(view, envelope, message, lambda: self._role(envelope))
+                judged = judge(view, envelope, source, message, looked, adjust, reason)
+                reached(6)
+            with self._store.reading() as conn:
+                user = self._made.user(conn, envelope, forced=judged.looked.assessment is None)
+            piece = self.made(view, envelope, source, message, retry, judged, user, parent, spooled, begun)
         reached(7)
         return piece
 
@@ -298,17 +302,18 @@ class Outbound:
         retry: bytes,
         judged: Judged,
         user: str | None,
-        *,
         parent: str | None = None,
         spooled: bool = True,
+        begun: Beforehand | None = None,
     ) -> Piece:
         """Step 7: what the decisions ask for, and the rows. What nobody but its sender touches makes rows only."""
         looked, forced = judged.looked, judged.looked.forced
         for whole in dict.fromkeys((forced is not None, True)):
             # A new row for each: what the first try deposited under its ids is left behind and swept up.
             row = self._made.row(
-                view, envelope, message, source, retry, judged.decisions, looked.assessment, parent, user
-            )
+                view, envelope, message, source, retry, judged.decisions, looked.assessment, parent, user,
+                begun.message if begun else "",
+            )  # fmt: skip
             piece = Piece(
                 view,
                 envelope,
@@ -321,6 +326,7 @@ class Outbound:
                 parent=parent,
                 spooled=spooled,
                 unread_whole=whole,
+                beforehand=begun,
             )
             piece.prepared.event(
                 Action.MESSAGE_ACCEPTED,
@@ -337,6 +343,7 @@ class Outbound:
             except NotEditable:
                 if whole:
                     raise
+                begun = None
                 continue
             break
         return piece

@@ -8,18 +8,19 @@ effects).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from gateway.accounts.people import People
 from gateway.actions.copies import Copies, in_own_name
-from gateway.actions.seal import LinkGrant, MessageSeal
+from gateway.actions.seal import LinkGrant, MessageSeal, Sealed
 from gateway.actions.tenants import TenantView
 from gateway.audit.event import GATEWAY, Action
 from gateway.clock import Clock
 from gateway.detect.model import Assessment
+from gateway.flow.beforehand import Beforehand
 from gateway.flow.contents import Contents
 from gateway.flow.facts import tags
 from gateway.flow.jobs import Job, Target
@@ -61,6 +62,9 @@ class Piece:
     unread_whole: bool = False
     """True when the parts could not be read: then it is sealed whole or not at all."""
 
+    beforehand: Beforehand | None = None
+    """What was sealed of it while it was looked at."""
+
     def recipients(self, *treatments: str) -> list[tuple[Recipient, Decision]]:
         """Recipients decided so."""
         numbered = enumerate(self.envelope.recipients)
@@ -92,6 +96,10 @@ class Treatment:
         self._records = records
         self._copies = copies
         self._clock = clock
+
+    def beforehand(self, tenant: str, wanted: Callable[[Reading, str], bool]) -> Beforehand:
+        """For a message that is about to be looked at."""
+        return Beforehand(self._vault, self._clock, tenant, wanted)
 
     def treat(self, piece: Piece) -> None:
         """Fill `piece.prepared` and `piece.jobs`. Raises TryLater when something could not be made durable."""
@@ -135,8 +143,14 @@ class Treatment:
         now = self._clock.now_us()
         view = piece.tenant
         expires = now + (view.message_for if edits else view.hold_for + timedelta(days=1)) // timedelta(microseconds=1)
-        seal = MessageSeal(self._vault, self._clock, view.id, expires, message=piece.prepared.message["id"])
-        contents = Contents(piece.source, piece.message, piece.reading, piece.assessment, seal, self._copies)
+        begun = piece.beforehand
+        if begun is not None and begun.seal is not None:
+            seal, take = begun.seal, begun.take
+            seal.expires_us = expires
+        else:
+            seal = MessageSeal(self._vault, self._clock, view.id, expires, message=piece.prepared.message["id"])
+            take = _nothing
+        contents = Contents(piece.source, piece.message, piece.reading, piece.assessment, seal, self._copies, take)
         removed = self._objects(piece, contents, edits)
         hold_until = None
         if held:
@@ -314,6 +328,10 @@ class Treatment:
             reason=f"{decision.rule}:{decision.note}" if decision.note else decision.rule,
             policy=decision.policy,
         )
+
+
+def _nothing(path: tuple[int, ...]) -> Sealed | None:
+    return None
 
 
 def _orcpt(recipient: Recipient) -> str:

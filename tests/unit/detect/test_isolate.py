@@ -308,6 +308,13 @@ def test_what_is_looked_at_ahead_changes_no_assessment(
     assert ahead.part("2").status == "phi"
 
 
+def test_one_hears_once_of_a_file_that_is_likely_phi_and_of_no_other(pool: Isolated) -> None:
+    report, menu = samples.pdf(*[LETTER.format(number) for number in range(5)]), samples.pdf("Menu: soup and bread")
+    heard: list[str] = []
+    pool.assess([BODY, part(menu), part(report, "3"), part(menu, "4"), part(report, "5")], (), heard.append)
+    assert heard == ["3", "5"]
+
+
 def test_what_was_told_ahead_and_is_not_in_the_answer_counts_for_nothing(
     pool: Isolated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
