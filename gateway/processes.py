@@ -112,6 +112,11 @@ def smtp_config(settings: Settings) -> SmtpConfig:
             for one in settings.tenants
             if one.portal.return_path
         },
+        postmasters={
+            urlsplit(one.portal.public_url).hostname or "": one.portal.postmaster
+            for one in settings.tenants
+            if one.portal.return_path
+        },
         limits=Limits(
             connections=smtp.max_connections,
             connections_per_host=smtp.max_connections_per_host,

@@ -52,6 +52,13 @@ class Portal:
         kinds.flag,
         False,
     )
+    postmaster: str = setting(
+        "Who reads what anybody may write to postmaster at that host, where return_path is on (RFC 5321 4.5.1); empty "
+        "means [notify] owner.",
+        kinds.address,
+        "",
+        example="you@clinic.example",
+    )
 
 
 @dataclass(frozen=True, slots=True)

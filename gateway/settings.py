@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlsplit
 
 from gateway import senders, tenancies
 from gateway.errors import Misconfigured
@@ -239,6 +240,16 @@ def _settled(settings: Settings, reader: Reader) -> Settings:
         if not all(is_loopback(endpoint.host) for endpoint in portal.listen) or not first.port:
             raise wrong("portal", "public_url", 'is missing; write the address in links: "https://mail.clinic.example"')
         portal = replace(portal, public_url=f"http{'s' if portal.tls_cert_file else ''}://localhost:{first.port}")
+    if portal.return_path:
+        portal = replace(portal, postmaster=portal.postmaster or settings.notify.owner)
+        host = urlsplit(portal.public_url).hostname or ""
+        if not portal.postmaster:
+            raise wrong(
+                "portal", "postmaster", "is missing; where return_path is on, anybody may write to postmaster there: "
+                f'write who reads it, such as "office@{tenant.domains[0]}"',
+            )  # fmt: skip
+        if portal.postmaster.rpartition("@")[2].lower() == host:
+            raise wrong("portal", "postmaster", f"must not be at {host} itself, or its mail would go round in circles")
     if bool(courier.username) != bool(courier.password_file):
         missing = "password_file" if courier.username else "username"
         raise wrong("courier", missing, "is missing; AUTH needs both username and password_file")

@@ -38,6 +38,12 @@ class Tenancy:
     return_path: bool = setting(
         "Mail for the host of its public_url comes to this gateway, as in [portal].", kinds.flag, False
     )
+    postmaster: str = setting(
+        "Who reads what is written to postmaster at its host, as in [portal].",
+        kinds.address,
+        "",
+        example="you@clinic.example",
+    )
     display_name: str = setting("Its name as patients read it.", kinds.text, "", example="Riverside Clinic")
     phone: str = setting("The number that its notices and pages name.", kinds.phone, "", example="+1 555 010 0199")
     timezone: str = setting("Time zone in which people read times.", kinds.timezone, "UTC", example="America/New_York")
@@ -103,7 +109,7 @@ class Tenancy:
 PLACES: Final = {
     "name": ("tenant", "name"), "domains": ("tenant", "domains"), "display_name": ("tenant", "display_name"),
     "phone": ("tenant", "phone"), "timezone": ("tenant", "timezone"), "public_url": ("portal", "public_url"),
-    "return_path": ("portal", "return_path"),
+    "return_path": ("portal", "return_path"), "postmaster": ("portal", "postmaster"),
     "trusted_networks": ("smtp", "trusted_networks"), "smarthost": ("courier", "smarthost"),
     "smarthost_tls": ("courier", "tls"), "smarthost_username": ("courier", "username"),
     "smarthost_password_file": ("courier", "password_file"),

@@ -29,6 +29,8 @@ FIXED = (
     ("gateway.smtp.gate", "_LOOK_AGAIN_SECONDS", "How often the door looks whether the worker is well."),
     ("gateway.smtp.process", "BACKLOG", "Connections that the system keeps for us until we take them."),
     ("gateway.smtp.process", "COUNT_SECONDS", "How often the door's figures are written."),
+    ("gateway.smtp.reception", "POSTMASTER_AN_HOUR", "Mails of strangers to postmaster in an hour for each host; later ones get 451."),
+    ("gateway.smtp.reception", "HOUR_SECONDS", "That hour."),
     ("gateway.spool.health", "FRESH_FOR_US", "Age (µs) of the worker's sign of life at which mail is answered 451."),
     ("gateway.spool.snapshot", "MAX_AGE_US", "Age (µs) of the signed snapshot at which mail is answered 451."),
     ("gateway.spool.writer", "MAX_ENVELOPE_BYTES", "Envelope of one message; max_recipients keeps it far below."),

@@ -16,7 +16,7 @@ from gateway.mail import cipher
 from gateway.mail.model import Message
 from gateway.mail.source import Source
 from gateway.policy import MailFacts, RecipientFacts
-from gateway.spool.envelope import Envelope
+from gateway.spool.envelope import POSTMASTER, Envelope
 from keys.encoding import canonical
 
 TAG = re.compile(r"\[(secure|plain|urgent)(?::[ \t]{0,4}([a-z][a-z-]{1,29}))?\]", re.IGNORECASE)
@@ -32,12 +32,13 @@ def mail_facts(
     `plain_reason` is why it may go as it is, where its sender may say so; `assumed` says that it comes from a device
     whose mail counts as PHI.
     """
+    ours = envelope.identity.kind != POSTMASTER
     return MailFacts(
         assessment=assessment,
         null_sender=not envelope.mail_from,
         auto_submitted=message.auto_submitted,
-        subject_tags=tags(message),
-        sensitivity=(message.header("sensitivity") or "").strip().lower(),
+        subject_tags=tags(message) if ours else frozenset(),  # a stranger's words to postmaster order nothing
+        sensitivity=(message.header("sensitivity") or "").strip().lower() if ours else "",
         signed=message.signed,
         encrypted=cipher.proven(message, source),
         malformed=message.malformed,

@@ -61,6 +61,8 @@ class SmtpConfig:
     max_recipients: int = 100
     return_hosts: Mapping[str, str] = field(default_factory=dict)
     """Portal hosts to which reports on our notices may come from anywhere, and a domain of the clinic of each."""
+    postmasters: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The same hosts, and who reads what comes to postmaster there."""
     limits: Limits = field(default_factory=Limits)
     log_level: str = "INFO"
 

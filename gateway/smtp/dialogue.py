@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway import steps
 from gateway.errors import TryLater
@@ -18,14 +18,15 @@ from gateway.mail.address import GrammarError, MailCommand, RcptCommand, parse_m
 from gateway.smtp import replies
 from gateway.smtp.config import RELAY
 from gateway.smtp.data import DotReader
-from gateway.smtp.gate import Pending, admit, admit_report, client_address, domain_of, known
+from gateway.smtp.gate import Pending, admit, client_address, domain_of, known
 from gateway.smtp.proof import Candidate, Vestibule
 from gateway.smtp.receiver import Receiver
+from gateway.smtp.reception import STRANGERS, of_stranger, open_to, target
 from gateway.smtp.replies import Reply
 from gateway.smtp.session import Session
-from gateway.spool.envelope import REFUSED, RETURNED, Envelope, Identity, Recipient
+from gateway.spool.envelope import POSTMASTER, REFUSED, RETURNED, Envelope, Identity, Recipient
 from gateway.spool.known import Address, SharedEntry
-from gateway.spool.snapshot import TenantEntry
+from gateway.spool.snapshot import Snapshot, TenantEntry
 
 _log = Log("gateway.smtp")
 _BDAT = re.compile(r"([0-9]{1,18})(?: +(LAST))?\Z", re.IGNORECASE)
@@ -43,6 +44,7 @@ class Transaction:
     max_bytes: int
     max_recipients: int
     pending: tuple[Candidate, ...] = ()
+    turned_away: Reply = replies.NO_SUCH_ADDRESS  # what a stranger hears who writes to anybody but us
     recipients: dict[str, Recipient] = field(default_factory=dict)
     receiver: Receiver | Vestibule | None = None
 
@@ -94,14 +96,16 @@ class Dialogue(Session):
             snapshot, self._address, self._login, mail.address, login_required=self.listener != RELAY,
             certificate=self.certificate,
         )  # fmt: skip
-        if answer is replies.NOT_AUTHORISED and not mail.address and self.services.config.return_hosts:
-            self._transaction = Transaction(None, Identity(RETURNED), mail, self.services.config.limits.report_bytes, 1)
+        if isinstance(answer, Reply) and open_to(
+            snapshot, self.services.config, self._address, answer, signed_in=self._login is not None
+        ):
+            most = self.services.config.limits.report_bytes
+            refusal = answer if mail.address else replies.NO_SUCH_ADDRESS
+            self._transaction = Transaction(None, Identity(RETURNED), mail, most, 1, turned_away=refusal)
             self.say(replies.SENDER_OK)
             return
         if isinstance(answer, Reply):
-            self.refuse(answer)
-            if answer in (replies.NOT_YOUR_DOMAIN, replies.NOT_ITS_ADDRESS):
-                self._note(known(snapshot, self._address, self._login, self.certificate), answer.reason)
+            self._turn_away(snapshot, answer)
             return
         self.recognised()
         pending = answer.candidates if isinstance(answer, Pending) else ()
@@ -148,9 +152,10 @@ class Dialogue(Session):
             self.refuse(_grammar(rcpt))
             return
         if transaction.pending and not transaction.mail.address:
-            self._perhaps_report(transaction, rcpt.address)
-        if transaction.identity.kind == RETURNED and not self._reported(transaction, rcpt.address):
+            self._perhaps_for_us(transaction, rcpt.address)
+        if transaction.identity.kind in STRANGERS and not self._for_us(transaction, rcpt.address):
             return
+        rcpt = replace(rcpt, address=target(self.services.config.postmasters, rcpt.address))
         key = _same(rcpt)
         if key not in transaction.recipients and len(transaction.recipients) >= transaction.max_recipients:
             self.say(replies.TOO_MANY_RECIPIENTS)  # a list of addresses is one mistake, not one for each address
@@ -158,23 +163,28 @@ class Dialogue(Session):
         transaction.recipients.setdefault(key, Recipient(rcpt.address, rcpt.params))
         self.say(replies.RECIPIENT_OK)
 
-    def _perhaps_report(self, transaction: Transaction, address: str) -> None:
-        """A stranger's report may come from a provider's network too: it needs no clinic's proof, and gets no further
-        than one from anywhere else.
+    def _turn_away(self, snapshot: Snapshot, answer: Reply) -> None:
+        self.refuse(answer)
+        if answer in (replies.NOT_YOUR_DOMAIN, replies.NOT_ITS_ADDRESS):
+            self._note(known(snapshot, self._address, self._login, self.certificate), answer.reason)
+
+    def _perhaps_for_us(self, transaction: Transaction, address: str) -> None:
+        """What comes to us may come from a provider's network too: it needs no clinic's proof, and gets no further
+        than from anywhere else.
         """
-        hosts = self.services.config.return_hosts
-        if not hosts or transaction.recipients:
+        config = self.services.config
+        if not config.return_hosts or transaction.recipients:
             return
         try:
-            found = admit_report(self.services.gate.snapshot(), hosts, address)
+            found = of_stranger(self.services.gate.snapshot(), config, "", address)
         except TryLater:
             return  # said where the message begins
         if found is not None:
-            transaction.tenant, transaction.identity, transaction.pending = found, Identity(RETURNED), ()
-            transaction.max_bytes, transaction.max_recipients = self.services.config.limits.report_bytes, 1
+            transaction.tenant, transaction.identity, transaction.pending = found.tenant, Identity(RETURNED), ()
+            transaction.max_bytes, transaction.max_recipients = config.limits.report_bytes, 1
 
-    def _reported(self, transaction: Transaction, address: str) -> bool:
-        """Whether a stranger's report may go to that address; otherwise it was refused."""
+    def _for_us(self, transaction: Transaction, address: str) -> bool:
+        """Whether a stranger may write to that address; otherwise it was refused."""
         if transaction.recipients:
             self.refuse(replies.REPORTS_ONLY)
             return False
@@ -183,10 +193,15 @@ class Dialogue(Session):
         except TryLater as error:
             self.try_later(error)
             return False
-        transaction.tenant = admit_report(snapshot, self.services.config.return_hosts, address)
-        if transaction.tenant is None:
-            self.refuse(replies.NO_SUCH_ADDRESS)
-        return transaction.tenant is not None
+        found = of_stranger(snapshot, self.services.config, transaction.mail.address, address)
+        if found is None:
+            self._turn_away(snapshot, transaction.turned_away)
+            return False
+        if found.host and not self.services.to_postmaster.take(found.host, self.loop.time()):
+            self.say(replies.TRY_LATER)
+            return False
+        transaction.tenant, transaction.identity = found.tenant, found.identity
+        return True
 
     # -- message
 
@@ -301,7 +316,7 @@ class Dialogue(Session):
             Envelope(
                 tenant=tenant.id,
                 queue=self.services.clock.new_id("spl"),
-                mail_from=transaction.mail.address,
+                mail_from="" if transaction.identity.kind == POSTMASTER else transaction.mail.address,
                 mail_params=transaction.mail.params,
                 recipients=tuple(transaction.recipients.values()),
                 identity=transaction.identity,

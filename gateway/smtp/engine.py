@@ -25,7 +25,7 @@ from gateway import steps
 from gateway.clock import Clock
 from gateway.errors import TryLater
 from gateway.logs import Log
-from gateway.smtp import replies
+from gateway.smtp import reception, replies
 from gateway.smtp.config import RELAY, SUBMISSIONS, SmtpConfig
 from gateway.smtp.gate import Gate, client_address
 from gateway.smtp.limits import Doorkeeper, FailedLogins, Few, host_of
@@ -53,6 +53,7 @@ class Services:
     failed_logins: FailedLogins
     pool: Executor
     noted: Few = field(default_factory=lambda: Few(NOTED_REFUSALS, NOTED_WINDOW_SECONDS))
+    to_postmaster: Few = field(default_factory=lambda: Few(reception.POSTMASTER_AN_HOUR, reception.HOUR_SECONDS))
     tls_context: ssl.SSLContext | None = None
     submission_context: ssl.SSLContext | None = None
     """The same with a request for the client's certificate, for the submission ports."""

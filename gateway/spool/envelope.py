@@ -17,6 +17,8 @@ REFUSED = "refused"
 """Identity of a note that a client of the tenant was refused: no message, no addresses; `name` is the machine word."""
 RETURNED = "returned"
 """Identity of mail from nobody in particular to a return path of ours: a report, and nothing that may travel on."""
+POSTMASTER = "postmaster"
+"""Identity of mail from nobody in particular to postmaster at the portal's host; it has the null sender."""
 Params = tuple[tuple[str, str], ...]
 
 
@@ -34,8 +36,8 @@ class Identity:
 
     `kind`: ``app-password``, ``network`` (unauthenticated, by client address), ``device`` (by its address or password)
     and ``certificate`` (a device that proved itself), ``shared`` (a provider's network, with the clinic's proof),
-    ``held`` (released mail), ``system``, ``returned`` (a stranger's report to a return path of ours), or ``refused``
-    (nothing was handed in).
+    ``held`` (released mail), ``system``, ``returned`` (a stranger's report to a return path of ours), ``postmaster`` (a
+    stranger's mail to postmaster at the portal's host), or ``refused`` (nothing was handed in).
     `user` is a user id where one is known; `name` a word for people: the submission name, or the name that a device or
     a shared network has in the settings.
     """

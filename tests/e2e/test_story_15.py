@@ -31,7 +31,11 @@ PHI = (
 
 @pytest.fixture(scope="module")
 def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
-    environ = {"SEALGATE_PORTAL__RETURN_PATH": "true", "SEALGATE_SMTP__TRUSTED_NETWORKS": "127.0.0.1"}
+    environ = {
+        "SEALGATE_PORTAL__RETURN_PATH": "true",
+        "SEALGATE_PORTAL__POSTMASTER": f"max@{DOMAIN}",
+        "SEALGATE_SMTP__TRUSTED_NETWORKS": "127.0.0.1",
+    }
     found = Faulty(tmp_path_factory.mktemp("returns") / "c", environ=environ)
     try:
         found.start()
@@ -112,10 +116,13 @@ def test_answers_and_bounces_make_no_loop_and_the_bounce_reaches_the_sender_and_
     assert outside(clinic, "", path, answer()) == 250
     assert outside(clinic, "", path, answer("")) == 250  # a program that does not say that it is one
     assert outside(clinic, "", path, report("delayed", "4.4.1")) == 250
-    assert received(clinic, 3) == ["auto-reply", "delayed 4.4.1", "unread"]
-    assert len(clinic.sink.mails) == before, "nobody is answered, and nothing is forwarded"
+    assert received(clinic, 3) == ["auto-reply", "delayed 4.4.1", "unreadable"]
+    (odd,) = clinic.sink.wait_for(clinic.amy.address, seconds=PATIENCE)
+    assert odd.header("Subject") == "Your message may not have arrived"
+    assert "I am away" not in odd.text
+    assert len(clinic.sink.mails) == before + 1, "nobody is answered, and nothing is forwarded"
     assert outside(clinic, "", path.upper(), report()) == 250  # some mail systems change the case
-    (told,) = clinic.sink.wait_for(clinic.amy.address, seconds=PATIENCE)
+    told = clinic.sink.wait_for(clinic.amy.address, 2, seconds=PATIENCE)[1]
     assert told.mail_from == ""
     assert f"Final-Recipient: rfc822; {PATIENT}" in told.data.decode()
     assert "Status: 5.1.1" in told.data.decode()
@@ -126,7 +133,7 @@ def test_answers_and_bounces_make_no_loop_and_the_bounce_reaches_the_sender_and_
     assert received(clinic, 5).count("failed 5.1.1") == 2
     socket = load(clinic.config, {}).worker_directory / "control.sock"
     eventually(lambda: ask(socket, "queue.list", {}) == [], PATIENCE)
-    assert len(clinic.sink.mails) == before + 1
+    assert len(clinic.sink.mails) == before + 2
     entries = logged(clinic, "message:secured")
     (shown,) = [
         one
@@ -141,7 +148,7 @@ def test_from_outside_nothing_but_a_report_to_a_return_path_is_taken(clinic: Fau
     before = len(clinic.sink.mails)
     assert outside(clinic, PATIENT, path, answer()) == 550
     assert outside(clinic, f"amy@{DOMAIN}", "friend@friend.test") == 550
-    for other in ("postmaster@localhost", f"amy@{DOMAIN}", "friend@friend.test", path.replace("localhost", DOMAIN)):
+    for other in (f"postmaster@{DOMAIN}", f"amy@{DOMAIN}", "friend@friend.test", path.replace("localhost", DOMAIN)):
         assert outside(clinic, "", other) == 550, other
     made_up = path[:5] + ("a" if path[5] != "a" else "b") + path[6:]
     known = len(logged(clinic, "bounce:received"))
@@ -149,6 +156,20 @@ def test_from_outside_nothing_but_a_report_to_a_return_path_is_taken(clinic: Fau
     assert "unknown" in received(clinic, known + 1)
     assert len(clinic.sink.mails) == before
     assert len(logged(clinic, "message:bounced")) == 1
+
+
+def test_anybody_may_write_to_postmaster_and_nothing_is_sent_back(clinic: Faulty) -> None:
+    """RFC 5321 4.5.1. What it says orders nothing, and its envelope sender is not believed."""
+    letter = b"From: x@else.test\r\nSubject: [secure] your mail\r\nMessage-ID: <p%d@else.test>\r\n\r\nYou bounce.\r\n"
+    before = len(clinic.sink.mails)
+    for number, address in enumerate(("Postmaster@LocalHost", "postmaster")):
+        assert outside(clinic, "x@else.test", address, letter % number) == 250
+    found = clinic.sink.wait_for(f"max@{DOMAIN}", 2, seconds=PATIENCE)
+    assert {(mail.mail_from, mail.header("Subject")) for mail in found} == {("", "[secure] your mail")}
+    assert all(mail.text.strip() == "You bounce." for mail in found)
+    assert outside(clinic, "x@else.test", "postmaster@localhost", PHI.encode()) == 250
+    clinic.sink.wait_for(f"max@{DOMAIN}", 3, seconds=PATIENCE)
+    assert len(clinic.sink.mails) == before + 3
 
 
 def test_no_word_of_what_came_back_is_kept_anywhere(clinic: Faulty, notice: Received) -> None:

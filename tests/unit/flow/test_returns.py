@@ -20,6 +20,7 @@ from gateway.spool.envelope import Envelope, Identity, Recipient
 from gateway.store import schema
 from gateway.store.rows import Row
 from tests.support.flow import PHI, World
+from tests.support.mail_pieces import fields, file, mime, multi, text
 from tests.support.spool import TENANT
 
 REPORT = (
@@ -69,6 +70,20 @@ def test_only_a_notice_in_the_place_of_a_message_has_a_return_path(world: World)
     assert used[0] == paths.address(world.view, row["id"])
     assert paths.delivery(world.view, used[0]) == row["id"]
     assert used[1:] == ["amy@clinic.test"]  # the mail without a sender is held
+
+
+def test_a_mail_whose_attachments_were_sealed_keeps_its_senders_own_return_path(world: World) -> None:
+    """Its bounces go to the sender, with headers alone (decision 0028)."""
+    paths, used = ReturnPaths(world.directory), list[tuple[str, tuple[tuple[str, str], ...]]]()
+    world.deliverer._return_path = lambda tenant, delivery: paths.address(world.view, delivery)
+    world.smarthost.before = lambda outbound: used.append((outbound.mail_from, tuple(outbound.mail_params)))
+    body = multi("mixed", text("See attached."), file("text/plain", "a.txt", PHI))
+    head, _, rest = mime(fields("verp"), body).partition(b"\r\n\r\n")
+    verp = "bounce-7=pat=example.test@clinic.test"
+    world.flow.process(world.spool(rest, PATIENT, head=head + b"\r\n", sender=verp, params=(("RET", "FULL"),)))
+    world.deliver()
+    assert used == [(verp, (("RET", "HDRS"),))]
+    assert world.states() == {PATIENT: "delivered"}
 
 
 def test_a_bounce_marks_the_recipient_and_reaches_the_sender_once(world: World) -> None:

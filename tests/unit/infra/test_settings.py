@@ -276,3 +276,17 @@ def test_environment_of_the_process_is_not_read_behind_our_back(
 ) -> None:
     monkeypatch.setitem(os.environ, "SEALGATE_POLICY__FILE", "strict")
     assert load(write(tmp_path, LEAST), {}).policy.file == "clinic"
+
+
+def test_where_anybody_may_write_somebody_reads_what_comes_to_postmaster(tmp_path: Path) -> None:
+    on = LEAST.replace("[courier]", "return_path = true\n[courier]")
+    words = refusal(tmp_path, on)
+    assert words.startswith("gateway.toml: [portal] postmaster is missing; ")
+    assert '"office@clinic.example"' in words
+    own = on.replace("return_path = true", 'return_path = true\npostmaster = "max@mail.clinic.example"')
+    assert "must not be at mail.clinic.example itself" in refusal(tmp_path, own)
+    named = load(write(tmp_path, own.replace("max@mail.", "max@")), {})
+    assert named.portal.postmaster == "max@clinic.example"
+    owned = load(write(tmp_path, on + '[notify]\nowner = "office@clinic.example"\n'), {})
+    assert owned.portal.postmaster == "office@clinic.example"
+    assert load(write(tmp_path, LEAST), {}).portal.postmaster == ""
