@@ -73,6 +73,32 @@ def certificate(host: str, port: int, *, starttls: bool) -> bytes | None:
         return None
 
 
+VERIFIED, UNVERIFIED, NO_TLS, UNREACHABLE = "verified", "unverified", "no-tls", "unreachable"
+
+
+def mail_tls(host: str, port: int = 25) -> str:
+    """How a mail server answers STARTTLS: with a certificate that holds for its name, with another, not at all; or
+    nobody reaches it from here. RFC 3207.
+    """
+    worst = UNREACHABLE
+    for verify in (True, False):
+        context = ssl.create_default_context()
+        if not verify:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        try:
+            with socket.create_connection((host, port), SECONDS) as plain:
+                for said in (b"", b"EHLO doctor.invalid\r\n", b"STARTTLS\r\n"):
+                    plain.sendall(said)
+                    if not _answered(plain):
+                        return NO_TLS if said.startswith(b"START") else UNREACHABLE
+                worst = NO_TLS
+                with context.wrap_socket(plain, server_hostname=host):
+                    return VERIFIED if verify else UNVERIFIED
+        except OSError:  # ssl.SSLError is one
+            continue
+    return worst
+
+
 def _answered(line: socket.socket) -> bool:
     """Whether a whole answer of SMTP came, and a good one (RFC 5321 4.2.1)."""
     text = b""

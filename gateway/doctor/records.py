@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dns.exception
@@ -103,11 +104,33 @@ def mx(settings: Settings, names: Names) -> Finding:
     )
 
 
-def spf(settings: Settings, names: Names) -> Finding:
-    """Whether the smarthost may send for the clinic's domains."""
+def returning(settings: Settings, names: Names) -> Finding:
+    """Where mail for the portal's host goes, which is where bounces to our return paths go, and whether the smarthost
+    may send for it.
+    """
+    host = settings.public_host
+    found = names.of(host, "MX") or []
+    here = {host, settings.smtp.hostname}
+    if found == ["0 ."] or not (found or names.addresses(host)):
+        return red(f"{host} takes no mail: bounces of notices are lost", f"{host}. IN MX 10 {host}.")
+    servers = [one.split()[-1].rstrip(".").lower() for one in found] or [host]
+    ours = {address for one in here for address in names.addresses(one)}
+    if any(names.addresses(one) == [] for one in servers):
+        return red(f"an MX of {host} has no address: bounces of notices are lost", f"{host}. IN MX 10 {host}.")
+    away = [one for one in servers if not ours & set(names.addresses(one))]
+    allowed = spf(settings, names, (host,))
+    if allowed.level != "green":
+        return allowed
+    if away:
+        return green(f"{host}: {', '.join(away)} must hand its mail on to this gateway; SPF names the smarthost")
+    return green(f"{host}: mail comes here, and SPF names the smarthost")
+
+
+def spf(settings: Settings, names: Names, domains: Sequence[str] = ()) -> Finding:
+    """Whether the smarthost may send for the clinic's domains, or for these."""
     bad: list[Finding] = []
     term, sure, senders = _sender(settings, names)
-    for domain in settings.tenant.domains:
+    for domain in domains or settings.tenant.domains:
         said = [text for text in names.of(domain, "TXT") or [] if text.lower().split(" ")[0] == "v=spf1"]
         if not said:
             bad.append(yellow(f"{domain} says nothing", f'{domain}. IN TXT "v=spf1 {term} -all"'))

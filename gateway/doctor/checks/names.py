@@ -47,6 +47,20 @@ def spf(case: Case) -> Finding:
 
 
 @check(
+    "dns.return",
+    "Mail for the portal's host comes to this gateway, and SPF of that host names the smarthost",
+    "bounces of notices go there; without SPF of that host receivers distrust notices whose sender it is",
+)
+def returning(case: Case) -> Finding:
+    def look(own: Settings, names: Names) -> Finding:
+        if not own.portal.return_path:
+            return green("no notice has a return path there ([portal] return_path)")
+        return records.returning(own, names)
+
+    return _ask(case, look)
+
+
+@check(
     "dns.dmarc",
     "The clinic's domains tell receivers what to do with forgeries",
     "forged notices in the clinic's name would lead patients to a stranger's page",
