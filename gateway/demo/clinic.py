@@ -1,7 +1,7 @@
 """Starts the made clinic: configuration, certificate, sink, the real `sealgate serve`, its users and people.
 
 Promises: loopback only; everything lies in one folder of mode 0700; only processes started here are ended. Drills that
-run the roles as users of their own change `program`, `options` and `folder_mode`.
+run the roles as users of their own change `program`, `options` and `folder_mode`, tests `runner`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import pyotp
@@ -30,6 +31,7 @@ DOMAIN = "riverside.test"
 PHONE = "+1 555 010 0100"
 READY_SECONDS = 90.0
 STEP_SECONDS = 30
+COMMAND_SECONDS = 120.0
 PEOPLE = (  # address, name, phone, language; numbers of the range kept for fiction
     ("marguerite@patient.test", "Marguerite Oyelaran", "+15550100143", "en"),
     ("tomas@patient.test", "Tomás Ibarra", "+15550100177", "es"),
@@ -65,8 +67,27 @@ def next_code(secret: str, last: int) -> tuple[str, int]:
     return pyotp.TOTP(secret).at(step * STEP_SECONDS), step
 
 
+class Runner(Protocol):
+    """Runs a command to its end. Raises TimeoutExpired."""
+
+    def __call__(
+        self, command: Sequence[str], *, stdin: str, environ: Mapping[str, str], timeout: float
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+def started(
+    command: Sequence[str], *, stdin: str, environ: Mapping[str, str], timeout: float
+) -> subprocess.CompletedProcess[str]:
+    """A command in a fresh process, as a person starts it."""
+    return subprocess.run(
+        command, input=stdin, capture_output=True, text=True, env=environ, timeout=timeout, check=False
+    )
+
+
 class Clinic:
     """One running demo."""
+
+    runner: ClassVar[Runner] = staticmethod(started)
 
     program: ClassVar[tuple[str, ...]] = (sys.executable, "-P", "-s", "-m", "gateway")
     options: ClassVar[tuple[str, ...]] = ("--single-user",)
@@ -178,10 +199,8 @@ class Clinic:
 
     def command(self, *arguments: str, stdin: str = "", status: int = 0) -> str:
         """Run a `sealgate` command against this clinic; what it printed. Raises Misconfigured for another exit."""
-        done = subprocess.run(
-            [*self.program, *arguments], input=stdin, capture_output=True, text=True,
-            env=self._environ() | {"SEALGATE_CONFIG": str(self.config)}, timeout=120, check=False,
-        )  # fmt: skip
+        environ = self._environ() | {"SEALGATE_CONFIG": str(self.config)}
+        done = self.runner([*self.program, *arguments], stdin=stdin, environ=environ, timeout=COMMAND_SECONDS)
         if done.returncode != status:
             raise Misconfigured(
                 f"sealgate {' '.join(arguments[:2])} ended with {done.returncode}: {done.stderr.strip()}"

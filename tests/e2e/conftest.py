@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from gateway.demo.clinic import Clinic
+from tests.support import warm
+
+Clinic.runner = staticmethod(warm.run)
 
 
 def running(folder: Path, policy: str = "clinic", smarthost: str = "", **more: object) -> Iterator[Clinic]:
