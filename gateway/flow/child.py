@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway.detect.model import Extracted, Format, Inner, PartInput, Text, Unread
+from gateway.flow.plausible import ours
 
 START_SECONDS = 60.0
 ANSWER_BYTES = 96 * 1024 * 1024
@@ -226,8 +227,10 @@ def from_wire(answer: bytes, part: PartInput) -> Extracted:
         raise ChildFailed("the parser answered wrongly") from None
     named = {one.part for one in found.texts} | {one.part for one in found.unread}
     named |= {one.part for one in found.formats} | {one.part for one in found.inner}
-    if not _apart(found.inner, len(part.data)) or any(
-        one != part.part and not one.startswith(part.part + "/") for one in named
+    if (
+        not ours(part, found)
+        or not _apart(found.inner, len(part.data))
+        or any(one != part.part and not one.startswith(part.part + "/") for one in named)
     ):
         raise ChildFailed("the parser answered wrongly")
     return found

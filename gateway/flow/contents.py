@@ -177,9 +177,10 @@ def others(message: Message, reading: Reading) -> tuple[Part, ...]:
 
     A notice takes the place of the whole mail, so whatever is not sealed with it would be lost (DESIGN §1.1).
     """
-    known = [part.path for part in (*(one.part for one in reading.attachments), *reading.body)]
+    known = {part.path for part in (*(one.part for one in reading.attachments), *reading.body)}
     return tuple(
         part
         for part in message.parts()
-        if part.kind not in ("multipart", "message") and not any(part.path[: len(path)] == path for path in known)
+        if part.kind not in ("multipart", "message")
+        and not any(part.path[:length] in known for length in range(len(part.path) + 1))
     )

@@ -265,14 +265,16 @@ def _shown_names(header: Part) -> Iterator[str]:
     for one in header.headers:
         if one.name.lower() not in ADDRESS_FIELDS or not one.value:
             continue
-        rest = fields.decode_words(one.value)
-        for name, address in fields.mailboxes(one.value):
+        whole = fields.decode_words(one.value)
+        # What is taken out was read in the beginning of a long field alone; each search of the whole would cost more.
+        rest, tail = whole[: fields.FIELD_MAX], whole[fields.FIELD_MAX :]
+        for name, address in dict.fromkeys(fields.mailboxes(one.value)):
             yield name
             rest = rest.replace(address, " ")
             if name:
                 rest = rest.replace(name, " ")
-        if re.search(r"\w{3}", rest):
-            yield rest
+        if re.search(r"\w{3}", rest + tail):
+            yield rest + tail
 
 
 def _spoken(report: bytes) -> bytes:

@@ -8,11 +8,11 @@ are words for people, never file names. DESIGN §3 (malware), §1.2.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.detect.model import Assessment, Finding, PartVerdict, Unread
-from gateway.flow.reading import BODY, Reading
+from gateway.flow.reading import BODY, Attachment, Reading
 from gateway.mail.decode import decoded
 from gateway.mail.entity import IDENTITY
 from gateway.mail.model import Message, Part
@@ -82,10 +82,11 @@ def scan(
     whole = scanner.scan(source.chunks(0, source.size), until)
     hits: list[Hit] = []
     unscanned: list[Unread] = []
+    by_path = {one.part.path: one for one in reading.attachments}
     for part in _leaves(message):
         if part.kind in ("text", "html") and part.encoding in IDENTITY and not isinstance(whole, Unscanned):
             continue  # its text stands in the message as it is, and was looked through there
-        owner, where = _place(part, message, reading, words)
+        owner, where = _place(part, message, by_path, words)
         verdict = scanner.scan(decoded(source, part), until)
         if isinstance(verdict, Infected):
             hits.append(Hit(owner, where, verdict.name))
@@ -104,9 +105,11 @@ def _leaves(message: Message) -> Iterable[Part]:
     return (part for part in message.parts() if not part.children and part.kind != "multipart")
 
 
-def _place(part: Part, message: Message, reading: Reading, words: Words) -> tuple[str, str]:
+def _place(
+    part: Part, message: Message, by_path: Mapping[tuple[int, ...], Attachment], words: Words
+) -> tuple[str, str]:  # fmt: skip
     """The part of the message that this leaf belongs to, and what people call it."""
-    for one in reading.attachments:
-        if part.path[: len(one.part.path)] == one.part.path:
+    for length in range(len(part.path) + 1):
+        if (one := by_path.get(part.path[:length])) is not None:
             return one.id, one.place
     return BODY, place(words, message, part.path)

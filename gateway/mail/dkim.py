@@ -30,6 +30,8 @@ _BLANKS = re.compile(rb"[ \t]+")
 # Only where a line begins: a line without a colon is passed over once, not once for each of its letters.
 _FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:(.*(?:\r?\n[ \t].*)*)\r?\n", re.MULTILINE)
 _LINE = 70
+_AUTHOR_BYTES = 8_192
+"""A From field longer than that is no person's, and reading a hostile one for each copy takes seconds."""
 _BLOCK_LINES = 32_768
 
 
@@ -143,7 +145,7 @@ def published(text: str) -> tuple[str, str] | None:
 def author_domain(found: Sequence[tuple[bytes, bytes]]) -> str:
     """The one domain of the one From field, in lower case and A-labels; empty where there is none, or several."""
     values = [value for name, value in found if name.lower() == b"from"]
-    if len(values) != 1:
+    if len(values) != 1 or len(values[0]) > _AUTHOR_BYTES:
         return ""
     domains = {address.rpartition("@")[2] for _, address in mailboxes(unfold(values[0]))}
     if len(domains) != 1:

@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 from gateway.mail import charset
 
 PKCS7_MIME = ("application/pkcs7-mime", "application/x-pkcs7-mime")
-_FIELD_MAX = 65_536
+FIELD_MAX = 65_536
 
 _WORD = re.compile(r"=\?([!-<>@-~]{1,64}?)(?:\*[A-Za-z0-9-]*)?\?([bBqQ])\?([^?\s]*)\?=")
 _BETWEEN = re.compile(r"(\?=)[ \t\r\n]+(?==\?)")
@@ -52,8 +52,8 @@ def decode_words(value: str) -> str:
     """RFC 2047 encoded words as text; neighbours of one charset are decoded together, as senders split letters."""
     if "=?" not in value:
         return value
-    rest = value[_FIELD_MAX:]  # of a longer field the end stays as it is: cut off, nobody would look at it
-    value = _BETWEEN.sub(r"\1", value[:_FIELD_MAX])
+    rest = value[FIELD_MAX:]  # of a longer field the end stays as it is: cut off, nobody would look at it
+    value = _BETWEEN.sub(r"\1", value[:FIELD_MAX])
     out: list[str] = []
     held, held_charset, at = b"", "", 0
     for match in _WORD.finditer(value):
@@ -93,7 +93,7 @@ def valued(text: str) -> Valued:
 
     Flags: `parameter-twice` (also one name in two notations), `parameter-syntax` (comments, junk between parameters).
     """
-    text = text[:_FIELD_MAX]
+    text = text[:FIELD_MAX]
     if quick := _PLAIN.fullmatch(text):
         found = _PLAIN_PARAMETER.findall(quick[2])
         simple = {name.lower(): quoted or bare for name, quoted, bare in found}
@@ -156,10 +156,10 @@ def _join(rows: list[tuple[int, bool, str]]) -> str:
 
 def mailboxes(value: str) -> list[tuple[str, str]]:
     """(display name, address) pairs of an address list. What cannot be read is left out."""
-    if quick := _ONE_MAILBOX.fullmatch(value[:_FIELD_MAX]):
+    if quick := _ONE_MAILBOX.fullmatch(value[:FIELD_MAX]):
         return [(" ".join((quick[1] or "").split()), quick[2] or quick[3] or quick[4])]
     try:
-        found = email.utils.getaddresses([value[:_FIELD_MAX]])
+        found = email.utils.getaddresses([value[:FIELD_MAX]])
     except Exception:  # the library is known to raise KeyError, IndexError and others on hostile input
         return []
     return [(decode_words(name).strip(), address) for name, address in found if "@" in address]

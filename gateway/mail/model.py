@@ -46,6 +46,7 @@ AMBIGUOUS = frozenset(
 #: Broken, but every reader makes the same of it.
 MALFORMED = frozenset({"unclosed", "headers-cut", "content-type-syntax"})
 
+_LISTED = (0,)  # parts are numbered from 1
 VISIBLE = frozenset({"text", "html"})
 
 
@@ -153,6 +154,9 @@ class Message:
     eight_bit: bool = False
     newline: bytes = b"\r\n"
     _index: dict[tuple[int, ...], Part] = field(default_factory=dict, repr=False, compare=False)
+    _mailboxes: dict[str, list[tuple[str, str]]] = field(default_factory=dict, repr=False, compare=False)
+    _numbers: dict[tuple[int, ...], int] = field(default_factory=dict, repr=False, compare=False)
+    _told: dict[frozenset[str], tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def headers(self) -> tuple[Header, ...]:
@@ -186,7 +190,22 @@ class Message:
 
     def addresses(self, name: str) -> list[tuple[str, str]]:
         """(display name, address) of every mailbox in the fields of that name."""
-        return [pair for value in self.all(name) for pair in fields.mailboxes(value)]
+        return [pair for value in self.all(name) for pair in self.mailboxes(value)]
+
+    def mailboxes(self, value: str) -> list[tuple[str, str]]:
+        """The same of one field's value. Read once: a long hostile one takes a second, and each recipient's copy asks
+        anew.
+        """
+        if value not in self._mailboxes:
+            self._mailboxes[value] = fields.mailboxes(value)
+        return self._mailboxes[value]
+
+    def told(self, words: frozenset[str]) -> tuple[str, ...]:
+        """Those of these words, in lower case, that stand somewhere in the header. Looked for once."""
+        if words not in self._told:
+            header = "\n".join(fields.decode_words(one.value) for one in self.headers).lower()
+            self._told[words] = tuple(one for one in words if one in header)
+        return self._told[words]
 
     def parts(self) -> Iterator[Part]:
         """Every part in order, the root first."""
@@ -248,6 +267,20 @@ class Message:
         passed over. RFC 2046 5.1.3, 5.1.4; RFC 2387 3.
         """
         return _visible(self.root, removed)
+
+    def attachment(self, path: tuple[int, ...]) -> tuple[int, Part] | None:
+        """The number, from 1, of the attachment that this path is in, and the attachment. Listed once: a mail may have
+        thousands of them, and each is asked for.
+        """
+        if not self._numbers:
+            self._numbers[_LISTED] = 0
+            self._numbers.update({part.path: number for number, part in enumerate(self.attachments(), 1)})
+        for length in range(len(path) + 1):
+            number = self._numbers.get(path[:length])
+            part = self.part(path[:length]) if number is not None else None
+            if number is not None and part is not None:
+                return number, part
+        return None
 
     def attachments(self) -> tuple[Part, ...]:
         """What a mail program lists as attached, in order; an attached message counts once, its parts do not."""

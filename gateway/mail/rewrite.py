@@ -47,7 +47,7 @@ _KEPT = ("from", "sender", "reply-to", "to", "cc", "date", "message-id", "in-rep
 _ADDRESSES = frozenset({"from", "sender", "reply-to", "to", "cc"})
 _KEPT_ALL = (TRACE.lower(), "auto-submitted")
 _REPLACED = "This part was sealed. The link at the top of the mail opens it.\n"
-_SHORTEST_SECRET = 4
+_SHORTEST_SECRET, _SECRETS_MAX = 4, 100
 
 
 class Unrewritable(ValueError):
@@ -86,8 +86,9 @@ def seal_attachments(
         edits += _subject_edits(message, subject)
         secrets.add(message.subject)
     edits += _header_edits(message, secrets, subject is not None, sender_shown)
+    stays: dict[_Path, int] = {}
     for path in sorted(gone):
-        edits += _removal(message, path, gone)
+        edits += _removal(message, path, gone, stays)
     if () in gone:
         edits += _new_body(message, block)
         return apply(message.size, edits, _checked(top))
@@ -124,7 +125,7 @@ def secure_notice(
         if name in _KEPT_ALL or (name not in seen and (name in _KEPT or (name == "subject" and subject is None))):
             seen.add(name)
             bare = name in _ADDRESSES and not (name == "from" and sender_shown)
-            pieces.append(Literal(_bare(one, message.newline)) if bare else _copied(message, one))
+            pieces.append(Literal(_bare(message, one)) if bare else _copied(message, one))
     newline = message.newline
     own = b"" if subject is None else compose.header("Subject", subject, newline)
     parts = [("text/plain", words.text), ("text/html", words.html)]
@@ -142,13 +143,13 @@ def _checked(top: bytes) -> bytes:
     return top
 
 
-def _bare(one: Header, newline: bytes) -> bytes:
+def _bare(message: Message, one: Header) -> bytes:
     """A field of addresses without the names beside them, which say what their writer likes."""
-    found = dict.fromkeys(address for _name, address in fields.mailboxes(one.value))
+    found = dict.fromkeys(address for _name, address in message.mailboxes(one.value))
     if not found and one.name.lower() in ("sender", "reply-to"):
         return b""
     value = ",\n ".join(compose.one_line(address, 320) for address in found) or "undisclosed-recipients:;"
-    return compose.structured(one.name, value, newline)
+    return compose.structured(one.name, value, message.newline)
 
 
 def _copied(message: Message, one: Header) -> Piece:
@@ -169,7 +170,7 @@ def _at(message: Message, path: _Path) -> Part:
 
 def _whole_removals(message: Message, removed: frozenset[_Path]) -> frozenset[_Path]:
     """The removals with those below another left out, and a multipart that would be left empty removed itself."""
-    gone = set(removed)
+    gone, left = set(removed), dict[_Path, int]()  # of a multipart, how many of its parts stay
     for path in removed:
         _at(message, path)
         for length in range(len(path)):
@@ -179,22 +180,30 @@ def _whole_removals(message: Message, removed: frozenset[_Path]) -> frozenset[_P
         while path:
             parent = _at(message, path[:-1])
             inside = len(path) > 1 and _at(message, path[:-2]).kind == "multipart"
-            if parent.kind != "multipart" or not inside or any(c.path not in gone for c in parent.children):
+            if parent.kind != "multipart" or not inside or parent.path in gone:
+                break
+            if parent.path not in left:
+                left[parent.path] = sum(child.path not in gone for child in parent.children)
+            if left[parent.path]:
                 break
             gone.add(parent.path)
             path = parent.path
+            if path[:-1] in left:
+                left[path[:-1]] -= 1
     return frozenset(path for path in gone if not any(path[:length] in gone for length in range(len(path))))
 
 
-def _removal(message: Message, path: _Path, gone: frozenset[_Path]) -> list[Edit]:
+def _removal(message: Message, path: _Path, gone: frozenset[_Path], stays: dict[_Path, int]) -> list[Edit]:
+    """The edits that take out one part. `stays` remembers of a multipart the last part that is not taken out."""
     part = _at(message, path)
     if not path:
         return []
     parent = _at(message, path[:-1])
     if parent.kind == "message":
         return _emptied(message, part)
-    following = next((child for child in parent.children if child.path > path), None)
-    edits = [Edit(_removal_start(part, parent, gone), following.delimiter_start if following else parent.close_start)]
+    following = parent.children[path[-1]] if path[-1] < len(parent.children) else None
+    start = _removal_start(part, parent, gone, stays)
+    edits = [Edit(start, following.delimiter_start if following else parent.close_start)]
     first = parent.children[0].path == path
     if first and len(path) > 1 and all(child.path in gone for child in parent.children):
         # Only the multipart of an attached message comes here whole: it must not be left without a part.
@@ -202,17 +211,18 @@ def _removal(message: Message, path: _Path, gone: frozenset[_Path]) -> list[Edit
     return edits
 
 
-def _removal_start(part: Part, parent: Part, gone: frozenset[_Path]) -> int:
+def _removal_start(part: Part, parent: Part, gone: frozenset[_Path], stays: dict[_Path, int]) -> int:
     """Where to begin: at its delimiter, but in a multipart without an end the last part that stays keeps its own end.
 
     The line end before a delimiter is the delimiter's; when no delimiter follows any more, it goes as well.
     """
-    before = next((child for child in reversed(parent.children) if child.path < part.path), None)
+    before = parent.children[part.path[-1] - 2] if part.path[-1] > 1 else None  # parts are numbered from 1
     unclosed = parent.close_start == parent.body_stop
     if before is None or before.path in gone or not unclosed:
         return part.delimiter_start
-    last = all(child.path in gone for child in parent.children if child.path > before.path)
-    return before.body_stop if last else part.delimiter_start
+    if parent.path not in stays:
+        stays[parent.path] = max(child.path[-1] for child in parent.children if child.path not in gone)
+    return before.body_stop if stays[parent.path] <= before.path[-1] else part.delimiter_start
 
 
 def _emptied(message: Message, part: Part) -> list[Edit]:
@@ -290,14 +300,16 @@ def _header_edits(message: Message, secrets: set[str], new_subject: bool, sender
 
     With the subject go the fields that repeat it and all those that were read with it: what nobody knows may say it.
     """
-    sought = [secret.strip().lower() for secret in secrets if len(secret.strip()) >= _SHORTEST_SECRET]
+    long = frozenset(one.strip().lower() for one in secrets if len(one.strip()) >= _SHORTEST_SECRET)
+    sought = message.told(long)
+    many = len(sought) > _SECRETS_MAX  # then any field may go that is neither structure nor kept
     edits: list[Edit] = []
     for one in message.headers:
         name = one.name.lower()
         if name in _HIDDEN:
             edits.append(Edit(one.raw_start, one.raw_stop))
         elif new_subject and name in _ADDRESSES and not (name == "from" and sender_shown):
-            edits.append(Edit(one.raw_start, one.raw_stop, _bare(one, message.newline)))
+            edits.append(Edit(one.raw_start, one.raw_stop, _bare(message, one)))
         elif name == "dkim-signature":
             edits.append(_stale(one, new_subject))
         elif name in _KEPT or name == "subject" or (name.startswith("content-") and structural(name)):
@@ -306,6 +318,6 @@ def _header_edits(message: Message, secrets: set[str], new_subject: bool, sender
             edits.append(Edit(one.raw_start, one.raw_stop))
         else:
             told = fields.decode_words(one.value).lower()
-            if any(secret in told for secret in sought):
+            if many or any(secret in told for secret in sought):
                 edits.append(Edit(one.raw_start, one.raw_stop))
     return edits

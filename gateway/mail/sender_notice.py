@@ -144,14 +144,15 @@ def place(words: Words, message: Message, path: tuple[int, ...] | None, inner: s
 
 
 def _part_place(words: Words, message: Message, path: tuple[int, ...]) -> str:
-    for number, part in enumerate(message.attachments(), start=1):
-        if path[: len(part.path)] == part.path:
-            if not part.path:
-                return words.say("mail.place.message")
-            kind = _TYPES.get(part.content_type) or _SUFFIXES.get((part.filename or "").rpartition(".")[2].lower())
-            if kind is None:
-                return words.say("mail.place.attachment", number=number)
-            return words.say("mail.place.attachment_type", number=number, type=kind)
+    listed = message.attachment(path)
+    if listed is not None:
+        number, part = listed
+        if not part.path:
+            return words.say("mail.place.message")
+        kind = _TYPES.get(part.content_type) or _SUFFIXES.get((part.filename or "").rpartition(".")[2].lower())
+        if kind is None:
+            return words.say("mail.place.attachment", number=number)
+        return words.say("mail.place.attachment_type", number=number, type=kind)
     shown = message.part(path)
     return words.say(
         "mail.place.body" if shown is not None and shown.kind in ("text", "html") else "mail.place.message"
@@ -161,13 +162,12 @@ def _part_place(words: Words, message: Message, path: tuple[int, ...]) -> str:
 def _findings(words: Words, facts: SenderFacts) -> list[str]:
     if not facts.found:
         return [words.say("mail.sender.found_none")] if facts.kind in _FOUND else []
-    rows: list[str] = []
+    said: dict[str, None] = {}
     for one in facts.found:
         key = f"mail.kind.{one.kind}"
         named = words.say(key if key in words else "mail.kind.other")
-        row = words.say("mail.sender.found", kind=named, place=one.place)
-        if row not in rows:
-            rows.append(row)
+        said[words.say("mail.sender.found", kind=named, place=one.place)] = None
+    rows = list(said)
     more = len(rows) - _FOUND_MAX
     return [*rows[:_FOUND_MAX], words.say("mail.sender.more", number=more)] if more > 0 else rows
 

@@ -7,6 +7,7 @@ The file's name is read as text too. Parsers of foreign binary formats run in a 
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -143,6 +144,19 @@ def _kind_here(part: PartInput, limit_bytes: int) -> str | None:
         small = len(data) <= HTML_BYTES_HERE and max(data.count(b"<"), data.count(b"=")) <= HTML_TAGS_HERE
         return kind if small else None
     return kind if kind in ("text", "empty") else None
+
+
+KINDS = frozenset(
+    "bmp cda csv dcm doc docm docx eml gif gz heic hl7 htm html ics jpeg jpg json log md msg odp ods odt pdf png ppt "
+    "pptm pptx ps rtf svg tif tiff tsv txt vcf vsd wav webp xls xlsb xlsm xlsx xml xps zip 7z rar tar mp3 mp4".split()
+)
+"""Endings that say of which kind a file is; any other may be a part of its name."""
+
+
+def numbered(place: str, name: str) -> str:
+    """What people call a file at that place: with its kind, where its name tells one."""
+    ending = posixpath.splitext(name)[1].lstrip(".").lower()
+    return f"{place} ({ending.upper()})" if ending in KINDS and len(ending) <= 4 else place
 
 
 def name_text(part: PartInput) -> tuple[Text, ...]:

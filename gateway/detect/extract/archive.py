@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from dataclasses import replace
 
-from gateway.detect.extract import Limits, Unreadable, extract, name_text
+from gateway.detect.extract import Limits, Unreadable, extract, name_text, numbered
 from gateway.detect.model import Extracted, Format, PartInput, Text, Unread
 
 RATIO = 200
@@ -53,8 +53,7 @@ def read(part: PartInput, limits: Limits, depth: int) -> Extracted:
         except Unreadable as error:
             unread.append(Unread(inner_part, place, error.reason))
             continue
-        suffix = posixpath.splitext(member.filename)[1].lstrip(".").lower()
-        place = f"{place} ({suffix.upper()})" if suffix.isalnum() and len(suffix) <= 4 else place
+        place = numbered(place, member.filename)
         inner = extract(
             PartInput(inner_part, place, "", posixpath.basename(member.filename), None, data), limits, depth + 1
         )

@@ -147,12 +147,16 @@ def _place(place: str, name: str) -> str:
         if mark in low:
             return f"{place}, {words}"
     if "worksheets/sheet" in low:
-        digits = "".join(char for char in posixpath.basename(low) if char.isdigit())
-        return f"{place}, sheet {digits}" if digits else place
+        return _counted(place, "sheet", low)
     if "slides/slide" in low:
-        digits = "".join(char for char in posixpath.basename(low) if char.isdigit())
-        return f"{place}, slide {digits}" if digits else place
+        return _counted(place, "slide", low)
     return place
+
+
+def _counted(place: str, what: str, name: str) -> str:
+    """The number that a program gave that part of the package, if it is one."""
+    found = re.fullmatch(rf"{what}([0-9]{{1,5}})\.xml", posixpath.basename(name))
+    return f"{place}, {what} {found[1]}" if found is not None else place
 
 
 def _targets(data: bytes) -> str:

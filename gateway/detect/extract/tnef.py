@@ -13,7 +13,7 @@ import re
 import struct
 from dataclasses import dataclass, field
 
-from gateway.detect.extract import Limits, Unreadable, extract, rtf, take_text
+from gateway.detect.extract import Limits, Unreadable, extract, numbered, rtf, take_text
 from gateway.detect.extract.charset import decode
 from gateway.detect.model import Extracted, Format, Inner, PartInput, Text, Unread
 
@@ -302,9 +302,7 @@ class _Found:
     def _file(self, name: str, one: _File, depth: int) -> None:
         assert one.range is not None
         part = self._part
-        suffix = posixpath.splitext(name)[1].lstrip(".")
-        place = f"{part.place}, file {self._number}"
-        place = f"{place} ({suffix.upper()})" if suffix.isalnum() and len(suffix) <= 4 else place
+        place = numbered(f"{part.place}, file {self._number}", name)
         data = part.data[slice(*one.range)]
         inside = f"{part.part}/{self._number}"
         self._add(extract(PartInput(inside, place, one.media_type, name, None, data), self._limits, depth + 1))

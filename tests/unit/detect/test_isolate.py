@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import signal
@@ -9,13 +10,15 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.detect.extract import is_text
+from gateway.detect import extract
+from gateway.detect.extract import is_text, rtf
 from gateway.detect.model import Extracted, PartInput
-from gateway.flow import child, isolate
+from gateway.flow import child, isolate, plausible
 from gateway.flow.child import Child, ChildFailed, Forker, from_wire
 from gateway.flow.isolate import Isolated
 from tests.unit.detect import samples
@@ -183,7 +186,7 @@ def test_every_message_has_a_child_of_its_own_for_all_its_parts(monkeypatch: pyt
 
 def _says(monkeypatch: pytest.MonkeyPatch, **said: list[list[str]]) -> None:
     """Children that were taken over, and say this."""
-    answer = json.dumps({"texts": [], "unread": [], "formats": []} | said).encode()
+    answer = json.dumps({"texts": [], "unread": [], "formats": [], "inner": []} | said).encode()
     monkeypatch.setattr(Child, "parse", lambda _, part, *__: from_wire(answer, part))
 
 
@@ -229,10 +232,55 @@ def test_a_child_without_memory_leaves_the_part_unread() -> None:
         assert found.part("2").status == "unread"
 
 
-def test_an_answer_that_speaks_of_another_part_is_refused() -> None:
-    lie = json.dumps({"texts": [["body", "the message text", "all is well"]], "unread": [], "formats": []}).encode()
+def said(**given: list[list[object]]) -> bytes:
+    """An answer of the right shape."""
+    return json.dumps({"texts": [], "unread": [], "formats": [], "inner": []} | given).encode()
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "attachment 2, page 3", "attachment 2, file 12 (PDF), page 1", "attachment 2, file 1, file 2 (DOCX), comments",
+        "attachment 2, embedded file 1, file name", "attachment 2, document properties",
+    ],
+)  # fmt: skip
+def test_places_in_a_part_are_taken_as_readers_say_them(place: str) -> None:
+    assert from_wire(said(texts=[["2/1", place, "x"]]), part(b"x")).texts[0].place == place
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "Mary Jones", "attachment 1, page 1", "attachment 2, Mary Jones", "attachment 2, page 1\nFrom: x",
+        "attachment 2, file 1 (MARY)", "attachment 2, page 12345678", "attachment 2 page 1", "",
+    ],
+)  # fmt: skip
+def test_a_parser_that_was_taken_over_finds_no_room_for_words_in_a_place(place: str) -> None:
+    for kind in ("texts", "unread", "formats"):
+        with pytest.raises(ChildFailed):
+            from_wire(said(**{kind: [["2/1", place, "a picture"]]}), part(b"x"))
+
+
+def test_nor_in_a_reason() -> None:
+    assert from_wire(said(unread=[["2", "attachment 2", "a scanned page"]]), part(b"x")).unread
     with pytest.raises(ChildFailed):
-        from_wire(lie, part(b"x"))
+        from_wire(said(unread=[["2", "attachment 2", "Mary Jones"]]), part(b"x"))
+
+
+def test_every_reason_that_a_reader_gives_is_on_the_list() -> None:
+    given = set()
+    for module in Path(extract.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Unreadable", "Unread") and node.args:
+                given |= {one.value for one in ast.walk(node.args[-1]) if isinstance(one, ast.Constant)}
+    given |= {*extract._NOBODY_READS.values(), *rtf._OBJECTS.values()} - {"password"}
+    assert given - {"password"} == plausible.REASONS
+
+
+def test_an_answer_that_speaks_of_another_part_is_refused() -> None:
+    with pytest.raises(ChildFailed):
+        from_wire(said(texts=[["body", "attachment 2", "all is well"]]), part(b"x"))
+    assert from_wire(said(texts=[["2", "attachment 2", "all is well"]]), part(b"x")).texts
     with pytest.raises(ChildFailed):
         from_wire(b'{"texts": [[1]]}', part(b"x"))
     with pytest.raises(ChildFailed):
