@@ -34,7 +34,8 @@ def ours(part: PartInput, found: Extracted) -> bool:
     """Whether all places are this part's and places in it, and all reasons are of the list."""
     if any(one.reason not in REASONS for one in found.unread):
         return False
-    places = {one.place for one in (*found.texts, *found.unread, *found.formats)}
+    places = {one.place for one in found.texts} | {one.place for one in found.unread}
+    places |= {one.place for one in found.formats}
     return all(_inside(part.place, place) for place in places)
 
 
