@@ -81,7 +81,7 @@ class Action(StrEnum):
     USER_ADDED = "user:added"
     USER_CHANGED = "user:changed"
     USER_DISABLED = "user:disabled"
-    USER_ANNOUNCED = "user:announced"  # every officer was told of an account that counts at once
+    USER_ANNOUNCED = "user:announced"  # every officer was told of an account or password that counts at once
     USER_APP_PASSWORD = "user:app-password"  # noqa: S105 - an event's name
     PERSON_ADDED = "person:added"
     PERSON_CHANGED = "person:changed"

@@ -37,11 +37,15 @@ TO_PERSON = {"phone": "phone", "phone-first": "phone_first"}
 TO_OFFICERS = {
     "proposal": ("change_waits", Action.SETTINGS_PROPOSED),
     "account": ("account_added", Action.USER_ANNOUNCED),
+    "password": ("password_set", Action.USER_ANNOUNCED),
+    "app-password": ("app_password_made", Action.USER_ANNOUNCED),
     "closed": ("clinic_closed", Action.TENANT_CLOSED),
     "reopened": ("clinic_reopened", Action.TENANT_REOPENED),
 }
 TO_SENDER = {"phone": "number_changed", "phone-first": "number_first", "frozen": "card_twice",
              **{kind: words for kind, (words, _) in TO_OFFICERS.items()}}  # fmt: skip
+OF_OWNERS = frozenset({"password", "app-password"})
+"""What an operator did to somebody's account: its owner hears it too."""
 OF_DOORS = frozenset({"closed", "reopened"})
 _KEYHOLDER = Actor("keyholder", "")
 
@@ -127,8 +131,17 @@ class PersonNews:
         if told is not None:
             return None
         tenant = str(news["tenant"])
-        officers = frozenset(self._officers(tenant))
-        return Item(str(news["id"]), self._tenants(tenant), str(news["about"]), str(news["kind"]), "", officers, ())
+        readers, kind, about = self._officers(tenant), str(news["kind"]), str(news["about"])
+        owner = self._owner(tenant, about) if kind in OF_OWNERS else ""
+        return Item(str(news["id"]), self._tenants(tenant), about, kind, owner, frozenset(readers | {owner} - {""}), ())
+
+    def _owner(self, tenant: str, user: str) -> str:
+        """Whose account it is; empty for one that nobody knows here."""
+        with self._store.reading() as conn:
+            row = self._records.rows.get(conn, schema.users, user)
+        if row is None or row["tenant"] != tenant:
+            return ""
+        return self._records.directory.open(tenant, "users", user, row["address"])
 
     def _messages(self, tenant: str, person: str, kind: str) -> list[tuple[str, Row]]:
         """The person's links that the keyholder calls live or frozen (for a card: frozen), each with its message."""
@@ -174,7 +187,9 @@ class PersonNews:
                 inboxes.setdefault((item.view.id, item.kind, to), []).append(item)
         for (_, kind, to), theirs in inboxes.items():
             people = [item.address for item in theirs if item.address]
-            posts.append((self._poster.to_sender(theirs[0].view, to, TO_SENDER[kind], None, people), to))
+            lines = [self._poster.account(one) for one in dict.fromkeys(people)] if kind in OF_OWNERS else []
+            named = [] if kind in OF_OWNERS else people
+            posts.append((self._poster.to_sender(theirs[0].view, to, TO_SENDER[kind], None, named, lines), to))
 
         def work(tx: Tx) -> None:
             now = self._clock.now_us()
@@ -200,7 +215,8 @@ class PersonNews:
 def _events(item: Item) -> list[Event]:
     if item.kind in TO_OFFICERS:
         _, action = TO_OFFICERS[item.kind]
-        return [Event(action, item.view.id, item.person, Actor("operator", ""), request=item.id)]
+        reason = item.kind if item.kind in OF_OWNERS else ""
+        return [Event(action, item.view.id, item.person, Actor("operator", ""), reason=reason, request=item.id)]
     if item.kind == "frozen":  # the link with which the code was tried is in the portal's own event
         return [
             Event(Action.LINK_FROZEN, item.view.id, grant, _KEYHOLDER, reason="redeemed", request=item.id)

@@ -20,6 +20,7 @@ from gateway.flow import threads
 from gateway.flow.delivery import Deliverer
 from gateway.flow.jobs import Job, Target
 from gateway.flow.records import Records
+from gateway.mail.compose import one_line
 from gateway.mail.notices import human_date, human_moment
 from gateway.mail.person_notice import PersonFacts, person_notice
 from gateway.mail.sender_notice import SenderFacts, sender_notice
@@ -100,6 +101,10 @@ class Poster:
             checkpoint=self._checkpoint(view.id),
         )
         return self._post(view, to, kind, message, person_notice(self._words, facts))
+
+    def account(self, address: str) -> str:
+        """A line of a notice that names somebody's account."""
+        return self._words.say("mail.sender.account", address=one_line(address, 254))
 
     def insert(self, tx: Tx, posted: Posted) -> None:
         """Its rows and event, in the transaction that says why it is sent."""

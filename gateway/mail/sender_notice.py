@@ -33,6 +33,8 @@ KINDS = (
         "clinic_closed",
         "clinic_reopened",
         "came_back",
+        "password_set",
+        "app_password_made",
     ),
 )
 _FOUND = ("held", "malware", "returned", "protected")

@@ -129,7 +129,10 @@ def add_user(holder: House, *, tenant: str, user: str, role: str, password: str,
 
 
 def set_password(holder: House, *, tenant: str, user: str, password: str) -> None:
-    """Replace the password; sessions end. The second factor stays as it is."""
+    """Replace the password; sessions end. The second factor stays as it is.
+
+    Once an officer has signed in, the account's owner and every officer are told.
+    """
     kept = _new_password(holder, tenant, user, password)
 
     def work(tx: Tx) -> None:
@@ -137,6 +140,7 @@ def set_password(holder: House, *, tenant: str, user: str, password: str) -> Non
             raise Denied("no-user")
         sessions.end_of_user(tx, tenant, user)
         record(tx, tenant, "user:password", object=user, actor=_OPERATOR)
+        _tell_of(tx, tenant, "password", user)
 
     holder.database.run(work)
 
@@ -158,7 +162,10 @@ def disable_user(tx: Tx, *, tenant: str, user: str) -> None:
 
 
 def app_password(tx: Tx, *, tenant: str, user: str, username: str) -> dict[str, str]:
-    """A generated submission password. 98 bits, so a salted SHA-256 is enough for smtp to check it quickly."""
+    """A generated submission password. 98 bits, so a salted SHA-256 is enough for smtp to check it quickly.
+
+    Whoever reads it where it is printed can send as that member, so it is told like a new password.
+    """
     row = tx.one("SELECT state FROM users WHERE tenant = ? AND id = ?", tenant, user)
     if row is None or row["state"] != "active" or not username:
         raise Denied("no-user")
@@ -172,7 +179,15 @@ def app_password(tx: Tx, *, tenant: str, user: str, username: str) -> dict[str, 
         "INSERT INTO app_passwords VALUES (?, ?, ?, ?, ?, ?, ?)", name, tenant, user, sealed, salt, verifier, tx.now_us
     )
     record(tx, tenant, "user:app-password", object=user, actor=_OPERATOR)
+    _tell_of(tx, tenant, "app-password", user)
     return {"password": password}
+
+
+def _tell_of(tx: Tx, tenant: str, kind: str, user: str) -> None:
+    """News of what an operator did to an account, as of accounts that are new: not before an officer has signed in."""
+    row = tx.one("SELECT officer_seen_us FROM tenants WHERE id = ?", tenant)
+    if row is not None and row["officer_seen_us"] is not None:
+        grants.tell(tx, tenant, proposals.OPERATOR, kind, user)
 
 
 def staff_login(holder: House, *, tenant: str, user: str, password: str, code: str, network: str) -> dict[str, Any]:

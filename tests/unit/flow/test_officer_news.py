@@ -71,3 +71,25 @@ def test_doors_know_of_a_closing_before_it_is_written_down(officers: Desk) -> No
     officers.told()
     assert officers.renewed == [True]
     assert len(officers.entries("tenant:closed")) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("password", "set a new password"), ("app-password", "can send mail in the owner's name")]
+)
+def test_what_an_operator_did_to_an_account_its_owner_and_every_officer_hear(
+    officers: Desk, kind: str, said: str
+) -> None:
+    users = Users(officers.rows, officers.directory, officers.clock)
+    officers.store.run(lambda tx: users.add(tx, TENANT, "amy@clinic.test", "staff", user="usr_amy", name=""))
+    news(officers, kind, "usr_amy")
+    mails = officers.told()
+    assert sorted(mail["To"].strip("<>") for mail in mails) == ["amy@clinic.test", OFFICER]
+    assert all(said in plain(mail) and "Account: amy@clinic.test" in plain(mail) for mail in mails)
+    (entry,) = officers.entries("user:announced")
+    assert (entry["object"], entry["reason"]) == ("usr_amy", kind)
+
+
+def test_an_account_that_is_not_there_is_told_to_the_officers_alone(officers: Desk) -> None:
+    news(officers, "password", "usr_gone")
+    (mail,) = officers.told()
+    assert mail["To"].strip("<>") == OFFICER

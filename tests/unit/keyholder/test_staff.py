@@ -231,6 +231,19 @@ def test_a_new_password_ends_sessions_and_the_old_password(house: House) -> None
     house.portal.staff_login(TENANT, "usr_amy", "another long password", member.code(), "net_1")
 
 
+def test_what_an_operator_does_to_an_account_is_told_once_an_officer_has_signed_in(house: House) -> None:
+    officer = house.staff("usr_officer", "officer")
+    house.staff("usr_amy", "staff")
+    house.operator.set_password(TENANT, "usr_amy", "another long password")
+    house.operator.app_password(TENANT, "usr_amy", "amy@clinic.test")
+    assert house.worker.take_changes(50) == [], "the set-up is nobody's news"
+    officer.sign_in()
+    house.operator.set_password(TENANT, "usr_amy", "a third long password")
+    house.operator.app_password(TENANT, "usr_amy", "amy@clinic.test")
+    told = {(one["kind"], one["about"]) for one in house.worker.take_changes(50)}
+    assert told == {("password", "usr_amy"), ("app-password", "usr_amy")}
+
+
 def test_after_the_first_officer_signed_in_no_operator_adds_another(house: House) -> None:
     officer = house.staff("usr_officer", "officer")
     house.staff("usr_second", "officer")
