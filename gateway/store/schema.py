@@ -134,7 +134,7 @@ messages = Table(
     _mac(),
     Index("messages_tenant_time", "tenant", "received_at"),
     Index("messages_queue", "queue"),
-    Index("messages_retry", "tenant", "retry_key"),
+    Index("messages_retry", "tenant", "retry_key", "received_at"),
     Index("messages_reference", "tenant", "reference"),
     Index("messages_sender", "tenant", "sender_index", "received_at"),
     _where("messages_parent", "parent IS NOT NULL", "parent"),

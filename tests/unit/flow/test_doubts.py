@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -56,6 +57,9 @@ class Place:
     def find(self, *_: object) -> None:
         if self.changed:
             raise Tampered("row")
+
+    def beforehand(self, *_: object) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def treat(self, piece: Piece) -> None:
         self.made.append(piece)

@@ -152,7 +152,7 @@ def tables() -> None:
     )
     op.create_index("messages_queue", "messages", ["queue"], unique=False)
     op.create_index("messages_reference", "messages", ["tenant", "reference"], unique=False)
-    op.create_index("messages_retry", "messages", ["tenant", "retry_key"], unique=False)
+    op.create_index("messages_retry", "messages", ["tenant", "retry_key", "received_at"], unique=False)
     op.create_index("messages_sender", "messages", ["tenant", "sender_index", "received_at"], unique=False)
     op.create_index("messages_tenant_time", "messages", ["tenant", "received_at"], unique=False)
     op.create_index(
