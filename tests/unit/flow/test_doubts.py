@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -15,11 +14,13 @@ import pytest
 from gateway import words
 from gateway.audit.event import Action, Event
 from gateway.errors import Tampered, TryLater
+from gateway.flow.beforehand import Beforehand
 from gateway.flow.delivery import Deliverer
 from gateway.flow.jobs import Job, Target
 from gateway.flow.outbound import Outbound
 from gateway.flow.outcomes import Pauses
 from gateway.flow.queue import Queue
+from gateway.flow.reading import Reading
 from gateway.flow.records import Records
 from gateway.flow.treat import Piece
 from gateway.policy import load
@@ -58,8 +59,8 @@ class Place:
         if self.changed:
             raise Tampered("row")
 
-    def beforehand(self, *_: object) -> AbstractContextManager[None]:
-        return nullcontext()
+    def beforehand(self, tenant: str, wanted: Callable[[Reading, str], bool]) -> Beforehand:
+        return Beforehand(ANY, self.ring.clock, tenant, wanted)
 
     def treat(self, piece: Piece) -> None:
         self.made.append(piece)
