@@ -98,7 +98,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     made = Place(ring, directory, store, records, ring.reader(directory), events)
     view = SimpleNamespace(id=TENANT, policy=load("clinic"), domains=frozenset({"clinic.test"}))
     view.assumed = lambda identity: False
-    assess = SimpleNamespace(assess=lambda inputs, unread: _clean(inputs))
+    assess = SimpleNamespace(assess=lambda inputs, *_: _clean(inputs))
     deliverer = SimpleNamespace(reserve=list, begin=list, release=list)
     made.outbound = Outbound(
         store=store, records=records, users=cast(Any, made), directory=cast(Any, Plain()), spool=made.spool,
