@@ -66,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
     if args.action in ("retry", "return"):
         answer = control(settings, f"queue.{args.action}", {"id": args.id, **of})
         done = "to be tried now" if args.action == "retry" else "returned to the sender"
-        show(answer, as_json=args.json, words=f"{answer['count']} {done}")
+        more = f"; more of it waits at {', '.join(answer['elsewhere'])}" if answer.get("elsewhere") else ""
+        show(answer, as_json=args.json, words=f"{answer['count']} {done}{more}")
         return 0
     if args.action == "check":
         return _checked(control(settings, "queue.check", of), as_json=args.json)

@@ -36,6 +36,15 @@ class NothingWaits(Refused):
     """Nothing of that message waits here now: it was delivered, it is held, or it is being tried at this moment."""
 
 
+class WaitsElsewhere(Refused):
+    """It waits at another node, whose spool has it."""
+
+    @property
+    def public(self) -> str:
+        """The detail names nodes, which are words of the settings."""
+        return self.detail or super().public
+
+
 class Queue:
     """The commands `queue …` that need nobody's password. Thread-safe."""
 
@@ -148,18 +157,24 @@ class Queue:
         return {"count": count}
 
     def give_back(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what of a message waits to its sender now, with a report, as if its time were over.
+        """Return what of a message waits at this node to its sender now, with a report, as if its time were over.
 
-        Raises NotFound, NothingWaits.
+        ``elsewhere``: nodes at which more of it waits; only they can open what lies in their spools. Raises NotFound,
+        NothingWaits, and WaitsElsewhere, which says where to run the command, when nothing of it waits here.
         """
         view = self._tenant(given)
         with self._store.reading() as conn:
             message = self._message(conn, view, given)["id"]
+            rows = self._records.deliveries(conn, message)
+            waiting = {row["node"] for row in rows if row["state"] in WAITING and row["treatment"] != "notice"}
+        elsewhere = sorted(waiting - {self._records.node})
+        if elsewhere and self._records.node not in waiting:
+            raise WaitsElsewhere(f"it waits at {', '.join(elsewhere)}: run this command there")
         self._store.run(lambda tx: self._audit.append(tx, Event(Action.QUEUE_RETURNED, view.id, message, OPERATOR)))
         count = self._deliverer.give_back(message)
         if not count:
             raise NothingWaits("nothing of that message waits")
-        return {"id": message, "count": count}
+        return {"id": message, "count": count, "elsewhere": elsewhere}
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Whether rows and spool agree at this node: `missing` are deliveries whose item is not in the spool, `stray`

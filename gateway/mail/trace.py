@@ -27,6 +27,13 @@ def received(helo: str, client_ip: str, by: str, protocol: str, queue: str, date
     return "\r\n".join(lines).encode("ascii", "replace")
 
 
+def protocol(smtputf8: bool, *, extended: bool, tls: bool, signed_in: bool) -> str:
+    """The word for the Received field. RFC 3848, RFC 6531 4.3."""
+    if not extended:
+        return "SMTP"
+    return ("UTF8SMTP" if smtputf8 else "ESMTP") + ("S" if tls else "") + ("A" if signed_in else "")
+
+
 def _word(text: str) -> str:
     """What a client may have made up, as one harmless word."""
     return text if _WORD.match(text) else "unknown"

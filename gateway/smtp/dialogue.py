@@ -10,16 +10,18 @@ from __future__ import annotations
 import re
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from gateway import steps
 from gateway.errors import TryLater
 from gateway.logs import Log
+from gateway.mail import trace
 from gateway.mail.address import GrammarError, MailCommand, RcptCommand, parse_mail, parse_rcpt
 from gateway.smtp import replies
 from gateway.smtp.config import RELAY
 from gateway.smtp.data import DotReader
 from gateway.smtp.gate import Pending, admit, client_address, domain_of, known
-from gateway.smtp.proof import Candidate, Vestibule
+from gateway.smtp.proof import Candidate, Cloakroom, Vestibule
 from gateway.smtp.receiver import Receiver
 from gateway.smtp.reception import STRANGERS, of_stranger, open_to, target
 from gateway.smtp.replies import Reply
@@ -287,14 +289,17 @@ class Dialogue(Session):
             if announce:
                 self.try_later(error)
             return False
-        if transaction.tenant is None:
+        if (tenant := transaction.tenant) is None:
             return False
         # Step 2: spool, sync, "250".
         steps.reached(2)
         if transaction.pending:
             transaction.receiver = self._vestibule(transaction)
+        elif tenant.shared and transaction.identity.kind not in STRANGERS:
+            begin, normalize = partial(self._receiver, transaction, tenant), self.services.config.normalize_newlines
+            transaction.receiver = Cloakroom(tenant, begin, normalize=normalize)
         else:
-            transaction.receiver = self._receiver(transaction, transaction.tenant)
+            transaction.receiver = self._receiver(transaction, tenant)
         return True
 
     def _vestibule(self, transaction: Transaction) -> Vestibule:
@@ -305,8 +310,8 @@ class Dialogue(Session):
             return self._receiver(transaction, tenant)
 
         def refused(reply: Reply) -> None:
-            tenants = {tenant.id for tenant, _ in transaction.pending}
-            self._note((tenants.pop(), None) if len(tenants) == 1 else None, reply.reason)
+            one, *more = {tenant.id for tenant, _ in transaction.pending}
+            self._note(None if more else (one, None), reply.reason)
 
         return Vestibule(transaction.pending, begin, refused)
 
@@ -326,7 +331,9 @@ class Dialogue(Session):
                 helo=self._hello,
                 tls=self.tls,
                 listener=self.listener,
-                protocol=_protocol(transaction, self._extended, bool(self.tls), self._login is not None),
+                protocol=trace.protocol(
+                    transaction.mail.smtputf8, extended=self._extended, tls=bool(self.tls), signed_in=bool(self._login)
+                ),
             )
         )
         return Receiver(
@@ -373,13 +380,6 @@ def _grammar(error: GrammarError) -> Reply:
 def _same(rcpt: RcptCommand) -> str:
     """Two recipients are one when their local parts are equal and their domains are the same."""
     return rcpt.address.rpartition("@")[0] + "@" + domain_of(rcpt.address)
-
-
-def _protocol(transaction: Transaction, extended: bool, tls: bool, signed_in: bool) -> str:
-    """The word for the Received field. RFC 3848, RFC 6531 4.3."""
-    if not extended:
-        return "SMTP"
-    return ("UTF8SMTP" if transaction.mail.smtputf8 else "ESMTP") + ("S" if tls else "") + ("A" if signed_in else "")
 
 
 Dialogue.commands = {

@@ -8,10 +8,11 @@ read to its end and answered 550, and that is noted for the clinic whose domain 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from gateway.errors import TryLater
+from gateway.logs import Log
 from gateway.senders import LOOP, ORIGINATOR
 from gateway.smtp import replies
 from gateway.smtp.data import Newlines
@@ -20,6 +21,7 @@ from gateway.smtp.replies import Reply
 from gateway.spool.known import SharedEntry
 from gateway.spool.snapshot import TenantEntry
 
+_log = Log("gateway.smtp")
 HEADER_BYTES = 256 * 1024
 """Longest header that is waited for; providers allow less."""
 Octets = bytes  # inside Vestibule the word means what was read
@@ -39,6 +41,19 @@ class Proved:
 def judge(header: Octets, candidates: Sequence[Candidate]) -> Proved | Reply:
     """Whose proof a header holds. `header` is whole lines; the blank line after them may be there or not."""
     names = {ORIGINATOR.lower(), LOOP.lower(), *(shared.header for _, shared in candidates)}
+    kept, found = without(header, names)
+    # All of them are asked, whoever is right: how long it takes tells nothing.
+    right = [one for one in candidates if one[1].proved(found[one[1].header], found[ORIGINATOR.lower()])]
+    if len(right) != 1:
+        return replies.NO_PROOF
+    tenant, shared = right[0]
+    if shared.loop in found[LOOP.lower()]:
+        return replies.LOOP
+    return Proved(tenant, shared, kept)
+
+
+def without(header: Octets, names: Collection[str]) -> tuple[Octets, dict[str, list[str]]]:
+    """A header without the fields of these names (lower case), and the values that they had, unfolded."""
     found: dict[str, list[str]] = {name: [] for name in names}
     kept: list[Octets] = []
     at = 0
@@ -50,14 +65,7 @@ def judge(header: Octets, candidates: Sequence[Candidate]) -> Proved | Reply:
             kept.append(header[at : match.start()])
             at = match.end()
     kept.append(header[at:])
-    # All of them are asked, whoever is right: how long it takes tells nothing.
-    right = [one for one in candidates if one[1].proved(found[one[1].header], found[ORIGINATOR.lower()])]
-    if len(right) != 1:
-        return replies.NO_PROOF
-    tenant, shared = right[0]
-    if shared.loop in found[LOOP.lower()]:
-        return replies.LOOP
-    return Proved(tenant, shared, b"".join(kept))
+    return b"".join(kept), found
 
 
 class Vestibule:
@@ -77,6 +85,7 @@ class Vestibule:
         self._inner: Receiver | None = None
         self._bytes = 0
         self._verdict: Reply | None = None
+        self._too_long = replies.NO_PROOF
 
     @property
     def bytes(self) -> int:
@@ -107,7 +116,7 @@ class Vestibule:
         if 0 <= end <= HEADER_BYTES:
             await self._decide(end + 2 if end else 0)
         elif len(self._held) > HEADER_BYTES:
-            self._refuse(replies.NO_PROOF)
+            self._refuse(self._too_long)
 
     async def finish(self) -> Reply | None:
         """The message is complete: None when it is durable, else why it was not taken."""
@@ -150,3 +159,42 @@ class Vestibule:
         self._verdict = verdict
         self._held.clear()
         self._refused(verdict)
+
+
+class Cloakroom(Vestibule):
+    """For mail that needs no proof, of a clinic that has one: whoever brings it leaves it here all the same.
+
+    A provider's rule may put the secret into mail that comes by another way (a connector with a certificate, a network
+    of the clinic's own); passed on, it would reach every recipient. A header too long to look through is refused.
+    `normalize`: bare line ends are mended here, before the header's end is looked for.
+    """
+
+    def __init__(self, tenant: TenantEntry, begin: Callable[[], Receiver], *, normalize: bool) -> None:
+        super().__init__((), lambda tenant, shared: begin(), lambda reply: None)
+        self._names = {one.header for one in tenant.shared}
+        self._take_in = begin
+        self._mending = Newlines(normalize=True) if normalize else None
+        self._too_long = replies.TOO_LARGE
+
+    async def take(self, data: Octets, *, paired: bool = False) -> None:
+        """As a `Receiver` takes them."""
+        await super().take(data if self._mending is None else self._mending.feed(data, paired=paired))
+
+    async def finish(self) -> Reply | None:
+        """As a `Receiver` ends."""
+        if self._mending is not None:
+            await super().take(self._mending.finish())
+            if self._mending.bare:
+                _log.info("message:newlines-mended", queue=self.queue)
+        return await super().finish()
+
+    async def _decide(self, end: int) -> None:
+        header, rest = Octets(self._held[:end]), Octets(self._held[end:])
+        self._held.clear()
+        try:
+            self._inner = self._take_in()
+        except TryLater:
+            self._verdict = replies.TRY_LATER
+            return
+        # A bare line end that is not mended ends no field here, and has the message refused where it goes now.
+        await self._inner.take(without(header, self._names)[0] + rest)

@@ -64,7 +64,7 @@ UNKNOWN_MECHANISM = Reply(504, "5.5.4", "Sign in with AUTH PLAIN or AUTH LOGIN",
 BAD_LOGIN = Reply(535, "5.7.8", "This user name and app password do not fit together", "auth")
 BAD_BASE64 = Reply(501, "5.5.2", "This answer is not valid base64", "auth")
 CANCELLED = Reply(501, "5.7.0", "Sign-in given up", "auth")
-LOGIN_LIMIT = Reply(421, "4.7.0", "Too many failed sign-ins; please wait ten minutes and try again", "auth-limit")
+LOGIN_LIMIT = Reply(421, "4.7.0", "Too many failed sign-ins; please wait a while and try again", "auth-limit")
 LOGIN_REQUIRED = Reply(530, "5.7.0", "Please sign in with your user name and app password first", "no-auth")
 NOT_AUTHORISED = Reply(
     550, "5.7.1", "This host may not send through this server; sign in, or have your network added", "not-authorised"

@@ -10,12 +10,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from sqlalchemy import select
 
 from gateway.cli import queue as command
 from gateway.courier.port import Bounced, Deferred
 from gateway.errors import Misconfigured, NotFound
-from gateway.flow.queue import NothingWaits, Queue
+from gateway.flow.queue import NothingWaits, Queue, WaitsElsewhere
 from gateway.settingtypes import Endpoint
+from gateway.store import schema
 from tests.support.faulty import eventually
 from tests.support.flow import World
 
@@ -115,7 +117,7 @@ def test_what_is_given_up_goes_back_to_its_sender_once_and_leaves_the_spool(worl
     world.smarthost.answers["c@example.test"] = BUSY
     queue = queue_of(world)
     message = queue.listed({})[0]["id"]
-    assert queue.give_back({"id": message}) == {"id": message, "count": 2}
+    assert queue.give_back({"id": message}) == {"id": message, "count": 2, "elsewhere": []}
     world.deliver()
     world.due(MINUTE)
     assert world.states() == {
@@ -127,6 +129,43 @@ def test_what_is_given_up_goes_back_to_its_sender_once_and_leaves_the_spool(worl
     with pytest.raises(NothingWaits):
         queue.give_back({"id": message})
     assert world.smarthost.times("amy@clinic.test") == 1
+
+
+def at_node(world: World, node: str, *addresses: str) -> None:
+    """Those deliveries are another node's."""
+    with world.store.reading() as conn:
+        rows = world.rows.find(conn, select(schema.deliveries))
+    theirs = [row["id"] for row in rows if world.records.opened(row)[0].address in addresses]
+    assert len(theirs) == len(addresses)
+    for id in theirs:
+        world.store.run(lambda tx, id=id: world.rows.update(tx, schema.deliveries, id, node=node))
+
+
+def test_what_waits_at_another_node_is_returned_there_and_the_refusal_says_where(world: World) -> None:
+    deferred(world, "b@example.test", "c@example.test")
+    queue = queue_of(world)
+    message = queue.listed({})[0]["id"]
+    at_node(world, "node-2", "c@example.test")
+    assert queue.give_back({"id": message}) == {"id": message, "count": 1, "elsewhere": ["node-2"]}
+    with pytest.raises(WaitsElsewhere) as refused:
+        queue.give_back({"id": message})
+    assert refused.value.public == "it waits at node-2: run this command there"
+    assert world.actions().count("queue:returned") == 1, "what was refused was not asked for"
+    assert world.states()["c@example.test"] == "deferred"
+
+
+def test_a_nodes_mail_is_tried_by_that_node_alone_however_long_it_is_gone(world: World) -> None:
+    """Decision 0029: its bytes are in its spool, so nobody else could send them, and nobody sends them twice."""
+    deferred(world, "b@example.test")
+    world.smarthost.answers.clear()
+    at_node(world, "node-2", "b@example.test")
+    tried = len(world.smarthost.attempts)
+    world.due(timedelta(days=30))
+    assert len(world.smarthost.attempts) == tried
+    at_node(world, world.records.node, "b@example.test")
+    world.due()
+    assert world.smarthost.times("b@example.test") >= 1
+    assert world.states()["b@example.test"] == "delivered"
 
 
 def test_what_is_under_way_is_not_given_up(world: World) -> None:

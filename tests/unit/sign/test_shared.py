@@ -220,3 +220,48 @@ def test_before_the_header_is_over_nothing_is_in_the_spool(server: Smtpd) -> Non
     with server.client() as other:
         assert other.noop()[0] == 250
     assert len(server.envelopes()) == kept
+
+
+@pytest.fixture(scope="module", params=["refuse", "normalize"])
+def trusting_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Smtpd]:
+    """A clinic with a network of its own, and a proof for another one."""
+    tenants = [tenant(shared=[entry(networks=["192.0.2.0/24"])])]
+    with smtpd(
+        tmp_path_factory.mktemp("cloak") / "s", snapshot={"tenants": tenants},
+        normalize_newlines=request.param == "normalize",
+    ) as running:  # fmt: skip
+        yield running
+
+
+@pytest.mark.parametrize("secret", [SECRET, OTHERS, ""], ids=["right", "wrong", "empty"])
+def test_from_a_network_of_its_own_the_proof_is_left_at_the_door_whatever_it_is(
+    trusting_server: Smtpd, secret: str
+) -> None:
+    proof = f"{HEADER.upper()} :\r\n {secret}\r\n".encode()
+    before = len(trusting_server.messages())
+    body = b"x" * 300_000 + b"\r\n" + PROOF  # in the body it is a word like any other
+    assert send(trusting_server, REST + proof + ORG, body=body)[0] == 250
+    assert send(trusting_server, REST, body=b"hi\r\n")[0] == 250
+    assert trusting_server.envelopes()[-1].identity.kind == "network"
+    assert trusting_server.messages()[before:] == [REST + ORG + b"\r\n" + body, REST + b"\r\nhi\r\n"]
+
+
+def test_from_a_network_of_its_own_a_bare_line_end_hides_no_proof(trusting_server: Smtpd) -> None:
+    before = len(trusting_server.messages())
+    with trusting_server.client() as client:
+        client.ehlo("c.test")
+        client.mail("a@clinic.test")
+        client.rcpt("b@example.test")
+        client.docmd("DATA")
+        client.send(b"Subject: x\n" + PROOF.replace(b"\r", b"") + b"\nhi\r\n.\r\n")
+        code, _ = client.getreply()
+    mends = trusting_server.config.normalize_newlines
+    assert code == (250 if mends else 554)
+    kept = [b"Subject: x\r\n\r\nhi\r\n"] if mends else []
+    assert trusting_server.messages()[before:] == kept
+
+
+def test_from_a_network_of_its_own_a_header_without_an_end_is_not_passed_on(trusting_server: Smtpd) -> None:
+    before = len(trusting_server.messages())
+    assert send(trusting_server, b"X-Long: y\r\n" * 30_000 + PROOF)[0] == 552
+    assert len(trusting_server.messages()) == before
