@@ -21,6 +21,7 @@ from keys.encoding import canonical
 
 TAG = re.compile(r"\[(secure|plain|urgent)(?::[ \t]{0,4}([a-z][a-z-]{1,29}))?\]", re.IGNORECASE)
 
+_ROUTED = frozenset("%!@")
 _FRONT = re.compile(rf"\s{{0,8}}(?:{TAG.pattern}\s{{0,8}})+", re.IGNORECASE)
 
 
@@ -73,13 +74,21 @@ def plain_reason(view: TenantView, envelope: Envelope, message: Message, role: C
 
 
 def recipient_facts(view: TenantView, address: str, at_us: int) -> RecipientFacts:
-    """Facts of one recipient of mail that was handed in at that time; a partner's entry ends with the clinic's day."""
-    domain = address.rpartition("@")[2].rstrip(".").lower()
+    """Facts of one recipient of mail that was handed in at that time; a partner's entry ends with the clinic's day.
+
+    A local part that names a further way ("pat%other.example@clinic.example", "other.example!pat", "pat@other.example"
+    in quotes) makes some servers send the mail on to there: who gets it is not the domain's, whatever the domain says.
+    """
+    local, _, domain = address.rpartition("@")
+    domain = domain.rstrip(".").lower()
+    there = not _ROUTED.intersection(local)
+    internal = there and domain in view.domains
     if not view.policy.partners:  # nearly every mail: no clock is asked
-        return RecipientFacts(domain in view.domains, False, domain)
+        return RecipientFacts(internal, False, domain)
     today = from_us(at_us).astimezone(ZoneInfo(view.timezone)).date()
-    partner = next((one for one in view.policy.partners if one.domain == domain and today <= one.until), None)
-    return RecipientFacts(domain in view.domains, partner is not None, domain, partner.proof if partner else "")
+    named = (one for one in view.policy.partners if there and one.domain == domain and today <= one.until)
+    partner = next(named, None)
+    return RecipientFacts(internal, partner is not None, domain, partner.proof if partner else "")
 
 
 def urgent(message: Message) -> bool:

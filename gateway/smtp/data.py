@@ -156,40 +156,46 @@ class HiddenEnd:
 
 class HopCount:
     """Counts Received fields, and our own trace fields, in the header as it passes by; looks at no more than its first
-    mebibyte.
+    mebibyte, and keeps none of it: whoever sends headers without an end must not hold memory with them.
     """
 
-    __slots__ = ("_header", "_over", "count", "own")
+    __slots__ = ("_held", "_left", "count", "own")
 
     def __init__(self) -> None:
-        self._header = bytearray()
-        self._over = False
+        self._held = b"\r\n"  # the end of what was seen; a header may be empty, and its first line is one too
+        self._left = MAX_HEADER_BYTES
         self.count = 0
         self.own = 0
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the message."""
-        if self._over or not data:
+        if self._left <= 0 or not data:
             return
-        # A blank line may begin in what came before: look again at the last three bytes.
-        look = max(0, len(self._header) - 3)
-        self._header += data
-        end = 0 if self._header.startswith(b"\r\n") else self._header.find(b"\r\n\r\n", look)
-        if end >= 0 or len(self._header) > MAX_HEADER_BYTES:
-            self._end(end if end >= 0 else MAX_HEADER_BYTES)
+        piece = data[: self._left] if len(data) > self._left else data
+        self._left -= len(piece)
+        # A blank line may begin in what came before: its last three bytes are looked at again.
+        before = self._held[-3:]
+        end = (before + piece).find(b"\r\n\r\n")
+        if end >= 0:
+            piece = piece[: max(0, end - len(before) + 2)]
+            self._left = 0
+        low = piece.lower()
+        self.count += _fields(self._held, low, b"\nreceived")
+        self.own += _fields(self._held, low, _OWN)
+        self._held = (self._held + low)[-_LONGEST:]
 
     def finish(self) -> None:
         """The message has ended, perhaps inside its header."""
-        if not self._over:
-            self._end(len(self._header))
-
-    def _end(self, stop: int) -> None:
-        self._over = True
-        header = b"\n" + bytes(self._header[:stop]).lower()
-        self.count = _fields(header, b"received")
-        self.own = _fields(header, TRACE.lower().encode())
-        self._header = bytearray()
+        self._left = 0
 
 
-def _fields(header: bytes, name: bytes) -> int:
-    return sum(header.count(b"\n" + name + after) for after in _AFTER_A_NAME)
+_OWN = b"\n" + TRACE.lower().encode()
+_LONGEST = len(_OWN)
+
+
+def _fields(held: bytes, low: bytes, name: bytes) -> int:
+    """How many fields of that name end in `low`, before which came `held`; of that only what one of them could begin in
+    is looked at, so that none is counted twice.
+    """
+    text = held[-len(name) :] + low
+    return sum(text.count(name + after) for after in _AFTER_A_NAME)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -198,5 +199,9 @@ def _device(found: list[tuple[TenantEntry, DeviceEntry]], mail_from: str, domain
 
 
 def _reserved(tenant: TenantEntry, mail_from: str) -> bool:
-    """Whether only a certificate may send from that address."""
-    return any(one.certificates and mail_from.lower() in one.senders for one in tenant.devices)
+    """Whether only a certificate may send from that address, in whichever way it is written."""
+    local = mail_from.rpartition("@")[0]
+    if len(local) > 1 and local.startswith('"'):  # RFC 5321 4.1.2: quotes and backslashes are no part of the name
+        local = re.sub(r"\\(.)", r"\1", local[1:-1])
+    address = f"{local.lower()}@{domain_of(mail_from)}"
+    return any(one.certificates and address in one.senders for one in tenant.devices)

@@ -45,6 +45,19 @@ def test_an_entry_ends_with_its_last_day_on_the_clinics_clock() -> None:
     assert not recipient_facts(view, "lakeside.test@other.test", to_us(last)).partner
 
 
+@pytest.mark.parametrize("local", ["pat%other.test", '"pat@other.test"', "other.test!pat", '"a b"%other.test'])
+def test_a_local_part_that_names_a_further_way_is_neither_internal_nor_a_partners(local: str) -> None:
+    view: Any = SimpleNamespace(policy=policy(PARTNER), domains=frozenset({"clinic.test"}), timezone="America/Chicago")
+    now = to_us(datetime(2027, 1, 1, tzinfo=ZoneInfo("America/Chicago")))
+    assert not recipient_facts(view, f"{local}@clinic.test", now).internal
+    assert not recipient_facts(view, f"{local}@lakeside.test", now).partner
+    plain: Any = SimpleNamespace(policy=load("clinic"), domains=frozenset({"clinic.test"}))
+    assert not recipient_facts(plain, f"{local}@clinic.test", now).internal
+    for own in ("amy", '"amy lee"', "SRS0=x=y=other.test=pat", "amy+tag"):
+        assert recipient_facts(plain, f"{own}@clinic.test", now).internal
+        assert recipient_facts(view, f"{own}@lakeside.test", now).partner
+
+
 def handed_in(kind: str) -> Any:
     return SimpleNamespace(identity=SimpleNamespace(kind=kind, name="olga@clinic.test"))
 

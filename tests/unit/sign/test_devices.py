@@ -62,6 +62,14 @@ def asked(
 
 
 @pytest.mark.parametrize(
+    "sender", ['"fax"@clinic.test', '"f\\ax"@clinic.test', "FAX@Clinic.Test", "fax@clinic.test.", "fax@ｃlinic.test"]
+)
+def test_an_address_that_needs_a_certificate_is_known_however_it_is_written(sender: str) -> None:
+    assert asked(LAN, sender) == replies.NOT_ITS_ADDRESS
+    assert asked(LAN, sender.replace("fax", "fan").replace("FAX", "FAN").replace("f\\ax", "fan")) == Identity("network")
+
+
+@pytest.mark.parametrize(
     ("address", "sender", "certificate", "wanted"),
     [
         (SCANNER, "scan@clinic.test", "", Identity("device", None, "by-network")),

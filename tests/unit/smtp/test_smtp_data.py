@@ -134,3 +134,25 @@ def test_failed_logins_block_a_host_for_a_while_and_no_other() -> None:
 def test_an_ipv6_client_is_counted_by_its_network_and_a_mapped_one_as_ipv4() -> None:
     assert host_of("2001:db8:1:2::1") == host_of("2001:db8:1:2:ffff::9") != host_of("2001:db8:1:3::1")
     assert host_of("::ffff:192.0.2.1") == host_of("192.0.2.1")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 16, 17, 64, 10_000])
+def test_hops_are_counted_however_the_header_is_cut_and_nothing_of_it_is_kept(size: int) -> None:
+    data = b"Received: a\r\nRECEIVED : b\r\nX: received: no\r\nreceived\tc\r\nSealgate-Trace: n; q\r\n"
+    data += b"Receivedx: no\r\n\r\nReceived: in the body\r\nSealgate-Trace: n; q\r\n"
+    hops = HopCount()
+    for at in range(0, len(data), size):
+        hops.feed(data[at : at + size])
+        assert len(hops._held) < 20
+    hops.finish()
+    assert (hops.count, hops.own) == (3, 1)
+
+
+def test_hops_of_an_empty_header_are_none_and_a_header_without_an_end_is_counted_up_to_a_mebibyte() -> None:
+    empty = HopCount()
+    empty.feed(b"\r\nReceived: a\r\n")
+    assert empty.count == 0
+    endless = HopCount()
+    for _ in range(40):
+        endless.feed(b"Received: a\r\n" * 5_000)
+    assert 80_000 < endless.count < 81_000
