@@ -28,6 +28,10 @@ class Limits:
     """Hears of a text as soon as it was read, long before all of them are there."""
 
 
+HEAD_BYTES = 1024
+"""A part is a PDF or a container by what stands in so many bytes at its beginning."""
+
+
 class Unreadable(Exception):
     """Raised by a parser: `reason` in a few machine words, without any word of the file."""
 
@@ -42,7 +46,7 @@ _IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\x00", b"MM\x00*", b"\
 
 def sniff(data: bytes, content_type: str = "") -> str:
     """The kind of a part's bytes: pdf, zip, ole, dicom, image, rtf, tnef, html, text, empty or other."""
-    head = data[:1024]
+    head = data[:HEAD_BYTES]
     if not data or data.isspace():  # what `strip` would leave nothing of, without its copy
         return "empty"
     # Containers come before the PDF that may be their first file: it would speak for all the others.

@@ -27,7 +27,7 @@ def read(part: PartInput, limits: Limits) -> Extracted:
     import pypdfium2.raw as raw
 
     try:
-        document = pypdfium2.PdfDocument(part.data)
+        document = pypdfium2.PdfDocument(_lent(part.data))
     except pypdfium2.PdfiumError as error:
         raise Unreadable("an encrypted PDF" if "password" in str(error).lower() else "a damaged PDF") from None
     texts: list[Text] = []
@@ -52,6 +52,15 @@ def read(part: PartInput, limits: Limits) -> Extracted:
     finally:
         document.close()
     return Extracted(tuple(texts), tuple(unread))
+
+
+def _lent(data: Any) -> Any:
+    """The bytes for pdfium, which copies neither; memory that is mapped is lent as it lies."""
+    if isinstance(data, bytes):
+        return data
+    import ctypes
+
+    return (ctypes.c_char * len(data)).from_buffer(data)
 
 
 def _information(document: Any, part: PartInput, texts: list[Text], limits: Limits) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+import mmap
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -18,7 +20,7 @@ import pytest
 from gateway.detect import extract
 from gateway.detect.extract import is_text, rtf
 from gateway.detect.model import Extracted, PartInput
-from gateway.flow import child, isolate, plausible
+from gateway.flow import child, isolate, parser, plausible
 from gateway.flow.child import Child, ChildFailed, Forker, from_wire
 from gateway.flow.isolate import Isolated
 from tests.unit.detect import samples
@@ -376,6 +378,29 @@ def test_what_was_told_ahead_and_is_not_in_the_answer_counts_for_nothing(
     expected = pool.assess([clean])
     monkeypatch.setattr(Child, "parse", parse)
     assert pool.assess([clean]) == expected
+
+
+def handed_over(data: bytes, size: int) -> tuple[Any, str | None]:
+    """What a child makes of memory that the gateway gives it."""
+    ours, theirs = socket.socketpair()
+    made = Child.__new__(Child)
+    made._socket = ours
+    with ours, theirs:
+        made._give(data)
+        return parser._handed_over(theirs, {"size": size, "content_type": ""})
+
+
+def test_a_pdf_is_read_where_it_lies_and_anything_else_from_a_copy() -> None:
+    file, archive = samples.pdf("Menu: soup and bread"), samples.zipped({"a.pdf": b"%PDF-1.4"})
+    data, kind = handed_over(file, len(file))
+    assert (kind, type(data), data[:]) == ("pdf", mmap.mmap, file)
+    assert extract.extract(part(data), kind=kind) == extract.extract(part(file))
+    assert handed_over(archive, len(archive)) == (archive, None)
+
+
+def test_memory_that_is_smaller_than_was_said_is_refused() -> None:
+    with pytest.raises(ValueError, match="length"):
+        handed_over(b"%PDF-1.4", 9_000)
 
 
 def test_the_memory_given_to_a_child_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
