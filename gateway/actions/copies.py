@@ -21,13 +21,12 @@ from gateway.actions.signing import Signer
 from gateway.actions.tenants import TenantView
 from gateway.clock import Clock, from_us
 from gateway.detect.display import harmless
-from gateway.mail import calendar, compose, rewrite, trace
+from gateway.mail import calendar, compose, moments, rewrite, trace
 from gateway.mail.dsn import DsnFacts, FailedRecipient, dsn
 from gateway.mail.model import Message
 from gateway.mail.notices import (
     NoticeFacts,
     attachment_block,
-    human_moment,
     invitation_words,
     neutral_subject,
     secure_words,
@@ -157,7 +156,7 @@ class Copies:
             url=f"{view.public_url}/m/{link.token}",
             files=seal.files,
             size_bytes=seal.file_bytes,
-            until=self._local(view, seal.expires_us).date(),
+            until=self._local(view, seal.expires_us),
             phone=view.phone,
             sender=self.sender_name(message),
             proved=in_own_name(envelope, message),
@@ -223,10 +222,11 @@ class Copies:
                 phone=view.phone,
                 message_id=self._message_id(view, reference, self.reader(view, envelope.mail_from)),
                 date=format_datetime(now.astimezone(ZoneInfo(view.timezone))),
-                sent_at=human_moment(self._local(view, envelope.arrived_us)),
+                sent_at=moments.whole(self._local(view, envelope.arrived_us)),
                 reference=reference,
                 recipients=tuple(one.address for one in recipients),
                 found=found,
+                url=f"{view.public_url}{_PAGES.get(kind, '/staff/held')}/{reference}",
                 days=view.hold_for.days,
                 in_reply_to=message.message_id or "",
                 checkpoint=self._checkpoint(view.id),
@@ -276,6 +276,10 @@ class Copies:
     @staticmethod
     def _local(view: TenantView, at_us: int) -> datetime:
         return from_us(at_us).astimezone(ZoneInfo(view.timezone))
+
+
+_PAGES = {"protected": "/staff/messages"}
+"""Where the sender finds the message that such a notice is about; what is held has a page of its own."""
 
 
 class NotEditable(ValueError):

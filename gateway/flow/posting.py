@@ -20,8 +20,8 @@ from gateway.flow import threads
 from gateway.flow.delivery import Deliverer
 from gateway.flow.jobs import Job, Target
 from gateway.flow.records import Records
+from gateway.mail import moments
 from gateway.mail.compose import one_line
-from gateway.mail.notices import human_date, human_moment
 from gateway.mail.person_notice import PersonFacts, person_notice
 from gateway.mail.sender_notice import SenderFacts, sender_notice
 from gateway.spool.envelope import Envelope, Identity, Recipient
@@ -77,7 +77,7 @@ class Poster:
             sent_at=self.moment(view, message["received_at"]) if message is not None else "",
             reference=(message["reference"] or message["id"]) if message is not None else "",
             recipients=tuple(recipients),
-            url=f"{view.public_url}/staff/messages/{message['id']}" if message is not None else "",
+            url=_page(view, kind, message),
             in_reply_to=self._original(message),
             checkpoint=self._checkpoint(view.id),
             lines=tuple(lines),
@@ -95,7 +95,7 @@ class Poster:
             # Made from no message: who answers it is the recipient, and takes nothing back.
             message_id=f"<{self._clock.new_id('rem')}@{view.host}>",
             date=self._date(view),
-            until=self.day(view, message["expires_at"]) if message is not None else "",
+            until=self.moment(view, message["expires_at"]) if message is not None else "",
             reference=(message["reference"] or "") if message is not None else "",
             in_reply_to=self._original(message),
             checkpoint=self._checkpoint(view.id),
@@ -134,13 +134,13 @@ class Poster:
 
     @staticmethod
     def moment(view: TenantView, at_us: int) -> str:
-        """A time on the tenant's wall clock, in words."""
-        return human_moment(from_us(at_us).astimezone(ZoneInfo(view.timezone)))
+        """A time on the tenant's wall clock, in words, as the pages say it."""
+        return moments.whole(from_us(at_us).astimezone(ZoneInfo(view.timezone)))
 
     @staticmethod
     def day(view: TenantView, at_us: int) -> str:
         """A day on the tenant's calendar, in words."""
-        return human_date(from_us(at_us).astimezone(ZoneInfo(view.timezone)).date())
+        return moments.day(from_us(at_us).astimezone(ZoneInfo(view.timezone)))
 
     def _post(self, view: TenantView, to: str, kind: str, message: Row | None, mail: bytes) -> Posted:
         now, copy = self._clock.now_us(), self._clock.new_id("spl")
@@ -182,3 +182,14 @@ class Poster:
         return self._records.directory.open(
             message["tenant"], "messages.message_id", message["id"], message["message_id"]
         )
+
+
+_PAGES = {"change_waits": "/audit/changes", "account_added": "/audit/changes", "card_twice": "/staff/help"}
+_CLOSED = "clinic_closed"
+
+
+def _page(view: TenantView, kind: str, message: Row | None) -> str:
+    """The page to go to with such a notice: its message's own, else where that kind is looked at."""
+    if message is not None:
+        return f"{view.public_url}/staff/messages/{message['id']}"
+    return "" if kind == _CLOSED else view.public_url + _PAGES.get(kind, "/staff")

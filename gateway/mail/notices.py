@@ -11,8 +11,9 @@ import html
 import re
 import textwrap
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 
+from gateway.mail import moments
 from gateway.mail.compose import one_line
 from gateway.mail.insert import NoticeBlock, fragment
 from gateway.words import Words
@@ -20,11 +21,6 @@ from gateway.words import Words
 _WIDTH = 72
 _URL_MAX = 300
 _URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~-]*)*\Z")
-# strftime would follow the machine's locale.
-_MONTHS = (
-    *("January", "February", "March", "April", "May", "June"),
-    *("July", "August", "September", "October", "November", "December"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +28,9 @@ class NoticeFacts:
     """All that a recipient's notice may say.
 
     `sender` is the display name, used only where `proved` (the person signed in to submit; a network did not prove a
-    person); `until` is the last day the link works; `size_bytes` is the size of the sealed files; `reference` is the
-    six digits that people say on the telephone, `code` the link's secret for typing where a link was cut in two.
+    person); `until` is the moment on the clinic's clock at which the link stops working; `size_bytes` is the size of
+    the sealed files; `reference` is the six digits that people say on the telephone, `code` the link's secret for
+    typing where a link was cut in two.
     """
 
     clinic: str
@@ -41,7 +38,7 @@ class NoticeFacts:
     url: str
     files: int
     size_bytes: int
-    until: date
+    until: datetime
     phone: str
     sender: str = ""
     proved: bool = True
@@ -69,21 +66,10 @@ def human_size(size_bytes: int) -> str:
     return f"{amount:.0f} TB"
 
 
-def human_date(day: date) -> str:
-    """``March 5, 2027``."""
-    return f"{_MONTHS[day.month - 1]} {day.day}, {day.year}"
-
-
-def human_moment(moment: datetime) -> str:
-    """``March 5, 2027 at 2:07 pm`` on the wall clock that the moment carries."""
-    half = "am" if moment.hour < 12 else "pm"
-    return f"{human_date(moment.date())} at {moment.hour % 12 or 12}:{moment.minute:02d} {half}"
-
-
 def attachment_block(words: Words, facts: NoticeFacts) -> NoticeBlock:
     """The block for mail whose attachments were sealed. Raises ValueError for a link that is not plain."""
     rows = [_said(words, "mail.block.lead", facts), words.say("mail.block.open")]
-    after = _after(words, facts)
+    after = [words.say("mail.secure.how"), *_after(words, facts)]
     text = _text(rows, facts.url, after)
     return NoticeBlock(text, fragment(rows, _link(facts.url), words.say("mail.block.button"), after), facts.url)
 
@@ -157,9 +143,9 @@ def _for_whom(words: Words, facts: NoticeFacts) -> str:
 
 def _after(words: Words, facts: NoticeFacts) -> list[str]:
     phone = one_line(facts.phone, 40)
-    rows = [words.say("mail.until", until=human_date(facts.until))]
+    rows = [words.say("mail.until", until=moments.whole(facts.until))]
     rows.append(words.say("mail.phone", phone=phone) if phone else words.say("mail.no_phone"))
-    rows.append(words.say("mail.password"))
+    rows.append(f"{words.say('mail.password')} {words.say('mail.doubt')}")
     if facts.reference:
         rows.append(words.say("mail.reference", reference=f"{facts.reference[:3]} {facts.reference[3:]}".strip()))
     if facts.code:

@@ -20,7 +20,7 @@ _NUMBERS = ("phone", "phone_first")
 
 @dataclass(frozen=True, slots=True)
 class PersonFacts:
-    """All that such a mail may say. `until` is a date in words; `in_reply_to` the first mail's Message-ID or empty."""
+    """All that such a mail may say. `until` is a time in words; `in_reply_to` the first mail's Message-ID or empty."""
 
     kind: str
     to: str

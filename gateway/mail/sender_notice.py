@@ -39,6 +39,10 @@ KINDS = (
 )
 _FOUND = ("held", "malware", "returned", "protected")
 _RECALLABLE = ("unopened", "knocked", "redeemed", "came_back")
+_ABOUT_ONE = (
+    *("held", "malware", "returned", "refused", "unopened", "destroyed", "protected", "knocked", "redeemed"),
+    *("recalled", "came_back"),
+)
 _FOUND_MAX = 12
 _RECIPIENTS_MAX = 20
 _TYPES = {
@@ -72,7 +76,8 @@ class Found:
 class SenderFacts:
     """What a sender's notice is made of.
 
-    `url` is the signed-in page of the message, empty where there is none; `date` and `sent_at` are RFC 5322
+    `url` is the signed-in page of the message, or the one to go to where it is about none; empty where nobody can sign
+    in; `date` and `sent_at` are RFC 5322
     date-times; `in_reply_to` is the original's Message-ID or empty; `lines` are sentences of ours that say more.
     A digest has neither recipients nor a time of sending of its own.
     """
@@ -109,17 +114,21 @@ def sender_notice(words: Words, facts: SenderFacts) -> bytes:
     rows.append(words.say(f"{key}.next", clinic=clinic, days=facts.days))
     if facts.kind in _RECALLABLE:
         rows.append(words.say("mail.sender.recall"))
-    after = [words.say("mail.sender.reference", reference=facts.reference)] if facts.reference else []
+    reference = facts.reference
+    if len(reference) == 6:  # as it is said on the telephone and on every page
+        reference = f"{reference[:3]} {reference[3:]}"
+    after = [words.say("mail.sender.reference", reference=reference)] if reference else []
     if facts.phone:
         after.append(words.say("mail.sender.phone", phone=compose.one_line(facts.phone, 40)))
-    after += [words.say("mail.password"), words.say("mail.sender.footer", clinic=clinic)]
+    after += [words.say("mail.sender.password"), words.say("mail.sender.footer", clinic=clinic)]
     if facts.url:
-        rows.append(words.say("mail.sender.link"))
+        rows.append(words.say("mail.sender.link" if facts.kind in _ABOUT_ONE else "mail.sender.link_pages"))
         text = f"{paragraphs(rows)}\n\n{facts.url}\n\n{paragraphs(after)}\n"
     else:
         text = f"{paragraphs([*rows, *after])}\n"
     subject = words.say(f"{key}.subject")
-    html = page(subject, fragment(rows, facts.url, words.say("mail.sender.button"), after))
+    button = "mail.sender.button" if facts.kind in _ABOUT_ONE else "mail.sender.button_pages"
+    html = page(subject, fragment(rows, facts.url, words.say(button), after))
     lines = [
         compose.structured("From", compose.mailbox(facts.clinic, facts.postmaster)),
         compose.structured("To", f"<{facts.to}>"),

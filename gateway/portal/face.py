@@ -11,14 +11,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-           "December")  # fmt: skip
-_ZONES = {
-    "EST": "Eastern time", "EDT": "Eastern time", "CST": "Central time", "CDT": "Central time",
-    "MST": "Mountain time", "MDT": "Mountain time", "PST": "Pacific time", "PDT": "Pacific time",
-    "AKST": "Alaska time", "AKDT": "Alaska time", "HST": "Hawaii time",
-}  # fmt: skip
+from gateway.mail import moments
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +56,21 @@ class Face:
 
     def words_of_time(self, moment: datetime) -> str:
         """`Friday 4 December 2026, 5:00 pm Central time`."""
-        there = self.local(moment)
-        clock = f"{there.hour % 12 or 12}:{there.minute:02d} {'am' if there.hour < 12 else 'pm'}"
-        day = f"{_DAYS[there.weekday()]} {there.day} {_MONTHS[there.month - 1]} {there.year}"
-        return f"{day}, {clock} {self.zone(moment)}"
+        return moments.whole(self.local(moment))
 
     def brief_time(self, moment: datetime) -> str:
         """In a table whose head says the zone: `Fri 4 Dec 2026, 5:00 pm`; with the zone where it has no words."""
-        there = self.local(moment)
-        clock = f"{there.hour % 12 or 12}:{there.minute:02d} {'am' if there.hour < 12 else 'pm'}"
-        brief = f"{_DAYS[there.weekday()][:3]} {there.day} {_MONTHS[there.month - 1][:3]} {there.year}, {clock}"
+        brief = moments.brief(self.local(moment))
         return brief if self.table_zone else f"{brief} {self.zone(moment)}"
 
     @property
     def table_zone(self) -> str:
         """The zone in words that are right all year, for the head of a table; empty where there are none."""
-        return _ZONES.get(self.local(datetime(2026, 1, 1, tzinfo=UTC)).tzname() or "", "")
+        return moments.zone_in_words(self.local(datetime(2026, 1, 1, tzinfo=UTC)))
 
     def zone(self, moment: datetime) -> str:
         """The zone in words where people have words for it."""
-        name = self.local(moment).tzname() or self.timezone
-        return _ZONES.get(name, f"UTC{name}" if name[:1] in "+-" else name)
+        return moments.zone(self.local(moment)) or self.timezone
 
 
 def iso(moment: datetime) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, datetime
 
 from gateway.mail.dsn import DsnFacts, FailedRecipient, dsn
 from gateway.mail.notices import NoticeFacts, attachment_block, neutral_subject, secure_words
@@ -67,7 +67,7 @@ def check(data: bytes) -> None:
         ["multipart/alternative", "text/plain", "text/html"],
     )  # fmt: skip
     _returned(clinic, person, phone, reply, name, envid, reference)
-    facts = NoticeFacts(clinic, person, _URL, 2, 1000, date(2027, 2, 1), phone, name, True, reference)
+    facts = NoticeFacts(clinic, person, _URL, 2, 1000, datetime(2027, 2, 1, tzinfo=UTC), phone, name, True, reference)
     for text, html in (
         (attachment_block(_SAY, facts).text, attachment_block(_SAY, facts).html),
         (secure_words(_SAY, facts).text, secure_words(_SAY, facts).html),

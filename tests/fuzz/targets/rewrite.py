@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, datetime
 from itertools import pairwise
 
 from gateway.mail import charset
@@ -27,8 +27,8 @@ WORDS = [
 SEEDS = parts.SEEDS
 URL = "https://secure.clinic.example/m/a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7"
 _FACTS = NoticeFacts(
-    clinic="Clínica Río", recipient="pat@mail.example", url=URL, files=2, size_bytes=3_400_000, until=date(2027, 2, 20),
-    phone="+1 555 010 0199", sender="Dr. Ana Reyes",
+    clinic="Clínica Río", recipient="pat@mail.example", url=URL, files=2, size_bytes=3_400_000,
+    until=datetime(2027, 2, 20, tzinfo=UTC), phone="+1 555 010 0199", sender="Dr. Ana Reyes",
 )  # fmt: skip
 _WORDS = language()
 _BLOCK = attachment_block(_WORDS, _FACTS)

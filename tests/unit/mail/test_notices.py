@@ -6,9 +6,10 @@ import email
 import email.policy
 import re
 from dataclasses import fields, replace
-from datetime import date
+from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -32,7 +33,7 @@ FACTS = NoticeFacts(
     url=URL,
     files=2,
     size_bytes=3_400_000,
-    until=date(2027, 2, 20),
+    until=datetime(2027, 2, 20, 11, 3, tzinfo=ZoneInfo("America/Chicago")),
     phone="+1 555 010 0199",
     sender="Dr. Ana Reyes",
     reference="402917",
@@ -55,7 +56,13 @@ def test_the_text_is_whole_by_itself(text: str) -> None:
     lines = text.splitlines()
     assert URL in lines
     assert max(map(len, lines)) <= 78
-    for said in ("Dr. Ana Reyes", "2 files", "3.4 MB", "February 20, 2027", "+1 555 010 0199"):
+    for said in (
+        "Dr. Ana Reyes",
+        "2 files",
+        "3.4 MB",
+        "Saturday 20 February 2027, 11:03 am Central time",
+        "+1 555 010 0199",
+    ):
         assert said in " ".join(lines)
     assert "We will never ask for your password." in text
     assert "402 917" in " ".join(lines)
@@ -228,6 +235,14 @@ HELD = SenderFacts(
 )
 
 
+def test_a_notice_about_no_single_message_opens_the_staff_pages_and_a_number_is_said_as_everywhere() -> None:
+    mail = parsed(sender_notice(WORDS, replace(HELD, kind="digest", found=(), reference="402917")))
+    text = " ".join(mail.get_body(("plain",)).get_content().split())  # type: ignore[union-attr]
+    assert f"Sign in to the staff pages: {HELD.url}" in text
+    assert "Reference: 402 917" in text
+    assert "Open the staff pages" in mail.get_body(("html",)).get_content()  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_sender_hears_kind_and_place_in_plain_words(kind: str) -> None:
     message = parsed(sender_notice(WORDS, replace(HELD, kind=kind)))
@@ -235,7 +250,8 @@ def test_the_sender_hears_kind_and_place_in_plain_words(kind: str) -> None:
     flat = " ".join(text.split())
     assert flat.count("a medical record number in attachment 2 (PDF), page 2") == 1
     assert "pat@mail.example" in flat
-    assert "We will never ask for your password." in flat
+    assert "We will never ask for your password." not in flat  # the page behind its link does ask for it
+    assert "Nobody will ask for your password by email or phone." in flat
     assert HELD.url in text.splitlines()
     assert max(map(len, text.splitlines())) <= 78
     assert message["Auto-Submitted"] == "auto-generated"

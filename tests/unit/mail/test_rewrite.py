@@ -6,8 +6,9 @@ import base64
 import binascii
 import email
 import email.policy
-from datetime import date
+from datetime import datetime
 from email.message import EmailMessage
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -35,7 +36,7 @@ FACTS = NoticeFacts(
     url=URL,
     files=2,
     size_bytes=3_400_000,
-    until=date(2027, 2, 20),
+    until=datetime(2027, 2, 20, 11, 3, tzinfo=ZoneInfo("America/Chicago")),
     phone="+1 555 010 0199",
     sender="Dr. Ana Reyes",
 )
