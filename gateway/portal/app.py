@@ -26,6 +26,7 @@ from gateway.flow.sent import SentMail
 from gateway.flow.trail import Origin
 from gateway.flow.visit import Visits
 from gateway.portal import pages as pages_package
+from gateway.portal.again import Again
 from gateway.portal.audit_side import AuditSide
 from gateway.portal.call import Call
 from gateway.portal.cookies import Jar
@@ -63,6 +64,7 @@ class PortalDeps:
     trusted_proxies: Sequence[Network] = ()
     demo: bool = False
     limits: Limits = field(default_factory=Limits)
+    again: Again = field(default_factory=Again)
 
 
 class _Maker:

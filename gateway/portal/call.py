@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.responses import HTMLResponse, Response
 
 from gateway.flow.trail import Origin
-from gateway.flow.visit import Door
+from gateway.flow.visit import Denial, Door
 from gateway.portal import cookies
 from gateway.portal.face import Face
 from gateway.portal.render import words_of_state
@@ -22,6 +22,9 @@ from gateway.share.portal import Session
 if TYPE_CHECKING:
     from gateway.portal.app import PortalDeps
     from gateway.portal.render import Renderer
+
+
+T = TypeVar("T")
 
 
 class NoDoor(RuntimeError):
@@ -67,6 +70,13 @@ class Call:
         offered.
         """
         return table().may(self.session["role"], route)
+
+    def once(self, what: str, deed: Callable[[], T], *asked: str) -> T:
+        """A deed that a one-time code pays for; a form that this browser sends twice gets the first one's result."""
+        origin = self.origin
+        # Before the guard a handle proves nothing, and with it another session's form is another form.
+        known = (what, origin.tenant, origin.visitor, self.handle, *asked)
+        return self.deps.again.once(known, deed, lambda made: not isinstance(made, Denial))
 
     def now(self) -> datetime:
         """The portal's clock."""

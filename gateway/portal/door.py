@@ -80,6 +80,7 @@ class Endpoint:
             return self._answered(call, deed)
 
     def _answered(self, call: Call, deed: Callable[[Call], R]) -> R | Response:
+        call.deps.again.tidy()
         response: R | Response
         try:
             response = deed(call)

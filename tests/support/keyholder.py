@@ -130,8 +130,15 @@ class Staff:
     _step: int = 0
 
     def code(self) -> str:
-        """A TOTP code that was not used before; a step ahead of the clock at most, so ask rarely."""
-        self._step = max(self._step + 1, int(time.time()) // 30 - 1)
+        """A TOTP code that was not used before; a step ahead of the clock at most, so ask rarely.
+
+        The step before the present one serves as well, but not when it is about to be one too old; then, who asks often
+        waits for the next.
+        """
+        now = time.time()
+        self._step = max(self._step + 1, int(now) // 30 - (now % 30 < 15))
+        while self._step > int(time.time()) // 30 + 1:
+            time.sleep(0.1)
         return pyotp.TOTP(self.secret).at(self._step * 30)
 
 

@@ -42,7 +42,8 @@ def begin(call: Call) -> Response:
 def confirm(call: Call) -> Response:
     """The first code puts it in force."""
     code = "".join(filter(str.isdigit, call.form.get("code", "")))
-    denial = call.deps.visits.totp_confirm(call.origin, call.door, call.session, code)
+    door, session = call.door, call.session
+    denial = call.once("app", lambda: call.deps.visits.totp_confirm(call.origin, door, session, code), door.grant, code)
     if denial is None:
         later = call.session["method"] == "staff"
         return call.page("app.html", base=call.plain_base, done=True, later=later, qr="")

@@ -56,7 +56,13 @@ def decide(call: Call) -> Response:
         field, error = form.missing
         return _one(call, 422, field=field, error=error, given=form.given)
     identifier = call.path["change"]
-    done = call.deps.audit.changes.decide(call.origin, call.session, identifier, form.act, form.reason, form.code)
+    done = call.once(
+        "change",
+        lambda: call.deps.audit.changes.decide(
+            call.origin, call.session, identifier, form.act, form.reason, form.code
+        ),
+        identifier, form.act, form.reason, form.code,
+    )  # fmt: skip
     if isinstance(done, Denial):
         key = f"officer.changes.denied.{done.reason}"
         key = key if key in words.language() else f"officer.denied.{done.reason}"

@@ -111,7 +111,13 @@ def _decide(call: Call, allowed: tuple[str, ...]) -> Response:
         field, error = form.missing
         return _one(call, 422, field=field, error=error, given=form.given)
     identifier = call.path["message"]
-    done = call.deps.audit.held.decide(call.origin, call.session, identifier, form.act, form.reason, form.code)
+    done = call.once(
+        "held",
+        lambda: call.deps.audit.held.decide(
+            call.origin, call.session, identifier, form.act, form.reason, form.code
+        ),
+        identifier, form.act, form.reason, form.code,
+    )  # fmt: skip
     if isinstance(done, Denial):
         key = f"officer.denied.{done.reason}"
         error = words.say(key if key in words.language() else "officer.denied.other")

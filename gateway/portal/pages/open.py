@@ -109,7 +109,8 @@ def verify(call: Call) -> Response:
     code = "".join(character for character in call.form.get("code", "") if character.isalnum())
     if not code or len(code) > 32:
         return Away(f"{call.plain_base}/code?note=empty")
-    result = call.deps.visits.verify(call.origin, call.door, code)
+    door = call.door
+    result = call.once("verify", lambda: call.deps.visits.verify(call.origin, door, code), door.grant, code.lower())
     if isinstance(result, Denial):
         # Who typed letters gets the page for letters again: on a phone the other one shows digits only.
         letters = "&card=1" if any(character.isalpha() for character in code) else ""

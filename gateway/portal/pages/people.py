@@ -6,6 +6,7 @@ with what is wrong in it; a change wants the workforce member's code of this mom
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.responses import Response
@@ -15,7 +16,7 @@ from gateway.accounts import people_list
 from gateway.accounts.people_list import Entry, PeopleList, Wrong
 from gateway.audit.event import Action
 from gateway.flow.desk import HOW_SURE
-from gateway.flow.people import Person
+from gateway.flow.people import Imported, Person
 from gateway.flow.visit import Denial
 from gateway.portal.answers import Away
 from gateway.portal.call import Call
@@ -68,7 +69,7 @@ def save(call: Call) -> Response:
     entry = people_list.entry(0, dict(values))
     if isinstance(entry, Wrong):
         return _form(call, person, values, words.say(f"staff.people.wrong.{entry.kind}"), status=422)
-    done = call.deps.people.keep(call.origin, call.session, call.form.get("code", ""), [entry])
+    done = _keep(call, [entry])
     if isinstance(done, Denial):
         return _form(call, person, values, _refused(done), status=403)
     found = call.deps.people.find(call.origin, call.session, entry.address)
@@ -97,7 +98,7 @@ def confirm(call: Call) -> Response:
     found = people_list.read(call.form.get("list", "").encode())
     if found.wrong:
         return _import(call, wrong=found.wrong, status=422)
-    done = call.deps.people.keep(call.origin, call.session, call.form.get("code", ""), found.entries)
+    done = _keep(call, found.entries)
     if isinstance(done, Denial):
         return _preview(call, found.entries, _refused(done), status=403)
     return staff_page(call, "staff/people_imported.html", done=done, total=len(found.entries))
@@ -158,6 +159,17 @@ def _preview(call: Call, entries: tuple[Entry, ...], error: str = "", status: in
         call, "staff/people_preview.html", status=status, changes=changes, counts=counts, error=error,
         numbers=sum(one.phone is not None for one in entries), list=people_list.write(entries),
     )  # fmt: skip
+
+
+def _keep(call: Call, entries: Sequence[Entry]) -> Imported | Denial:
+    code = call.form.get("code", "")
+    return call.once(
+        "people", lambda: call.deps.people.keep(call.origin, call.session, code, entries), code, *map(_said, entries)
+    )
+
+
+def _said(entry: Entry) -> str:
+    return "\n".join((entry.address, entry.name, str(entry.phone), entry.language))
 
 
 def _refused(denial: Denial) -> str:

@@ -40,7 +40,9 @@ def sign_in(call: Call) -> Response:
     code = "".join(filter(str.isdigit, call.form.get("code", "")))
     if not (address and password and code) or max(len(address), len(password)) > 256:
         return call.page("staff/sign_in.html", 403, error=words.say("staff.sign_in.wrong"))
-    session = call.deps.desk.sign_in(call.origin, address, password, code)
+    session = call.once(
+        "sign-in", lambda: call.deps.desk.sign_in(call.origin, address, password, code), address, password, code
+    )
     if isinstance(session, Denial):
         if session.reason == "busy":
             return slow(call)
