@@ -141,7 +141,10 @@ class Reader:
             source = data.decode("utf-8")
             document = tomllib.loads(source)
         except OSError as error:
-            raise Misconfigured(f"configuration file {path} cannot be read: {error.strerror}") from error
+            raise Misconfigured(
+                f"configuration file {path} cannot be read: {error.strerror}. Name yours with --config, or in "
+                "SEALGATE_CONFIG; 'sealgate quickstart DOMAIN --admin ADDRESS' writes a first one"
+            ) from error
         except UnicodeDecodeError as error:
             raise Misconfigured(f"{path.name}: is not UTF-8 text") from error
         except tomllib.TOMLDecodeError as error:

@@ -51,13 +51,16 @@ Connect = Callable[[argparse.Namespace], AbstractContextManager[Installation]]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The four subcommands."""
     commands = parser.add_subparsers(dest="audit", metavar="COMMAND", required=True)
-    one = commands.add_parser("export", help="write the log to a new directory that `verify` can check")
-    one.add_argument("directory", type=Path, metavar="DIR")
+    words = "write the log to a new directory that `verify` can check"
+    one = commands.add_parser("export", help=words, description=words)
+    one.add_argument("directory", type=Path, metavar="DIR", help="a directory that is made; its key is DIR/vkey")
     _live(one)
-    one = commands.add_parser("key", help="print the verifier key of a tenant's log")
+    words = "print the verifier key of a tenant's log"
+    one = commands.add_parser("key", help=words, description=words)
     _live(one)
-    one = commands.add_parser("verify", help="check an export: needs no installation and no network")
-    one.add_argument("directory", type=Path, metavar="DIR")
+    words = "check an export: needs no installation and no network"
+    one = commands.add_parser("verify", help=words, description=f"{words}; ends with 1 and names the entry if it fails")
+    one.add_argument("directory", type=Path, metavar="DIR", help="what `sealgate audit export DIR` wrote")
     one.add_argument("--key", required=True, help="a verifier key, or a file that holds one")
     one.add_argument("--checkpoint", type=Path, metavar="FILE", help="an old notice (.eml) or checkpoint to compare")
     one.add_argument("--json", action="store_true", help="print one JSON object")
@@ -149,7 +152,7 @@ def verify_command(directory: Path, key: str, checkpoint: Path | None, *, as_jso
     from gateway.audit.verify import read_key, verify
 
     if not directory.is_dir():
-        raise Misconfigured(f"{directory} is no directory")
+        raise Misconfigured(f"{directory} is no directory; 'sealgate audit export DIR' writes one")
     try:
         vkey = read_key(key)
     except Misconfigured as error:

@@ -198,7 +198,7 @@ def _quoted(data: bytes, newline: bytes) -> bytes:
 def fragment(rows: list[str], url: str, button: str, after: list[str]) -> str:
     """The block as HTML: one table, one link, its own colours so that dark mode turns both or neither."""
     # Each twice: a mail's own style may say !important, and programs that do not know the word take the first one.
-    font = "font-family:Arial,Helvetica,sans-serif;font-size:16px;font-size:16px !important;line-height:24px;"
+    font = "font-family:Arial,Helvetica,sans-serif;font-size:18px;font-size:18px !important;line-height:27px;"
     font += "text-align:start;color:#17212b;color:#17212b !important"
     paragraph = f'<p style="margin:0 0 12px;{font}">'
     words = "".join(f"{paragraph}{html.escape(row)}</p>" for row in rows)
@@ -216,7 +216,7 @@ def fragment(rows: list[str], url: str, button: str, after: list[str]) -> str:
 
 def _button(url: str, button: str) -> str:
     ground = "background-color:#0b5563;background-color:#0b5563 !important;border-radius:6px;padding:12px 24px"
-    font = "font-family:Arial,Helvetica,sans-serif;font-size:16px;font-size:16px !important;font-weight:bold;"
+    font = "font-family:Arial,Helvetica,sans-serif;font-size:18px;font-size:18px !important;font-weight:bold;"
     font += "color:#ffffff;color:#ffffff !important;text-decoration:none"
     return (
         '<table role="presentation" cellpadding="0" cellspacing="0" border="0" style="margin:0 0 16px"><tr>'

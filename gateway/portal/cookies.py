@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Mapping
 
@@ -26,6 +27,9 @@ STAFF = "staff"
 LINK = "link-"
 SESSION = "session-"
 DEVICE = "device-"
+WANTED = "wanted"
+WANTED_SECONDS = 900
+_PAGE = re.compile(r"/(?:staff|audit)(?:/(?:[a-z-]{1,20}|[a-z]{3}_[0-9A-Za-z]{1,40}|[0-9]{1,17})){0,4}", re.ASCII)
 
 
 def short(identifier: str) -> str:
@@ -98,6 +102,24 @@ class Jar:
     def has_visitor(self) -> bool:
         """Whether this browser brought its visitor cookie along."""
         return VISITOR not in self._changes and decode(self.get(VISITOR), TOKEN_BYTES) is not None
+
+    def want(self, path: str) -> None:
+        """Keep the staff page that somebody came for, until they have signed in."""
+        if _PAGE.fullmatch(path):
+            self.set(WANTED, encode(path.encode()), WANTED_SECONDS)
+
+    def wanted(self) -> str:
+        """The page to go to after signing in, which is forgotten; `/staff` when there is none."""
+        kept = self.get(WANTED)
+        if not kept:
+            return "/staff"
+        self.drop(WANTED)
+        try:
+            path = base64.urlsafe_b64decode(kept + "=" * (-len(kept) % 4)).decode("ascii")
+        except (ValueError, binascii.Error):
+            return "/staff"
+        # A cookie can be planted by who controls another host of the domain: only pages of ours are gone to.
+        return path if _PAGE.fullmatch(path) else "/staff"
 
     def write(self, response: Response) -> None:
         """Put the changes on the answer."""

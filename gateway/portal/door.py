@@ -174,6 +174,8 @@ def _staff(call: Call, guard: Guard, route: str) -> Response | None:
         if call.handle:
             call.jar.drop(cookies.STAFF)
             call.deps.visits.refused(call.origin, "", "no-session")
+        if call.origin.method == "GET":  # a link in a notice leads to its message, with the sign-in on the way
+            call.jar.want(route.format_map(call.path))
         return Away("/staff/sign-in")
     call.proved = session
     if session["role"] not in guard.roles:

@@ -32,7 +32,9 @@ class Renderer:
         )
         self._environment.bytecode_cache = self.kept = Kept(folder, self._environment)
         self._environment.filters.update(iso=iso, reference=reference_words)
-        self._environment.globals.update(say=words.say, say_with_phone=_say_with_phone)
+        self._environment.globals.update(
+            say=words.say, say_with_phone=_say_with_phone, say_with_number=_say_with_number, words_of_rule=words_of_rule
+        )
 
     def load_all(self) -> None:
         """Load every template, compiled here or kept, so that a broken one stops start-up and not a patient."""
@@ -68,6 +70,20 @@ def _say_with_phone(key: str, face: Face, **values: Any) -> Markup:
         raise ValueError(f"{key} names no phone")
     link = Markup('<a class="phone" href="tel:{}">{}</a>').format(face.phone_link, face.phone)
     return escape(before) + link + escape(after)
+
+
+def _say_with_number(key: str, face: Face) -> Markup:
+    """The words of a button that calls the clinic; the number stays in one piece."""
+    before, number, after = words.say(key, clinic=face.display_name, phone="\0").partition("\0")
+    if not number:
+        raise ValueError(f"{key} names no phone")
+    return escape(before) + Markup('<span class="whole">{}</span>').format(face.phone) + escape(after)
+
+
+def words_of_rule(rule: str) -> str:
+    """Why a message was treated as it was; a rule of the clinic's own is shown by its name."""
+    key = f"rule.{rule}"
+    return words.say(key) if key in words.language() else rule.replace("-", " ")
 
 
 def words_of_state(state: Any, face: Face) -> str:

@@ -35,7 +35,7 @@ def begin(call: Call) -> Response:
     uri, secret = begun
     groups = " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))
     picture = qr_svg(uri, words.say("portal.app.qr"))
-    return call.page("app.html", base=call.plain_base, done=False, qr=picture, secret=groups, again=False)
+    return call.page("app.html", base=call.plain_base, done=False, qr=picture, secret=groups, uri=uri, again=False)
 
 
 @page("/m/{token}/app/confirm", "POST", trace=ENROL)

@@ -83,5 +83,5 @@ def denied(call: Call, denial: Denial) -> Response:
     if denial.reason == "too-many":
         return call.staff_problem(words.say("staff.help.too_many"), 429)
     if denial.reason in ("revoked", "expired", "frozen", "destroyed", "unknown"):
-        return call.staff_problem(words.say("staff.problem.stopped", state=denial.reason), 409)
+        return call.staff_problem(words.say(f"staff.stopped.{denial.reason}"), 409)
     return call.staff_problem(words.say("staff.problem.denied"), 403)

@@ -5,6 +5,7 @@ What was typed into the search never stands in an address: a search is a form th
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from starlette.responses import Response
@@ -232,10 +233,21 @@ def _search(call: Call, text: str, rows: list[dict[str, Any]] | None, status: in
         "newer": False,
         "waiting": 0,
         "examples": EXAMPLES,
+        "ready": _ready(call),
         "changes": 0,
     }
     given |= values
     return officer_page(call, "officer/search.html", status, q=text, rows=rows, **given)
+
+
+def _ready(call: Call) -> list[tuple[str, str]]:
+    """Questions that are asked most, one press each."""
+    today = call.now().date()  # a search counts days in UTC
+    return [
+        ("opened", "action:object:opened"),
+        ("refused", f"result:refused created:{today - timedelta(days=7)}..{today}"),
+        ("recent", f"created:{today - timedelta(days=1)}..{today}"),
+    ]
 
 
 def _sentence(parts: list[str]) -> str:

@@ -26,7 +26,6 @@ NOTES = {
     "used": "portal.code.used",
     "too-new": "portal.code.too_new",
     "empty": "portal.code.empty",
-    "too-soon": "portal.code.wait",
     "device": "portal.open.device_over",
 }
 """Words that an address may carry after a redirect, and the sentences they stand for; nothing else is shown."""
@@ -70,15 +69,18 @@ def type_code(call: Call) -> Response:
     call.deps.visits.visited(call.origin, call.door)
     if call.door.tries_left <= 0:
         return call.problem("too_many", 429, reference=call.door.reference)
+    waiting = call.query.get("note") == "too-soon"  # a second tap on "Text me a code" is no mistake: one is on its way
+    error = "" if waiting else _note(call)
     return call.page(
         "code.html",
-        REFUSED if _note(call) else 200,
+        REFUSED if error else 200,
         base=call.base,
         asked=call.query.get("asked") == "1",
+        waiting=waiting,
         card=call.query.get("card") == "1",
         tries_left=call.door.tries_left,
         reference=call.door.reference,
-        error=_note(call),
+        error=error,
     )
 
 

@@ -51,7 +51,7 @@ def sign_in(call: Call) -> Response:
         error = words.say(f"staff.sign_in.{'too_many' if many else 'closed' if closed else 'wrong'}")
         return call.page("staff/sign_in.html", 429 if many else 403, error=error)
     call.jar.set(cookies.STAFF, session["handle"])
-    return Away("/staff")
+    return Away(call.jar.wanted())
 
 
 @page("/staff/sign-out", "POST", trace=Trace(Action.SESSION_ENDED, Rate(30)))

@@ -83,6 +83,7 @@ def pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
         "newer": False,
         "waiting": 0,
         "examples": EXAMPLES,
+        "ready": [("opened", "action:object:opened"), ("recent", "created:2026-12-04..2026-12-04")],
         "changes": 0,
     }
     yield "officer-search", "officer/search.html", search

@@ -39,7 +39,14 @@ OPEN: dict[str, Any] = {
     "sender": "Dr. Amy Reyes", "address": "m***@mail.example", "doors": {"text", "staff"}, "base": BASE,
     "plain_base": BASE, "signed_in": False, "remembered": False, "reference": "402917", "ends_at": AT,
 }  # fmt: skip
-CODE: dict[str, Any] = {"base": BASE, "asked": True, "tries_left": 5, "reference": "402917", "card": False}
+CODE: dict[str, Any] = {
+    "base": BASE,
+    "asked": True,
+    "tries_left": 5,
+    "reference": "402917",
+    "card": False,
+    "waiting": False,
+}
 READ: dict[str, Any] = {
     "subject": "Your test results", "sender": "Dr. Amy Reyes", "address": "maria.hernandez@mail.example",
     "sent_at": AT, "ends_at": AT, "body_html": "", "body_text": "Dear Maria,\n\nyour results are in.\n\nDr. Reyes",
@@ -47,7 +54,7 @@ READ: dict[str, Any] = {
     "files": FILES, "base": BASE, "offer_app": True, "offer_device": True,
 }  # fmt: skip
 HTML = Markup("<h2>Results</h2><p>Dear <b>Maria</b>,</p><table><tr><th>Test</th><td>4.1</td></tr></table>")
-APP: dict[str, Any] = {"base": BASE, "done": False, "qr": "", "later": False, "secret": "", "again": False}
+APP: dict[str, Any] = {"base": BASE, "done": False, "qr": "", "later": False, "secret": "", "uri": "", "again": False}
 QR = qr_svg("otpauth://totp/Clinic:maria?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Clinic", "Picture to scan")
 PROBLEMS = sorted({key.split(".")[2] for key in sorted(words.language().keys()) if key.startswith("portal.problem.")})
 STAFF: dict[str, Any] = {"who": True, "may_help": True, "may_people": True}
@@ -64,6 +71,7 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "open-remembered", "open.html", OPEN | {"remembered": True}
     yield "open-signed-in", "open.html", OPEN | {"signed_in": True}
     yield "code", "code.html", CODE
+    yield "code-waiting", "code.html", CODE | {"asked": False, "waiting": True}
     yield "code-wrong", "code.html", CODE | {"asked": False, "tries_left": 3, "error": wrong}
     yield "code-card", "code.html", CODE | {"asked": False, "card": True, "error": wrong}
     yield "card", "card.html", {"links": [BASE]}
@@ -77,7 +85,11 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "look-text", "look.html", text
     yield "look-picture", "look.html", text | {"text": None}
     yield "app", "app.html", APP
-    yield "app-key", "app.html", APP | {"qr": QR, "secret": "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP"}
+    yield (
+        "app-key",
+        "app.html",
+        APP | {"qr": QR, "secret": "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP", "uri": "otpauth://totp/C?secret=JB"},
+    )
     yield "app-again", "app.html", APP | {"again": True, "error": wrong}
     yield "app-done", "app.html", APP | {"done": True, "later": True}
     yield "device", "device.html", {"base": BASE, "forgotten": False}
@@ -87,11 +99,15 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "typed-wrong", "typed.html", {"error": "We found no message with these two codes."}
     yield "limits", "limits.html", {}
     for kind in PROBLEMS:
-        primary = {"href": BASE, "words": "Go to the first page"} if kind == "session" else None
+        primary = {"href": BASE, "words": "Open it again"} if kind == "session" else None
         reference = "402917" if kind == "too_many" else ""
         values = {"kind": kind, "when": "Friday 4 December 2026", "primary": primary, "reference": reference}
         yield f"problem-{kind}", "problem.html", values
-    yield "staff-sign-in", "staff/sign_in.html", {"error": "The address, the password or the code is not right."}
+    yield (
+        "staff-sign-in",
+        "staff/sign_in.html",
+        {"error": "The address, the password or the code is not right."},
+    )
     sent = STAFF | {"messages": [MESSAGE], "older": 1, "newer": True, "show": "", "shows": ("unopened", "recalled"),
                      "changes": 1}  # fmt: skip
     yield "staff-sent", "staff/sent.html", sent

@@ -83,6 +83,8 @@ def test_a_double_tap_on_open_the_message_opens_it_with_one_code_and_one_session
     page = browser.get(f"/m/{mail.token('twice@mail.example')}").text
     answer = browser.post(f"/m/{mail.token('twice@mail.example')}/code", page, last4=PHONE[-4:])
     page = browser.get(answer.headers["location"]).text
+    tapped = browser.get(f"{answer.headers['location'].split('?')[0]}?note=too-soon")
+    assert (tapped.status_code, "We sent you a code a moment ago" in tapped.text) == (200, True)
     code, before = world.text_code(), _twin(browser)
     where = plain(mail, "twice@mail.example")
     assert browser.post(f"{where}/verify", page, code=code).headers["location"] == where

@@ -9,6 +9,7 @@ from dataclasses import replace
 from gateway.flow.sent import PAGE
 from gateway.flow.trail import Origin
 from gateway.flow.visit import Denial
+from gateway.portal import cookies
 from gateway.portal.limits import Limits
 from gateway.sensitive import Sensitive
 from gateway.store import schema
@@ -56,6 +57,23 @@ def test_sign_in_needs_password_and_code_and_says_one_thing_for_all_that_is_wron
     assert replay.post("/staff/sign-in", page, address=who, password=PASSWORD, code=code).status_code == 403
     refused = [one["reason"] for one in world.events("session:refused", world.staff[who].user)]
     assert refused == ["wrong", "wrong", "used"]
+
+
+def test_a_link_in_a_notice_leads_to_its_message_with_the_sign_in_on_the_way_and_nowhere_else(world: World) -> None:
+    sender, who = member(world), address()
+    mail = world.send(who, sender=sender)
+    browser = world.browser()
+    answer = browser.get(f"/staff/messages/{mail.message}?note=x")
+    assert answer.headers["location"] == "/staff/sign-in"
+    form = {"address": sender, "password": PASSWORD, "code": world.staff[sender].code()}
+    answer = browser.post("/staff/sign-in", browser.get("/staff/sign-in").text, **form)
+    assert answer.headers["location"] == f"/staff/messages/{mail.message}"
+    assert browser.get(answer.headers["location"]).status_code == 200
+    assert "wanted" not in browser.client.cookies
+    for planted in ("//evil.example/staff", "/staff/../m", "https://evil.example", "/staff?x", "/staff\n", "/m/abc"):
+        jar = cookies.Jar({"wanted": cookies.encode(planted.encode())}, secure=False)
+        assert jar.wanted() == "/staff"
+    assert cookies.Jar({"wanted": "%%"}, secure=False).wanted() == "/staff"
 
 
 def test_states_are_true_and_a_visit_is_never_an_opening(world: World) -> None:
