@@ -36,6 +36,8 @@ _MACHINE_VALUES = {
     b"action": re.compile(rb"\s*(?:failed|delayed|delivered|relayed|expanded)\s*", re.IGNORECASE),
     b"status": re.compile(rb"\s*\d\.\d{1,3}\.\d{1,3}\s*"),
 }
+#: Set once in a mail program (RFC 1036 2.2.8): whose the sender is, as in the name beside the address.
+_ORGANISATION = frozenset({"organization", "organisation", "x-organization", "x-organisation"})
 _MACHINE_FIELDS = frozenset(
     b"return-path received dkim-signature arc-seal arc-message-signature arc-authentication-results "
     b"authentication-results from to cc sender reply-to date message-id mime-version content-type "
@@ -189,6 +191,8 @@ class _Reader:
         said: list[str] = []
         for one in part.headers:
             if not structural(one.name) and one.name.lower() not in SUBJECT_COPIES and one.value:
+                if one.name.lower() in _ORGANISATION and not worth_judging(fields.decode_words(one.value)):
+                    continue
                 label = re.sub("^x-", "", one.name, flags=re.IGNORECASE).replace("-", " ")
                 said.append(f"{label}: {fields.decode_words(one.value)}")
         if said:

@@ -99,6 +99,8 @@ def _looks_like_text(data: bytes) -> bool:
     """Text in some charset: a byte-order mark, or hardly any control characters in the whole of it."""
     if data[:3] == b"\xef\xbb\xbf" or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return True
+    if b"\x1b$)" in data[:4096]:  # ISO-2022-KR and -CN (RFC 1557, 1922): SO and SI shift between two alphabets
+        data = data.translate(None, b"\x0e\x0f")
     nul = b"\0" in data  # the one control character that is sought many bytes at a time
     controls = 1 if nul else len(data) - len(data.translate(None, _CONTROLS))
     if controls == 0:

@@ -14,6 +14,9 @@ from urllib.parse import unquote
 
 from gateway.detect.extract import Limits, take_text
 from gateway.detect.extract.charset import decode
+from gateway.detect.extract.mailed import holds_mail
+from gateway.detect.extract.mailed import read as read_mailed
+from gateway.detect.extract.plain import base64_block, encoded_file
 from gateway.detect.model import Extracted, PartInput, Text, Unread
 from gateway.mail.decode import base64_stream
 
@@ -105,4 +108,7 @@ def read(part: PartInput, limits: Limits) -> Extracted:
         unread.append(Unread(part.part, part.place, "a picture inside HTML"))
     if any(not (match[2] or match[4]) for match in attributes):
         unread.append(Unread(part.part, part.place, "over limits"))
-    return Extracted(tuple(texts), tuple(unread))
+    if encoded_file(markup) or base64_block(shown):
+        unread.append(Unread(part.part, part.place, "an encoded file inside text"))
+    mailed = read_mailed(part, markup, limits) if holds_mail(markup) else Extracted()
+    return Extracted((*texts, *mailed.texts), (*unread, *mailed.unread))

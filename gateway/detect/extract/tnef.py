@@ -3,6 +3,8 @@
 Promises: every file is read by its own content or named as unread; the strings of properties and what looks like text
 in other ones count as text; a container that ends too early, or whose lengths do not fit, is unread as a whole. Nothing
 is copied out: a file is a place in the container, so that whoever seals it takes the bytes from the mail itself.
+Checksums ([MS-OXTNEF] 2.1.3.3) are not judged: a program that does shows less than is read here, never more, and a
+wrong one says nothing of what it sums.
 Clauses: [MS-OXTNEF] 2.1.3 (attributes), 2.1.3.4 (property lists), [MS-OXPROPS] (properties), [MS-OXCMSG] 2.2.2.
 """
 
@@ -85,7 +87,7 @@ class _Container:
             if level not in (1, 2) or stop + 2 > self._stop:
                 raise Unreadable("a damaged winmail.dat")
             self._attribute(level, tag, start, stop)
-            at = stop + 2  # the checksum between says nothing of who changed what: it is passed over
+            at = stop + 2  # over the checksum
         return self.opened
 
     def _attribute(self, level: int, tag: int, start: int, stop: int) -> None:

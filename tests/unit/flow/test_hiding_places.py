@@ -182,3 +182,30 @@ def test_html_of_very_many_tags_is_for_a_child_with_limits() -> None:
     few, many = (PartInput("body", "text", "text/html", None, None, b"<div>" * count) for count in (300, 301))
     assert is_text(few, 262_144)
     assert not is_text(many, 262_144)
+
+
+def test_whose_the_sender_is_says_nothing_of_a_patient_and_a_sentence_there_does(judge: Judge) -> None:
+    top = HEAD + b"Subject: Parking\r\nOrganization: %s\r\n"
+    assert judge(top % b"Riverside Clinic" + TEXT).treatment == "as-is"
+    assert judge(top % PHI + TEXT).neutral_subject
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Returned:\r\n\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n{base64}\r\n--b--\r\n",
+        "Content-Transfer-Encoding: quoted-printable\r\nContent-Type: text/plain\r\n\r\n{quoted}\r\n",
+        "The source:\r\n\r\nSubject: =?utf-8?B?{word}?=\r\n\r\nhello\r\n",
+        "=ybegin line=128 size=100 name=a.txt\r\n{quoted}\r\n=yend size=100\r\n",
+        "(This file must be converted with BinHex 4.0)\r\n\r\n:{base64}:\r\n",
+        "begin-base64 644 a.txt\r\n{base64}\r\n====\r\n",
+    ],
+)
+def test_a_mail_or_a_file_in_the_text_itself_is_never_clean(judge: Judge, body: str) -> None:
+    coded = {
+        "base64": base64.encodebytes(PHI).decode().replace("\n", "\r\n"),
+        "quoted": "".join(f"={one:02X}" for one in PHI),
+        "word": base64.b64encode(PHI).decode(),
+    }
+    made = HEAD + b"Subject: Parking\r\nContent-Type: text/plain\r\n\r\n" + body.format(**coded).encode()
+    assert judge(made).treatment == "secure"
