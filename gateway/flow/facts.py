@@ -34,6 +34,7 @@ def mail_facts(
     whose mail counts as PHI.
     """
     ours = envelope.identity.kind != POSTMASTER
+    forms = {part.id for part in message.other_forms()} if reading.attachments else set()
     return MailFacts(
         assessment=assessment,
         null_sender=not envelope.mail_from,
@@ -45,6 +46,7 @@ def mail_facts(
         malformed=message.malformed,
         attachments=tuple(attachment.id for attachment in reading.attachments),
         decorations=reading.decorations,
+        other_forms=frozenset(forms),
         may_be_plain=bool(plain_reason),
         plain_reason=plain_reason,
         unscanned=unscanned,

@@ -14,11 +14,16 @@ from gateway.mail.model import FIELD, Part
 
 IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
 ENCODINGS = IDENTITY | {"quoted-printable", "base64"}
+#: What programs write for "nothing was encoded". No reader decodes any of it.
+_MEANT_IDENTITY = frozenset(
+    "7-bit 8-bit 7bits 8bits 7_bit 8_bit none text text/plain plain utf-8 utf8 us-ascii ascii iso-8859-1".split()
+)
 BOUNDARY_MAX_BYTES = 256
 
 _WELL_FORMED = re.compile(rb"(?:[!-9;-~]+:[^\n]*\n(?:[ \t]+[^ \t\r\n][^\n]*\n)*)*\Z")
 _BLANK_FOLD = re.compile(rb"(?:\A|\n)[ \t]+\r?(?:\n|\Z)")
-_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]\Z")
+# RFC 2046 5.1.1 allows fewer signs; all readers take these, and scanners and web mail write them.
+_BOUNDARY = re.compile(r"[ !#-\[\]-~]{0,69}[!#-\[\]-~]\Z")
 _REPORTS = frozenset(
     {
         "message/delivery-status",
@@ -107,18 +112,17 @@ class Entity:
         seen: dict[str, str] = {}
         for name, value in wanted_fields(block):
             if name in _MIME_FIELDS:
-                if name in seen:
+                # Said twice in the same words it is one thing to every reader.
+                if seen.setdefault(name, value) != value:
                     self.flags.add(_MIME_FIELDS[name])
-                else:
-                    seen[name] = value
             elif name == "content-id":
                 self.content_id = self.content_id or fields.content_id(value)
-            elif parent is None or parent.kind == "message":
-                if name in seen:
-                    self.flags.add("field-twice")
-                seen[name] = ""
+            elif (parent is None or parent.kind == "message") and seen.setdefault(name, value) != value:
+                self.flags.add("field-twice")
         self._read_type(seen.get("content-type"), parent)
         encoding = seen.get("content-transfer-encoding", "").strip().lower()
+        if encoding in _MEANT_IDENTITY:
+            encoding = "8bit"
         if encoding not in ENCODINGS:
             self.flags.add("encoding-unknown")
         self.encoding = encoding

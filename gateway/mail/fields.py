@@ -25,12 +25,15 @@ _PARAMETER = re.compile(
     r';\s*(?:([^\x00-\x20()<>@,;:\\"/\[\]?=\x7f]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;"]*))\s*)?', re.DOTALL
 )
 # What nearly all mail looks like, read in one go; everything else takes the long way below.
-_PLAIN = re.compile(r'\s*([\w.+/-]+)((?:;\s*[\w-]+=(?:"[^"\\]*"|[^\s;"()\\]+)\s*)*)(?:;\s*)?', re.ASCII)
+_PLAIN = re.compile(r'\s*([\w.+/-]+)((?:;\s*[\w-]+=(?:"[^"\\]*"|[^\s;"()\\<>@,\[\]]+)\s*)*)(?:;\s*)?', re.ASCII)
 _PLAIN_PARAMETER = re.compile(r';\s*([\w-]+)=(?:"([^"\\]*)"|([^\s;"()\\]+))', re.ASCII)
 # One address, alone or behind a name of plain words: most address fields. Nothing in it has a meaning of its own.
 _DOTTED = r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*@[\w-]+(?:\.[\w-]+)*"
 _ONE_MAILBOX = re.compile(rf"\s*(?:([\w-]+(?: +[\w-]+)*) *<({_DOTTED})>|<({_DOTTED})>|({_DOTTED}))\s*", re.ASCII)
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
+# Not in a token (RFC 2045 5.1): without quotes some readers end a boundary there. "=", "/", "?" and ":" all take in.
+_ENDS_TOKEN = re.compile(r"[<>@,\[\]\\]")
+_NAMES = ("name", "filename")
 _SECTION = re.compile(r"([^*]+)(?:\*(\d{1,3}))?(\*)?\Z")
 
 
@@ -91,7 +94,7 @@ class Valued(NamedTuple):
 def valued(text: str) -> Valued:
     """Read ``type/subtype; name=value; …`` or ``attachment; filename=…``.
 
-    Flags: `parameter-twice` (also one name in two notations), `parameter-syntax` (comments, junk between parameters).
+    Flags: `parameter-twice` (two values, also in two notations), `parameter-syntax` (comments, junk in between).
     """
     text = text[:FIELD_MAX]
     if quick := _PLAIN.fullmatch(text):
@@ -119,11 +122,11 @@ def valued(text: str) -> Valued:
         if name is None:  # an empty parameter: ";;" or a last ";"
             continue
         content = _QUOTED_PAIR.sub(r"\1", quoted) if quoted is not None else bare.strip()
-        if quoted is None and (" " in content or "(" in content):
+        if _disputed(name.lower(), quoted, content, last=not text[at : at + 9].strip("; \t")):
             flags.add("parameter-syntax")
         section = _SECTION.match(name.lower())
         if section is None or (section.group(2) is None and section.group(3) is None):
-            if name.lower() in plain:
+            if plain.get(name.lower(), content) != content:
                 flags.add("parameter-twice")
             plain.setdefault(name.lower(), content)
         else:
@@ -139,6 +142,19 @@ def valued(text: str) -> Valued:
             flags.add("parameter-twice")
         plain[name] = joined
     return Valued(value, plain, tuple(sorted(flags)))
+
+
+def _disputed(name: str, quoted: str | None, content: str, last: bool) -> bool:
+    """Whether readers take that parameter for different things.
+
+    A file's name without quotes, as many programs write it, may hold blanks and parentheses where nothing follows it:
+    we read all of it, and the name decides nothing. A boundary with quoted pairs some readers take as it stands.
+    """
+    if quoted is not None:
+        return name == "boundary" and "\\" in quoted
+    if name == "boundary" and _ENDS_TOKEN.search(content):
+        return True
+    return (" " in content or "(" in content) and not (last and name in _NAMES)
 
 
 def _join(rows: list[tuple[int, bool, str]]) -> str:

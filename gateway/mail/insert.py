@@ -19,8 +19,13 @@ from gateway.mail.model import Part
 from gateway.mail.pieces import Edit
 from gateway.mail.source import Source
 
-_HEAD_BYTES = 131_072
+_HEAD_BYTES, _WIDE_BYTES = 131_072, 65_536
 _RULE = 60
+#: A body that is a row would put the block beside the text; where it wraps, the block has a row of its own.
+_ROW = re.compile(rb"display\s{0,9}:\s{0,9}(?:inline-)?flex")
+#: Not ASCII at all, or markup may stand in it shifted: the block goes first of all, where every reader begins.
+_NO_MARKUP = ("utf-7", "cp037", "cp500", "cp1140")
+_WRAPPED = "<style>body{flex-wrap:wrap !important;align-content:flex-start}</style>\n"
 _ESCAPE = re.compile(rb"[^=]+|=[0-9A-Fa-f]{2}|=[ \t]*\r?\n|=")
 
 
@@ -60,24 +65,29 @@ class _Writer:
         self._flowed = part.params.get("format", "").lower() == "flowed"
         self._seven = part.encoding in ("", "7bit")
         self._codec = charset.codec(part.charset) or "ascii"
-        self._wide = not charset.ascii_compatible(part.charset)
+        self._row = False
 
     def place(self, head: bytes) -> int:
         """Offset in the decoded contents where the block goes, given how they begin."""
+        mark = _byte_order_mark(head)
         if self._codec in ("utf-16", "utf-32"):
-            mark = _byte_order_mark(head)
             little = head[:2] == codecs.BOM_UTF16_LE or (not mark and head[1:2] == b"\0")
             self._codec += "-le" if little else "-be"
+        width = 4 if self._codec.startswith("utf-32") else 2 if self._codec.startswith("utf-16") else 1
+        if width == 1:
+            mark = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
+        if not self._html or self._codec.startswith(_NO_MARKUP):
             return mark
-        if self._html and not self._wide:
-            return html_place.body_start(head)
-        return len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
+        markup = _narrow(head[mark : mark + _WIDE_BYTES], width, self._codec.endswith("-le")) if width > 1 else head
+        place = html_place.body_start(markup)
+        self._row = _ROW.search(markup[:place].lower()) is not None
+        return mark + width * place if width > 1 else place
 
     def data(self, pad: int = 0) -> bytes:
         """The block's bytes, longer by `pad` characters that do not show."""
         if self._html:
             shown = self._block.html.encode("ascii", "xmlcharrefreplace").decode() + " " * pad
-            return self._encoded(shown.replace("\n", self._newline))
+            return self._encoded(((_WRAPPED if self._row else "") + shown).replace("\n", self._newline))
         lines = [line.rstrip() for line in self._block.text.strip("\n").split("\n")]
         if self._flowed:
             lines = [" " + line if line.startswith((" ", ">", "From ")) else line for line in lines]
@@ -101,6 +111,15 @@ class _Writer:
         if self._seven and not data.isascii():
             data = compose.plain_ascii(text).encode(name, "replace")
         return data
+
+
+def _narrow(data: bytes, width: int, little: bool) -> bytes:
+    """Units of two or four bytes as one byte each; a unit that is no ASCII as a question mark."""
+    data = data[: len(data) // width * width]
+    low = data[0 if little else width - 1 :: width]
+    others = [data[at::width] for at in range(width) if at != (0 if little else width - 1)]
+    odd = [any(unit) for unit in zip(*others, strict=True)]
+    return bytes(63 if wide or byte > 126 else byte for byte, wide in zip(low, odd, strict=True))
 
 
 def _byte_order_mark(head: bytes) -> int:
@@ -205,6 +224,7 @@ def fragment(rows: list[str], url: str, button: str, after: list[str]) -> str:
     closing = "".join(f"{paragraph}{html.escape(row)}</p>" for row in after)
     link = _button(url, button) if url else ""
     ground = "background-color:#eef4f5;background-color:#eef4f5 !important;border:1px solid #9bb7bd;margin:0 0 16px"
+    ground += ";flex-shrink:0;align-self:flex-start;grid-column:1/-1"  # a row of its own in a row or a grid
     # Our words are English in whatever direction the mail runs.
     whole = (
         '<table role="presentation" dir="ltr" width="100%" cellpadding="0" cellspacing="0" border="0" '

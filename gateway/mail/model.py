@@ -28,7 +28,7 @@ AMBIGUOUS = frozenset(
         "header-syntax",  # a line in the header that is no field
         "header-space",  # "Content-Type :"
         "header-fold",  # a line of blanks only, which some readers take for the end of the header
-        "field-twice",  # two From or two Subject fields
+        "field-twice",  # two From or two Subject fields that differ
         "boundary-missing",
         "boundary-odd",
         "boundary-overlap",  # one boundary is the beginning of another that is open
@@ -282,6 +282,17 @@ class Message:
                 return number, part
         return None
 
+    def other_forms(self) -> tuple[Part, ...]:
+        """Listed parts that are one more form of the visible text, such as AMP, rich text or a watch's page.
+
+        A mail program may show such a form and nothing else, and we cannot write into it. RFC 2046 5.1.4.
+        """
+        branches: dict[tuple[int, ...], set[tuple[int, ...]]] = {}
+        for path in (part.path for part in self.visible()):
+            for length in range(len(path)):
+                branches.setdefault(path[:length], set()).add(path[: length + 1])
+        return tuple(part for part in self.attachments() if _other_form(self, part.path, branches))
+
     def attachments(self) -> tuple[Part, ...]:
         """What a mail program lists as attached, in order; an attached message counts once, its parts do not."""
         found: list[Part] = []
@@ -293,6 +304,16 @@ class Message:
             elif part.kind not in ("text", "html", "signature", "calendar", "inline", "report"):
                 found.append(part)
         return tuple(found)
+
+
+def _other_form(message: Message, path: tuple[int, ...], branches: dict[tuple[int, ...], set[tuple[int, ...]]]) -> bool:
+    """Whether an alternative above that path has a branch with visible text, and the path lies in another branch."""
+    for length in range(len(path)):
+        shown = branches.get(path[:length])
+        if shown is not None and path[: length + 1] not in shown:
+            above = message.part(path[:length])
+            return above is not None and above.content_type == "multipart/alternative"
+    return False
 
 
 def _visible(part: Part, removed: frozenset[tuple[int, ...]], depth: int = 0) -> tuple[Part, ...]:

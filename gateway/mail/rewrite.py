@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 from gateway.mail import compose, fields
 from gateway.mail.dkim import STALE
+from gateway.mail.entity import ENCODINGS
 from gateway.mail.insert import NoticeBlock, inserted
 from gateway.mail.known import structural
 from gateway.mail.model import Header, Message, Part
@@ -256,11 +257,20 @@ def _body_edit(message: Message, part: Part, written: bytes) -> Edit:
 
 def _into_body(source: Source, part: Part, block: NoticeBlock, newline: bytes) -> list[Edit]:
     """The block in a text part. Where no blank line ends the header, there is no body yet: it gets one."""
-    edits = inserted(source, part, block, newline)
+    edits = [*inserted(source, part, block, newline), *_named_encoding(part, newline)]
     if part.header_stop < part.body_start:
         return edits
     _require_ended(part)
     return [edits[0]._replace(data=newline + edits[0].data), *edits[1:]]
+
+
+def _named_encoding(part: Part, newline: bytes) -> list[Edit]:
+    """A part that we write into says its encoding by a name that every reader knows: some drop what they do not."""
+    return [
+        Edit(one.raw_start, one.raw_stop, b"Content-Transfer-Encoding: 8bit" + newline)
+        for one in part.headers
+        if one.name.lower() == "content-transfer-encoding" and one.value.strip().lower() not in ENCODINGS
+    ]
 
 
 def _require_ended(part: Part) -> None:

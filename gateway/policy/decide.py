@@ -37,6 +37,9 @@ def decide(policy: Policy, mail: MailFacts, recipient: RecipientFacts) -> Decisi
         sealed = _sealed(rule, mail)
         if not sealed and not neutral:
             then = "as-is"  # nothing to seal and nothing to say
+        else:
+            # Whoever saw such a form would not see the link, so it goes where the files go.
+            sealed |= mail.other_forms & frozenset(mail.attachments)
     changes = then not in ("as-is", "return")
     note = recipient.proof if "partner" in rule.when else mail.plain_reason if "plain_word" in rule.when else ""
     return Decision(then, sealed, neutral and changes, rule.name, policy.label, _reasons(rule, mail), note)

@@ -35,6 +35,9 @@ class MailFacts:
     malformed: bool = False
     attachments: tuple[str, ...] = ()
     decorations: frozenset[str] = frozenset()
+    other_forms: frozenset[str] = frozenset()
+    """Attachments that a mail program may show in place of the text: no link can be put into them."""
+
     may_be_plain: bool = False
     plain_reason: str = ""
     unscanned: frozenset[str] = frozenset()

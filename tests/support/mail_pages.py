@@ -56,6 +56,14 @@ PAGES: dict[str, str] = {
     "flex-body": (
         f'<html><body style="display:flex;justify-content:center"><div style="width:300px">{WORDS}</div></body></html>'
     ),
+    "flex-by-style": (
+        "<html><head><style>html, body { display : flex; margin: 0 } .other { display: grid }</style></head>"
+        f'<body><div style="width:300px">{WORDS}</div></body></html>'
+    ),
+    "grid-body": (
+        '<html><body style="display:grid;grid-template-columns:1fr 1fr"><div style="width:300px">'
+        f"{WORDS}</div><div>{WORDS}</div></body></html>"
+    ),
     "floating": (
         f'<html><body><div style="float:left;width:50%">{WORDS}</div><div style="float:right">{WORDS}</div>'
         "</body></html>"

@@ -288,3 +288,27 @@ def test_a_message_that_is_one_file_becomes_text_and_html() -> None:
     assert b"roe" not in out
     assert base64.b64encode(PDF) not in out
     assert out.count(URL.encode()) == 2
+
+
+def test_an_encoding_that_some_readers_do_not_know_is_said_anew_where_the_link_is_put() -> None:
+    body = b"Content-Transfer-Encoding: utf-8\r\nContent-Type: text/plain\r\n\r\nhello\r\n"
+    data = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n%b--b\r\n" % body
+    data += b"Content-Type: application/pdf\r\n\r\n%PDF\r\n--b--\r\n"
+    out = sealed(data, (2,))
+    assert b"Content-Transfer-Encoding: 8bit\r\nContent-Type: text/plain" in out
+    assert b"utf-8\r\nContent-Type" not in out
+    assert URL in str(parsed(out).get_body(("plain",)))
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+def test_in_wide_pages_the_block_stands_behind_the_body_tag_too(charset: str) -> None:
+    page = "<html><head><title>Žluťoučký 𠀀 kůň</title></head><body>Hello 𠀀</body></html>"
+    coded = base64.encodebytes(page.encode(charset)).replace(b"\n", b"\r\n")
+    top = f"Content-Type: text/html; charset={charset}\r\nContent-Transfer-Encoding: base64\r\n\r\n".encode()
+    data = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n%b%b\r\n--b\r\n" % (top, coded)
+    out = sealed(data + b"Content-Type: application/pdf\r\n\r\n%PDF\r\n--b--\r\n", (2,))
+    html = email.message_from_bytes(out).get_payload(0).get_payload(decode=True).decode(charset)  # type: ignore[union-attr]
+    before, after = page.split("Hello")
+    assert html.startswith(before + "<table")
+    assert html.rstrip(" ").endswith("Hello" + after)
+    assert URL in html

@@ -154,6 +154,11 @@ TEXT = b"Content-Type: text/plain\r\n\r\nhello"
         ("parameter-twice", b"Content-Type: multipart/mixed; boundary=a; boundary*=''b\r\n\r\n--a\r\n\r\nx\r\n--a--"),
         ("parameter-syntax", b"Content-Type: text/plain (really); charset=utf-8\r\n\r\nx"),
         ("parameter-syntax", b'Content-Type: text/plain; charset="utf-8" name=x\r\n\r\nx'),
+        ("parameter-syntax", b"Content-Type: application/pdf; name=a b.pdf; charset=utf-8\r\n\r\nx"),
+        ("parameter-syntax", b"Content-Type: text/plain; charset=utf-8 (odd)\r\n\r\nx"),
+        ("parameter-syntax", b'Content-Type: multipart/mixed; boundary="a\\.b"\r\n\r\n--a.b\r\n\r\nx\r\n--a.b--\r\n'),
+        ("parameter-syntax", b"Content-Type: multipart/mixed; boundary=a<b>\r\n\r\n--a<b>\r\n\r\nx\r\n--a<b>--\r\n"),
+        ("boundary-odd", b'Content-Type: multipart/mixed; boundary="' + b"b" * 71 + b'"\r\n\r\nx'),
         ("header-syntax", b"From: a@b.example\r\nthis is no field\r\nContent-Type: text/html\r\n\r\nx"),
         ("header-space", b"Content-Type : text/html\r\n\r\nx"),
         ("header-fold", b"Subject: x\r\n \r\nContent-Type: text/html\r\n\r\nx"),
@@ -194,6 +199,13 @@ def test_what_two_readers_could_read_differently_is_flagged(flag: str, data: byt
         b"Content-Type: application/pdf; name=\"a b;c.pdf\"\r\n"
         b"Content-Disposition: attachment; filename=\"a b;c.pdf\"\r\n\r\nx",
         b"Subject: bare line feeds only\n\nx\n",
+        b"Subject: a\r\nFrom: a@b.example\r\nSubject: a\r\nFrom: a@b.example\r\n\r\nx",
+        b"Content-Type: text/plain; charset=utf-8; charset=utf-8\r\nContent-Type: text/plain; charset=utf-8; "
+        b"charset=utf-8\r\nContent-Transfer-Encoding: 8-bit\r\nContent-Transfer-Encoding: 8-bit\r\n\r\nx",
+        b"Content-Type: application/pdf; name=my report (2).pdf\r\n"
+        b"Content-Disposition: attachment; filename=my report (2).pdf;\r\n\r\nx",
+        b'Content-Type: multipart/mixed; boundary="PRE_<1.2>{3}*#%"\r\n\r\n--PRE_<1.2>{3}*#%\r\n\r\nx\r\n'
+        b"--PRE_<1.2>{3}*#%--\r\n",
         _mixed(TEXT + b"\r\n-- \r\nsignature\r\n--\r\n---\r\n"),
     ],
 )  # fmt: skip

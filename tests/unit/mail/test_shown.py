@@ -20,6 +20,9 @@ from gateway.mail.html_place import body_start
 from tests.support import needs
 from tests.support.mail_pages import PAGES
 from tests.support.mail_pieces import entity, fields, file, mime, multi
+from tests.support.real.judged import text_of
+from tests.support.real.letters import TONGUES, WIDE, lettered
+from tests.support.real.pieces import Filling
 
 from .test_rewrite import URL, sealed
 
@@ -86,12 +89,17 @@ def rewritten(name: str) -> str:
     return str(shown.get_content())
 
 
+def serve(page: Page, data: bytes, content_type: str) -> None:
+    """Show these bytes under that type."""
+    page.unroute_all()
+    page.route("**", lambda route: route.fulfill(body=data, content_type=content_type))
+    page.goto("https://reader.test/")
+
+
 def seen(page: Page, html: str, name: str, width: int, scheme: Any) -> dict[str, Any]:
     page.set_viewport_size({"width": width, "height": 700})
     page.emulate_media(color_scheme=scheme)
-    page.unroute_all()
-    page.route("**", lambda route: route.fulfill(body=html, content_type="text/html; charset=utf-8"))
-    page.goto("https://reader.test/")
+    serve(page, html.encode(), "text/html; charset=utf-8")
     found: dict[str, Any] = page.evaluate(LOOK, URL)
     if SHOTS:
         page.evaluate("scrollTo(0, 0)")
@@ -116,6 +124,54 @@ def test_the_link_is_on_the_page_and_can_be_read(page: Page, name: str) -> None:
         assert min(found["words"]) > 10, found
         assert min(found["contrasts"]) >= 4.5, found
         assert found["shown"].strip()
+
+
+def test_a_body_that_is_a_row_has_the_block_above_its_text(page: Page) -> None:
+    for name in ("flex-body", "flex-by-style", "grid-body"):
+        html = rewritten(name)
+        for width in (360, 1000):
+            found = seen(page, html, name, width, "light")
+            rest = page.evaluate(
+                "() => document.body.querySelector('body > div').getBoundingClientRect().top + scrollY"
+            )
+            block = page.evaluate(
+                "() => document.body.querySelector('body > table').getBoundingClientRect().bottom + scrollY"
+            )
+            assert block <= rest + 1, (name, width)
+            assert found["width"] > 60
+
+
+#: Character sets that Chromium does not decode (WHATWG Encoding 4.2, 8): drawn as another reader decodes them. So is
+#: text with NUL in it, which a browser takes for a file.
+_NOT_IN_BROWSERS = ("utf-7", "utf-32", "hz-gb-2312", "iso-2022-kr", "cp437")
+_FEW = Filling("letters", "See you there.\r\n", "map.pdf", "application/pdf", b"%PDF-1.4 made")
+
+
+_DRAWN_ALWAYS = ("iso-2022-jp", "gb18030", "utf-16", "utf-16le", "utf-7", "utf-32", "windows-1256", "koi8-r")
+
+
+@pytest.mark.parametrize(
+    "charset", [one if one in _DRAWN_ALWAYS else pytest.param(one, marks=pytest.mark.nightly) for one in TONGUES]
+)
+def test_the_link_is_drawn_in_every_character_set(page: Page, charset: str) -> None:
+    encoding = "base64" if charset in WIDE else "quoted-printable"
+    out = sealed(lettered(_FEW, charset, encoding), (2,))
+    plain, html = [one for one in email.message_from_bytes(out).walk() if one.get_content_maintype() == "text"]
+    for part, kind in ((plain, "plain"), (html, "html")):
+        data, label = bytes(part.get_payload(decode=True)), charset
+        if charset in _NOT_IN_BROWSERS or (kind == "plain" and b"\0" in data):
+            data, label = text_of(part).encode(), "utf-8"
+        serve(page, data, f"text/{kind}; charset={label}")
+        shown = page.evaluate("() => document.body.innerText")
+        assert TONGUES[charset] in shown, (charset, kind)
+        assert "See you there." in shown
+        if kind == "plain":
+            assert URL in shown.splitlines()
+        else:
+            assert page.evaluate(LOOK, URL)["front"]
+        if SHOTS:
+            page.evaluate("scrollTo(0, 0)")
+            page.screenshot(path=Path(SHOTS) / f"letters-{charset}-{kind}.png")
 
 
 def test_what_outlook_alone_leaves_out_is_no_place_for_the_link() -> None:

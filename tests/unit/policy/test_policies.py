@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.assets import policies_dir
@@ -86,6 +88,16 @@ def test_the_first_matching_rule_decides_even_when_a_later_one_matches_too() -> 
 def test_phi_that_no_part_owns_counts_as_the_bodys() -> None:
     mail = MailFacts(Assessment((PartVerdict("body", "the message text", "clean", 0.2, ()),), 0.9, True, (), "x"))
     assert decide(load("clinic"), mail, RecipientFacts()).treatment == "secure"
+
+
+def test_another_form_of_the_text_goes_where_the_files_go_and_never_alone() -> None:
+    forms = frozenset({"2"})
+    found = replace(mail_of({"attachments": ["clean", "phi"]}), other_forms=forms)
+    assert decide(load("clinic"), found, RecipientFacts()).sealed_parts == {"2", "3"}
+    neutral = replace(mail_of({"attachments": ["clean"], "subject": "phi"}), other_forms=forms)
+    assert decide(load("clinic"), neutral, RecipientFacts()).sealed_parts == {"2"}
+    clean = replace(mail_of({"attachments": ["clean"]}), other_forms=forms)
+    assert decide(load("clinic"), clean, RecipientFacts()).treatment == "as-is"
 
 
 def test_a_rule_for_domains_matches_these_alone() -> None:
