@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import re
 
-from gateway.mail import fields
+from gateway.mail import charset, fields
 from gateway.mail.model import FIELD, Part
 
 IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
 ENCODINGS = IDENTITY | {"quoted-printable", "base64"}
-#: What programs write for "nothing was encoded". No reader decodes any of it.
-_MEANT_IDENTITY = frozenset(
-    "7-bit 8-bit 7bits 8bits 7_bit 8_bit none text text/plain plain utf-8 utf8 us-ascii ascii iso-8859-1".split()
-)
+#: What programs write for "nothing was encoded", beside names of character sets. No reader decodes any of it.
+_MEANT_IDENTITY = frozenset("7-bit 8-bit 7bits 8bits 7_bit 8_bit none text text/plain plain".split())
 BOUNDARY_MAX_BYTES = 256
 
 _WELL_FORMED = re.compile(rb"(?:[!-9;-~]+:[^\n]*\n(?:[ \t]+[^ \t\r\n][^\n]*\n)*)*\Z")
@@ -72,8 +70,22 @@ def wanted_fields(block: bytes) -> list[tuple[str, str]]:
                 after = index + 1
                 while after < len(lines) and lines[after][:1] in _FOLDS:
                     after += 1
-                found.append((key.decode("ascii"), fields.unfold(b"".join((value, *lines[index + 1 : after])))))
+                found.append((key.decode("ascii"), fields.unfold(b"\n".join((value, *lines[index + 1 : after])))))
     return found
+
+
+def _encoding(value: str) -> str:
+    """A transfer encoding in lower case; what was only meant to say that there is none is 8bit."""
+    said = value.strip().lower()
+    return "8bit" if said in _MEANT_IDENTITY or (said not in ENCODINGS and charset.codec(said)) else said
+
+
+def _alike(name: str, one: str, other: str) -> bool:
+    """Whether two values of a field of MIME are the same to every reader."""
+    if one == other:
+        return True
+    first, second = _encoding(one), _encoding(other)
+    return name == "content-transfer-encoding" and (first == second or {first, second} <= IDENTITY)
 
 
 class Entity:
@@ -113,16 +125,14 @@ class Entity:
         for name, value in wanted_fields(block):
             if name in _MIME_FIELDS:
                 # Said twice in the same words it is one thing to every reader.
-                if seen.setdefault(name, value) != value:
+                if not _alike(name, seen.setdefault(name, value), value):
                     self.flags.add(_MIME_FIELDS[name])
             elif name == "content-id":
                 self.content_id = self.content_id or fields.content_id(value)
             elif (parent is None or parent.kind == "message") and seen.setdefault(name, value) != value:
                 self.flags.add("field-twice")
         self._read_type(seen.get("content-type"), parent)
-        encoding = seen.get("content-transfer-encoding", "").strip().lower()
-        if encoding in _MEANT_IDENTITY:
-            encoding = "8bit"
+        encoding = _encoding(seen.get("content-transfer-encoding", ""))
         if encoding not in ENCODINGS:
             self.flags.add("encoding-unknown")
         self.encoding = encoding
@@ -144,7 +154,7 @@ class Entity:
         self.flags.update(read.flags)
         if read.value.count("/") == 1:
             self.content_type = read.value
-        else:
+        elif read.value != "text":  # which is text/plain to all
             self.flags.add("content-type-syntax")
 
     def _kind(self, parent: Entity | None) -> str:

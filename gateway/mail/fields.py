@@ -126,7 +126,8 @@ def valued(text: str) -> Valued:
             flags.add("parameter-syntax")
         section = _SECTION.match(name.lower())
         if section is None or (section.group(2) is None and section.group(3) is None):
-            if plain.get(name.lower(), content) != content:
+            before = plain.get(name.lower(), content)
+            if before != content and (name.lower() != "charset" or before.lower() != content.lower()):
                 flags.add("parameter-twice")
             plain.setdefault(name.lower(), content)
         else:

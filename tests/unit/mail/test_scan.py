@@ -200,6 +200,10 @@ def test_what_two_readers_could_read_differently_is_flagged(flag: str, data: byt
         b"Content-Disposition: attachment; filename=\"a b;c.pdf\"\r\n\r\nx",
         b"Subject: bare line feeds only\n\nx\n",
         b"Subject: a\r\nFrom: a@b.example\r\nSubject: a\r\nFrom: a@b.example\r\n\r\nx",
+        b"Content-Type: text\r\n\r\nx",
+        b"Content-Type: text/plain; charset=utf-8; charset=UTF-8\r\nContent-Transfer-Encoding: 7bit\r\n"
+        b"Content-Transfer-Encoding: 8BIT\r\n\r\nx",
+        b"Content-Transfer-Encoding: windows-1252\r\n\r\nx",
         b"Content-Type: text/plain; charset=utf-8; charset=utf-8\r\nContent-Type: text/plain; charset=utf-8; "
         b"charset=utf-8\r\nContent-Transfer-Encoding: 8-bit\r\nContent-Transfer-Encoding: 8-bit\r\n\r\nx",
         b"Content-Type: application/pdf; name=my report (2).pdf\r\n"
@@ -311,3 +315,8 @@ def test_digest_parts_are_messages_by_default() -> None:
 )
 def test_the_kind_of_a_part(header: bytes, kind: str) -> None:
     assert part(read(_mixed(header + b"\r\n\r\nx")), 1).kind == kind
+
+
+def test_a_name_that_is_folded_in_its_quotes_has_no_line_end_in_it() -> None:
+    message = read(b'Content-Type: application/pdf;\r\n name="the long\r\n\tname.pdf"\r\n\r\nx')
+    assert message.root.filename == "the long\tname.pdf"
