@@ -6,6 +6,9 @@ import re
 import secrets
 from dataclasses import replace
 
+from sqlalchemy import select
+
+from gateway.flow.returns import ODD
 from gateway.flow.sent import PAGE
 from gateway.flow.trail import Origin
 from gateway.flow.visit import Denial
@@ -93,6 +96,19 @@ def test_states_are_true_and_a_visit_is_never_an_opening(world: World) -> None:
     assert "after a text-message code" in page
     assert "Your results" in page
     assert who in staff.get("/staff").text
+
+
+def test_what_came_back_and_nobody_can_read_is_said_until_more_is_known(world: World) -> None:
+    sender, who = member(world), address()
+    mail = world.send(who, sender=sender)
+    with world.store.reading() as conn:
+        rows = world.rows.find(conn, select(schema.deliveries).where(schema.deliveries.c.message == mail.message))
+    world.store.run(lambda tx: world.rows.update(tx, schema.deliveries, rows[0]["id"], why=ODD))
+    staff = world.staff_browser(sender)
+    assert state_of(staff, mail) == ["came_back"]
+    assert "Something came back that we cannot read: call them" in staff.get("/staff").text
+    world.browser().get(f"/m/{mail.token(who)}")
+    assert state_of(staff, mail) == ["visited"], "who looked at it has it"
 
 
 def test_staff_see_their_own_mail_and_the_office_all(world: World) -> None:
