@@ -34,7 +34,7 @@ from gateway.mail.notices import (
 from gateway.mail.sender_notice import Found, SenderFacts, sender_notice
 from gateway.mail.source import Source
 from gateway.senders import LOOP
-from gateway.spool.envelope import Envelope, Identity, Params, Recipient
+from gateway.spool.envelope import POSTMASTER, Envelope, Identity, Params, Recipient
 from gateway.spool.writer import SpoolWriter
 from gateway.words import Words
 
@@ -76,7 +76,8 @@ class Copies:
         original, which is never signed.
         """
         signed, view = b"", self._tenants(envelope.tenant)
-        if self._signer is not None and not untouched:
+        # What a stranger wrote to postmaster is never the clinic's word, whatever became of it here.
+        if self._signer is not None and not untouched and envelope.identity.kind != POSTMASTER:
             signed = self._signer.fields(view, chunks)
         if envelope.identity.kind == "system":  # what is not our own has it from `top`
             signed += self._loop(view)

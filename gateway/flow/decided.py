@@ -17,6 +17,19 @@ UNPROCESSABLE = Decision(
 """For mail that could not be read at all, however often it was tried."""
 
 
+FORGED = Decision(
+    treatment="return",
+    sealed_parts=frozenset(),
+    neutral_subject=True,
+    rule="own-name",
+    policy="built-in",
+    reasons=("a stranger wrote in the clinic's own name",),
+)
+"""For a stranger's mail to postmaster that is From one of the clinic's own: from us, its reader's server would take it
+for true. It has no sender, so nobody but the log is told.
+"""
+
+
 def held_together(decisions: dict[int, Decision]) -> dict[int, Decision]:
     """When one outsider's copy is held, the other sealed copies wait with it: one message is one question to the
     officer, and a held original never lies among the objects that a link opens.

@@ -28,7 +28,7 @@ from gateway.flow.scanning import RULE as MALWARE
 from gateway.logs import Log
 from gateway.policy import Decision
 from gateway.share import answering
-from gateway.spool.envelope import Envelope, Identity
+from gateway.spool.envelope import POSTMASTER, Envelope, Identity
 from gateway.store import schema
 from gateway.store.database import Store, Tx
 from gateway.store.rows import Row
@@ -323,7 +323,8 @@ class Held:
             queue=row["queue"],
             mail_from=self._records.sender(row),
             recipients=tuple(recipient for recipient, _ in opened),
-            identity=Identity("held", row["user"]),
+            # Whose word it is does not change with its release: a stranger's is not signed as the clinic's.
+            identity=Identity(POSTMASTER) if row["identity"] == POSTMASTER else Identity("held", row["user"]),
             arrived_us=row["received_at"],
             node=row["node"],
             mail_params=opened[0][1] if opened else (),

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gateway.actions.signing import signing_domain
 from gateway.actions.tenants import TenantView
 from gateway.detect.model import Assessment, PartVerdict
 from gateway.flow import facts as factual
-from gateway.flow.decided import UNPROCESSABLE, held_together
+from gateway.flow.decided import FORGED, UNPROCESSABLE, held_together
 from gateway.flow.looking import Looked
 from gateway.flow.reading import Reading
 from gateway.mail.model import Message
 from gateway.mail.source import Source
 from gateway.policy import Decision, decide
-from gateway.spool.envelope import Envelope
+from gateway.spool.envelope import POSTMASTER, Envelope
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ def judge(
     """
     if looked.forced is not None or looked.assessment is None:
         decisions = dict.fromkeys(range(len(envelope.recipients)), looked.forced or UNPROCESSABLE)
+    elif envelope.identity.kind == POSTMASTER and own_name(view, message):
+        decisions = dict.fromkeys(range(len(envelope.recipients)), FORGED)
     else:
         mail = factual.mail_facts(
             message, source, envelope, looked.reading, looked.assessment, looked.scanned.parts, plain_reason,
@@ -57,6 +60,20 @@ def judge(
             for number, recipient in enumerate(envelope.recipients)
         }
     return Judged(looked, held_together(decisions))
+
+
+def own_name(view: TenantView, message: Message) -> bool:
+    """Whether a message says that it is from the clinic: by From or Sender, or by saying nothing that can be read."""
+    domains = {address.rpartition("@")[2] for name in ("from", "sender") for _, address in message.addresses(name)}
+    return not message.addresses("from") or any(_of(view, one.strip(" .>").lower()) for one in domains)
+
+
+def _of(view: TenantView, domain: str) -> bool:
+    try:
+        domain = domain if domain.isascii() else domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        return True
+    return signing_domain(view, domain) is not None
 
 
 def leaves_if_phi(
