@@ -73,11 +73,11 @@ def _say_with_phone(key: str, face: Face, **values: Any) -> Markup:
 
 
 def _say_with_number(key: str, face: Face) -> Markup:
-    """The words of a button that calls the clinic; the number stays in one piece."""
+    """The words of a button that calls the clinic; the number stays in one piece where there is room."""
     before, number, after = words.say(key, clinic=face.display_name, phone="\0").partition("\0")
     if not number:
         raise ValueError(f"{key} names no phone")
-    return escape(before) + Markup('<span class="whole">{}</span>').format(face.phone) + escape(after)
+    return escape(before) + Markup('<span class="phone">{}</span>').format(face.phone) + escape(after)
 
 
 def words_of_rule(rule: str) -> str:
