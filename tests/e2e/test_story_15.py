@@ -167,7 +167,11 @@ def test_anybody_may_write_to_postmaster_and_nothing_is_sent_back(clinic: Faulty
     found = clinic.sink.wait_for(f"max@{DOMAIN}", 2, seconds=PATIENCE)
     assert {(mail.mail_from, mail.header("Subject")) for mail in found} == {("", "[secure] your mail")}
     assert all(mail.text.strip() == "You bounce." for mail in found)
-    assert outside(clinic, "x@else.test", "postmaster@localhost", PHI.encode()) == 250
+    forged = f"From: The director <amy@{DOMAIN}>\r\nMessage-ID: <f@else.test>\r\n\r\nPay this.\r\n"
+    assert outside(clinic, "x@else.test", "postmaster@localhost", forged.encode()) == 250
+    eventually(lambda: "own-name" in {one["reason"] for one in logged(clinic, "message:returned")})
+    phi = f"From: x@else.test\r\nMessage-ID: <q@else.test>\r\n\r\n{PHI}"
+    assert outside(clinic, "x@else.test", "postmaster@localhost", phi.encode()) == 250
     clinic.sink.wait_for(f"max@{DOMAIN}", 3, seconds=PATIENCE)
     assert len(clinic.sink.mails) == before + 3
 
