@@ -77,7 +77,13 @@ def _of(view: TenantView, domain: str) -> bool:
 
 
 def leaves_if_phi(
-    view: TenantView, envelope: Envelope, source: Source, message: Message, reading: Reading, part: str
+    view: TenantView,
+    envelope: Envelope,
+    source: Source,
+    message: Message,
+    adjust: Callable[[Decision], Decision],
+    reading: Reading,
+    part: str,
 ) -> bool:
     """Whether that attachment would leave somebody's copy, as an object by itself, if it alone is PHI. A guess, made
     before all is known: nothing is decided by it.
@@ -85,7 +91,7 @@ def leaves_if_phi(
     if message.signed or message.malformed or message.encrypted:
         return False  # sealed whole
     phi = Assessment((PartVerdict(part, "", "phi", 1.0, ()),), 1.0, True, (), "")
-    guess = judge(view, envelope, source, message, Looked(reading, phi))
+    guess = judge(view, envelope, source, message, Looked(reading, phi), adjust)
     return any(
         one.treatment == "secure" or (one.treatment == "attachments" and part in one.sealed_parts)
         for one in guess.decisions.values()

@@ -273,7 +273,7 @@ class Outbound:
         with malware; mail that comes in with it is held. `judged` is what came of steps 4 to 6 when they were made just
         now.
         """
-        wanted = partial(leaves_if_phi, view, envelope, source, message)
+        wanted = partial(leaves_if_phi, view, envelope, source, message, adjust)
         with self._treatment.beforehand(view.id, wanted) as begun:
             if judged is None:
                 looked = Looked(forced=forced)

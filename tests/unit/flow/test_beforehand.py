@@ -19,6 +19,7 @@ from gateway.flow import beforehand
 from gateway.flow.beforehand import Beforehand
 from gateway.flow.isolate import Ahead
 from gateway.flow.treat import Piece
+from gateway.policy import Decision
 from gateway.spool.item import Entry
 from gateway.store import schema
 from gateway.vault import Vault
@@ -228,3 +229,12 @@ def test_an_object_of_another_kind_is_not_taken_for_it(world: World) -> None:
         assert one.seal is not None
         with pytest.raises(ValueError, match="another kind"):
             one.seal.add("original", "", "text/plain", [], made=made)
+
+
+def test_nothing_is_begun_for_what_an_officer_lets_go_as_it_is(world: World, begun: list[threading.Thread]) -> None:
+    entry = letter(world, REPORT)
+    with world.incoming.open(entry) as item:
+        message = world.flow.parse(item.source)
+        as_is = Decision("as-is", frozenset(), False, "released", "built-in", ())
+        world.flow.piece(world.view, item.envelope, item.source, message, b"key", adjust=lambda decision: as_is)
+    assert (begun, blobs(world)) == ([], [])
