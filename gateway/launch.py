@@ -1,7 +1,8 @@
 """`sealgate serve` without a role: set up what is fresh, then start keyholder, gateway and smtp and watch them.
 
 On PostgreSQL the gateway is two processes, worker and portal; a node whose keyholder is another node's waits for that.
-Promises: the order is keyholder, gateway, smtp, so that a door opens only when what is behind it is ready; addresses
+Promises: the order is keyholder, gateway, smtp, so that a door opens only when what is behind it is ready (their
+programs are read side by side, which is most of a start; none opens anything before it is told); addresses
 are bound before rights are dropped (ports under 1024) and listened on by the roles alone; one `serve` runs on a node at
 a time, and a new one waits until no role of an earlier one is left; nothing is set up beside existing data; settings
 that changed are put to the keyholder, which lets them wait once the tenant has an officer (DESIGN §4a).
@@ -62,20 +63,26 @@ def launch(settings: Settings, config: Path | None, *, single_user: bool, log_le
     environ = dict(os.environ)
     umask = GROUP_READS if who.enforced else PRIVATE
     try:
+        keyholder = None
         if own:
-            supervisor.add(
+            keyholder = supervisor.begin(
                 "keyholder", python("-m", "keys.keyholder", "--config", str(path)), who.of["keyholder"], environ,
                 descriptors=[running],
             )  # fmt: skip
-        tenants = keyholder_ready(settings, who, setup)
         base = ["-m", "gateway", "serve", "--log-level", log_level, *(["--config", str(config)] if config else [])]
         parts = [("worker", []), ("portal", portal)] if settings.on_postgres else [("gateway", portal)]
-        for role, sockets in (*parts, ("smtp", smtp)):
-            handed = ["--descriptors", ",".join(str(one.fileno()) for one in sockets)]
-            supervisor.add(
+        waiting = []
+        for role, sockets in (*parts, ("smtp", smtp)):  # each reads its program while the others start
+            handed = ["--wait", "--descriptors", ",".join(str(one.fileno()) for one in sockets)]
+            waiting.append(supervisor.begin(
                 role, python(*base, "--role", role, *handed), who.of[role], environ, descriptors=[running],
-                sockets=sockets, umask=umask,
-            )  # fmt: skip
+                sockets=sockets, umask=umask, waits=True,
+            ))  # fmt: skip
+        if keyholder is not None:
+            supervisor.ready(keyholder)
+        tenants = keyholder_ready(settings, who, setup)
+        for child in waiting:
+            supervisor.ready(child)
     except ChildEnded as error:
         supervisor.stop()
         if error.status in (78,):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import os
 import resource
 import signal
 import threading
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 
 from gateway import roles
 from gateway.settings import Settings
+from gateway.supervise import WORD
 
 if TYPE_CHECKING:
     from gateway.smtp.config import SmtpConfig
@@ -47,14 +49,25 @@ def settle_memory() -> None:
     gc.set_threshold(YOUNG_OBJECTS, 20, 50)
 
 
-def run_part(role: str, settings: Settings, descriptors: Sequence[int] = ()) -> int:
+def told() -> bool:
+    """Wait for the parent's word on standard input, which is empty from then on. False when the parent is gone."""
+    word = os.read(0, len(WORD))
+    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return word == WORD
+
+
+def run_part(role: str, settings: Settings, descriptors: Sequence[int] = (), *, waits: bool = False) -> int:
     """The role gateway, worker or portal in this process, until SIGTERM.
 
-    `descriptors` are the portal's bound sockets, if handed over.
+    `descriptors` are the portal's bound sockets, if handed over; with `waits` nothing is opened before `told`.
     """
+    roles.harden_self()
     from gateway.bootstrap import PARTS  # the smtp role runs this module too, and has no business with a database
 
-    roles.harden_self()
+    if waits and not told():
+        return 0
     stopping = threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -73,11 +86,13 @@ def run_part(role: str, settings: Settings, descriptors: Sequence[int] = ()) -> 
     return 0
 
 
-def run_smtp(settings: Settings, descriptors: Sequence[int] = ()) -> int:
-    """The smtp role in this process, until SIGTERM. `descriptors` are its bound sockets, if handed over."""
+def run_smtp(settings: Settings, descriptors: Sequence[int] = (), *, waits: bool = False) -> int:
+    """The smtp role in this process, until SIGTERM. `descriptors` and `waits` as in `run_part`."""
+    roles.harden_self()
     from gateway.smtp import process  # each role starts without what only another one needs
 
-    roles.harden_self()
+    if waits and not told():
+        return 0
     config = smtp_config(settings)
 
     def ready(ports: dict[str, list[int]]) -> None:

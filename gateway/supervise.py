@@ -1,5 +1,6 @@
 """The parent of the roles: starts them in order, restarts one that falls over, forwards signals, ends when told.
 
+A role that waits is begun early: it reads its program while those before it start, and opens nothing before its word.
 Promises: the parent itself opens no mail, key or database; a role that dies, or that does not become ready, is ended
 and started again after a pause that grows to 30 s, and nothing that it had promised is lost, because every promise is
 on disk; SIGTERM ends the doors first and the keyholder last, also while a role is being started again.
@@ -7,6 +8,7 @@ on disk; SIGTERM ends the doors first and the keyholder last, also while a role 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -28,6 +30,7 @@ log = Log("gateway.supervise")
 READY_WITHIN_SECONDS = 60.0
 DRAIN_SECONDS = 40.0
 LOOK_SECONDS = 0.2
+WORD = b"\n"
 STEADY_SECONDS = 20.0  # a role that ran this long gets a short pause again
 
 
@@ -35,7 +38,8 @@ STEADY_SECONDS = 20.0  # a role that ran this long gets a short pause again
 class Child:
     """One role's process. `argv` writes `{"ready": true, …}` as its first line on standard output.
 
-    `descriptors` stay open in it under their own numbers.
+    `descriptors` stay open in it under their own numbers. One that `waits` does nothing before it has read `WORD` on
+    standard input; where that ends without, its parent is gone.
     """
 
     role: str
@@ -44,6 +48,7 @@ class Child:
     environ: dict[str, str]
     descriptors: tuple[int, ...] = ()
     umask: int = PRIVATE
+    waits: bool = False
     process: subprocess.Popen[bytes] | None = None
     ready: dict[str, Any] = field(default_factory=dict)
     failures: int = 0
@@ -55,6 +60,11 @@ class Child:
 
         Raises TryLater when it ends or says nothing in time; what was started may still run then.
         """
+        self.begin()
+        self.await_ready(given_up)
+
+    def begin(self) -> None:
+        """Start its process. Raises OSError."""
         as_user: dict[str, Any] = {}
         if self.identity.uid is not None:
             as_user = {
@@ -62,16 +72,20 @@ class Child:
                 "group": self.identity.gid,
                 "extra_groups": list(self.identity.more),  # none of the groups that root is in
             }
-        self.started_at = time.monotonic()
         self.process = subprocess.Popen(
-            list(self.argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env=self.environ,
-            preexec_fn=child_setup(self.umask), close_fds=True, pass_fds=self.descriptors, **as_user,
+            list(self.argv), stdin=subprocess.PIPE if self.waits else subprocess.DEVNULL, stdout=subprocess.PIPE,
+            env=self.environ, preexec_fn=child_setup(self.umask), close_fds=True, pass_fds=self.descriptors, **as_user,
         )  # fmt: skip
-        self.ready = self._await_ready(given_up)
 
-    def _await_ready(self, given_up: Callable[[], bool]) -> dict[str, Any]:
+    def await_ready(self, given_up: Callable[[], bool] = lambda: False) -> None:
+        """Give it its word if it waits, and wait for its ready line. Raises as `start`."""
+        self.started_at = time.monotonic()
         assert self.process is not None
         assert self.process.stdout is not None
+        if self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # it ended before; its status is looked at below
+                self.process.stdin.write(WORD)
+                self.process.stdin.close()
         descriptor = self.process.stdout.fileno()
         text = b""
         with selectors.DefaultSelector() as selector:
@@ -84,8 +98,7 @@ class Child:
                 if not piece:
                     raise ChildEnded(self.role, self.process.wait())
                 text += piece
-        answer: dict[str, Any] = json.loads(text.split(b"\n", 1)[0])
-        return answer
+        self.ready = json.loads(text.split(b"\n", 1)[0])
 
     def ended(self) -> int | None:
         """Its exit status when it has ended."""
@@ -127,7 +140,7 @@ class Supervisor:
         self._sockets: list[socket.socket] = []
         self._stopping = False
 
-    def add(
+    def begin(
         self,
         role: str,
         argv: Sequence[str],
@@ -137,23 +150,32 @@ class Supervisor:
         descriptors: Sequence[int] = (),
         sockets: Sequence[socket.socket] = (),
         umask: int = PRIVATE,
+        waits: bool = False,
     ) -> Child:
-        """Start one more child; what was started is stopped again when it fails.
+        """Begin one more child; what was started is stopped again when it fails. `ready` is to follow.
 
         `sockets` are its bound listeners. They are kept here too: a restarted role gets the same ones, and who connects
         meanwhile waits instead of being refused.
         """
         self._sockets += sockets
         passed = (*descriptors, *(one.fileno() for one in sockets))
-        child = Child(role, argv, identity, environ, descriptors=passed, umask=umask)
+        child = Child(role, argv, identity, environ, descriptors=passed, umask=umask, waits=waits)
         self._children.append(child)
         try:
-            child.start()
+            child.begin()
         except BaseException:
             self.stop()
             raise
-        log.info("role:ready", role=role, pid=child.process.pid if child.process else 0)
         return child
+
+    def ready(self, child: Child) -> None:
+        """Give the child its word and wait until it is ready; all are stopped when it fails. Raises as it does."""
+        try:
+            child.await_ready()
+        except BaseException:
+            self.stop()
+            raise
+        log.info("role:ready", role=child.role, pid=child.process.pid if child.process else 0)
 
     def run(self, on_start: Callable[[], None]) -> int:
         """Watch them until SIGTERM or SIGINT. Returns the exit status."""

@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--descriptors", default="", help=argparse.SUPPRESS
     )  # bound sockets that `serve` hands to a role
+    parser.add_argument("--wait", action="store_true", help=argparse.SUPPRESS)  # for the word of `serve` on stdin
     parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
 
 
@@ -56,11 +57,11 @@ def run(args: argparse.Namespace) -> int:
     if args.role == "smtp":
         from gateway.processes import run_smtp
 
-        return run_smtp(settings, _numbers(args.descriptors))
+        return run_smtp(settings, _numbers(args.descriptors), waits=args.wait)
     if args.role in ("gateway", "worker", "portal"):
         from gateway.processes import run_part
 
-        return run_part(args.role, settings, _numbers(args.descriptors))
+        return run_part(args.role, settings, _numbers(args.descriptors), waits=args.wait)
     if args.role == "keyholder":
         from gateway.install import keyholder_file
 

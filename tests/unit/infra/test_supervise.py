@@ -13,7 +13,7 @@ import pytest
 
 from gateway import supervise
 from gateway.roles import Identity
-from gateway.supervise import Supervisor
+from gateway.supervise import Child, ChildEnded, Supervisor
 
 # Ready at its first and third start; at the second it says nothing. It notes each start and ends when it is told to.
 ROLE = """
@@ -41,7 +41,7 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[S
     notes, end = tmp_path / "notes", tmp_path / "end"
     supervisor = Supervisor()
     argv = [sys.executable, "-c", ROLE, str(notes), str(end)]
-    supervisor.add("smtp", argv, Identity(None, None, ()), dict(os.environ))
+    supervisor.ready(supervisor.begin("smtp", argv, Identity(None, None, ()), dict(os.environ)))
     monkeypatch.setattr(supervise, "DRAIN_SECONDS", 0.5)
     yield supervisor, notes, end
     supervisor.stop()
@@ -84,3 +84,74 @@ def test_who_stops_the_gateway_waits_for_no_role_that_is_not_ready(running: tupl
     supervisor._stopping = True
     thread.join(supervise.READY_WITHIN_SECONDS / 2)
     assert not thread.is_alive()
+
+
+WAITS = """
+import json, pathlib, sys
+from gateway.processes import told
+notes = pathlib.Path(sys.argv[1])
+def note(what):
+    with notes.open("a") as file:
+        file.write(what + "\\n")
+note("read")
+if not told():
+    note("alone")
+    sys.exit(0)
+note("told" if sys.stdin.read() == "" else "more")
+print(json.dumps({"ready": True}), flush=True)
+pathlib.Path(sys.argv[2]).read_bytes()  # a pipe that nobody writes to
+"""
+
+
+@pytest.fixture
+def waiting(tmp_path: Path) -> Iterator[tuple[Supervisor, Child, Path]]:
+    notes, end = tmp_path / "notes", tmp_path / "end"
+    os.mkfifo(end)
+    supervisor = Supervisor()
+    argv = [sys.executable, "-c", WAITS, str(notes), str(end)]
+    child = supervisor.begin("smtp", argv, Identity(None, None, ()), dict(os.environ), waits=True)
+    yield supervisor, child, notes
+    supervisor.stop()
+
+
+def test_a_role_that_waits_has_read_its_program_and_does_nothing_before_its_word(
+    waiting: tuple[Supervisor, Child, Path],
+) -> None:
+    supervisor, child, notes = waiting
+    eventually(lambda: notes.exists() and notes.read_text() == "read\n")
+    assert child.ready == {}
+    supervisor.ready(child)
+    assert child.ready == {"ready": True}
+    assert notes.read_text().split() == ["read", "told"]
+
+
+def test_a_role_that_waits_ends_when_its_parent_is_gone(waiting: tuple[Supervisor, Child, Path]) -> None:
+    _, child, notes = waiting
+    assert child.process is not None
+    assert child.process.stdin is not None
+    child.process.stdin.close()
+    assert child.process.wait(60) == 0
+    assert notes.read_text().split() == ["read", "alone"]
+
+
+def test_a_role_that_waited_and_fell_over_is_started_again_with_its_word(
+    waiting: tuple[Supervisor, Child, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor, child, notes = waiting
+    supervisor.ready(child)
+    assert child.process is not None
+    child.process.kill()
+    thread = looking_after(supervisor)
+    eventually(lambda: notes.read_text().split() == ["read", "told"] * 2)
+    supervisor._stopping = True
+    thread.join()
+
+
+def test_a_role_that_ends_before_its_word_is_named_with_its_status(waiting: tuple[Supervisor, Child, Path]) -> None:
+    supervisor, child, _ = waiting
+    assert child.process is not None
+    child.process.kill()
+    child.process.wait(60)
+    with pytest.raises(ChildEnded, match="smtp") as ended:
+        supervisor.ready(child)
+    assert ended.value.status == -9
