@@ -42,7 +42,7 @@ present() {
 	f:*) [ -e "${1#f:}" ] ;;
 	l:*) PATH="$PATH:/usr/sbin:/sbin" ldconfig -p 2>/dev/null | grep -q "${1#l:}" ;;
 	p:*) perl "-M${1#p:}" -e 1 >/dev/null 2>&1 ;;
-	g:*) for found in ${1#g:}; do [ -x "$found" ] && return 0; done; return 1 ;;
+	g:*) for found in ${1#g:}; do [ -e "$found" ] && return 0; done; return 1 ;;
 	esac
 }
 
