@@ -65,9 +65,10 @@ class Part:
     """One MIME entity.
 
     `start` is the first byte of its header, `body_stop` the end of its body without the line end that belongs to the
-    next delimiter. `delimiter_start` is where the delimiter line before it begins (equal to `start` where there is
-    none). `content_id` stands without its angle brackets. `preamble` and `epilogue` are the ranges of a multipart that
-    mail programs usually hide.
+    next delimiter. A part that a delimiter follows at once has no bytes, and begins behind a line end that belongs to
+    both: `start` then lies that line end beyond the `body_stop` of the part around it. `delimiter_start` is where the
+    delimiter line before it begins (equal to `start` where there is none). `content_id` stands without its angle
+    brackets. `preamble` and `epilogue` are the ranges of a multipart that mail programs usually hide.
     """
 
     path: tuple[int, ...]

@@ -74,10 +74,12 @@ def seal_attachments(
 
     `subject` replaces the subject and every field that repeats it, and leaves of the fields of addresses the addresses
     alone (From as it is, if `sender_shown`), for they were judged together; with it, `removed` may be empty. Raises
-    `Unrewritable` for an unknown path, a part inside a signed or encrypted one, and mail that is ambiguous.
+    `Unrewritable` for an unknown path, a part inside a signed or encrypted one, mail that is ambiguous, and mail that
+    stops within a delimiter line.
     """
     if message.ambiguous:
         raise Unrewritable("ambiguous")
+    _require_line_ended(message, source)
     gone = _whole_removals(message, frozenset(removed))
     if not gone and subject is None:
         raise Unrewritable("nothing to seal")
@@ -277,6 +279,19 @@ def _require_ended(part: Part) -> None:
     """Raises `Unrewritable` for a header that stops within its last line: that field may be one that is taken out."""
     if part.header_block and not part.header_block.endswith(b"\n"):
         raise Unrewritable("a header without an end")
+
+
+def _require_line_ended(message: Message, source: Source) -> None:
+    """Raises `Unrewritable` for a mail that stops within the delimiter line of its last part.
+
+    That part has no place yet where it begins: what we wrote there would belong to the delimiter line, or be read as
+    the part's header. RFC 2046 5.1.1: a part begins behind the line end of its delimiter.
+    """
+    part = message.root
+    while part.children:
+        part = part.children[-1]
+        if part.delimiter_start < part.start == message.size and source.read(part.start - 1, part.start) != b"\n":
+            raise Unrewritable("a delimiter without a line end")
 
 
 def _first_child(message: Message, part: Part, text: str) -> Edit:

@@ -81,15 +81,26 @@ def _covered(message: Message, data: bytes) -> None:
         assert data[part.header_stop : part.body_start] in (b"", b"\r\n", b"\n")
         if part.kind == "message":
             (child,) = part.children
-            if child.start > part.body_stop:  # a delimiter stands where the attached message would begin
-                assert child.start == child.body_stop
-                assert data[part.body_stop : child.start] in (b"\r\n", b"\n")
-            else:
+            if not _at_once(child, part, data):
                 assert (child.start, child.body_stop) == (part.body_start, part.body_stop)
         elif part.kind == "multipart":
             _between(part, data)
         else:
             assert part.children == ()
+
+
+def _at_once(child: Part, part: Part, data: bytes) -> bool:
+    """Whether a delimiter from further out stands where the child would begin.
+
+    The line end before it is that delimiter's (RFC 2046 5.1.1), and ends the line before as well: the part around the
+    child stops before it, the child has no bytes and lies behind it.
+    """
+    if child.start <= part.body_stop:
+        return False
+    assert child.start == child.body_stop
+    assert data[part.body_stop : child.start] in (b"\r\n", b"\n")
+    assert data[child.start : child.start + 2] == b"--"
+    return True
 
 
 def _between(part: Part, data: bytes) -> None:
@@ -101,7 +112,10 @@ def _between(part: Part, data: bytes) -> None:
         assert gap in (b"", b"\n", b"\r\n"), gap
         line = data[child.delimiter_start : child.start]
         assert line.rstrip(b" \t\r\n") == b"--" + part.boundary
-        assert child.body_stop <= part.body_stop
+        if _at_once(child, part, data):
+            assert child is part.children[-1]
+        else:
+            assert child.body_stop <= part.body_stop
         at = child.body_stop
     closing = data[at : part.epilogue[0]] if part.close_start < part.body_stop else b""
     assert closing.strip(b" \t\r\n") in (b"", b"--" + part.boundary + b"--")

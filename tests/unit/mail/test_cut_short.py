@@ -71,6 +71,47 @@ def test_a_header_that_stops_within_a_line_is_not_edited(data: bytes) -> None:
         sealed(data, subject="neutral")
 
 
+INNER = b"Content-Type: multipart/mixed; boundary=in\r\n\r\n--in\r\nContent-Type: text/html\r\n\r\nhello\r\n--in"
+
+
+def test_a_part_that_a_delimiter_from_further_out_follows_at_once_shares_its_line_end() -> None:
+    data = mixed(INNER)
+    message = read(data)
+    around, empty = part(message, 1), part(message, 1, 2)
+    assert empty.start == empty.body_stop == data.index(b"\r\n--out\r\n", around.start) + 2
+    assert around.body_stop == empty.start - 2
+    assert [one.id for one in message.parts()] == ["0", "1", "1.1", "1.2", "2"]
+    assert not message.ambiguous
+
+
+@pytest.mark.parametrize("gone", [((1, 1),), ((1, 2),), ((2,),)], ids=["beside-it", "itself", "behind-it"])
+def test_beside_such_a_part_a_mail_is_edited_and_reads_as_meant(gone: tuple[tuple[int, ...], ...]) -> None:
+    data = mixed(INNER)
+    out = sealed(data, *gone)
+    again = read(out)
+    assert not again.ambiguous
+    left = "0 1 1.1 1.2" if gone == ((2,),) else "0 1 1.1 2"
+    assert " ".join(one.id for one in again.parts()) == left
+    source = BytesSource(out)
+    assert URL.encode() in b"".join(decoded(source, again.visible()[0]))
+
+
+@pytest.mark.parametrize("kind", [b"mixed", b"digest"])
+def test_a_mail_that_stops_within_a_delimiter_line_is_not_edited(kind: bytes) -> None:
+    data = b"Content-Type: multipart/" + kind + b"; boundary=a\r\n\r\n--a\r\n" + PDF + b"\r\nPDF\r\n--a"
+    with pytest.raises(Unrewritable, match="line end"):
+        sealed(data, (1,))
+    with pytest.raises(Unrewritable, match="line end"):
+        sealed(data, (2,), subject="neutral")
+    assert not read(sealed(data + b"\r\n", (1,))).ambiguous
+
+
+def test_a_mail_that_stops_within_its_last_delimiter_line_is_edited() -> None:
+    data = mixed(b"Content-Type: text/plain\r\n\r\nhello").removesuffix(b"\r\n")
+    assert data.endswith(b"--out--")
+    assert not read(sealed(data, (2,))).ambiguous
+
+
 @pytest.mark.parametrize("gone", [((3,),), ((2,), (3,)), ((2,),)], ids=["last", "last-two", "not-the-last"])
 def test_in_a_multipart_without_an_end_the_part_that_stays_is_as_it_was(gone: tuple[tuple[int, ...], ...]) -> None:
     parts = [b"Content-Type: text/plain\r\n\r\nhello", b"Content-Type: image/png\r\n\r\nPNG\r\n", PDF + b"\r\nPDF"]
