@@ -25,6 +25,8 @@ _CHARSET = re.compile(
 )
 _HEADER_CHARS = 4_096
 _MANY = 500
+_FIELD_CHARS = 65_536
+"""Of a longer field the end is not decoded (`fields.decode_words`)."""
 # The same field with less form: quoted, or in a place where nothing says where its part begins.
 _SAID = re.compile(r"^[ \t>]{0,20}content-transfer-encoding[ \t]{0,5}:[ \t]{0,5}\"?base64", re.I | re.M)
 _SHORT = re.compile(r"^[ \t>]{0,20}[A-Za-z0-9+/]{8,}={0,2}[ \t]{0,5}\r?$", re.M)
@@ -41,9 +43,12 @@ def read(part: PartInput, text: str, limits: Limits) -> Extracted:
     """What the coded parts and fields in that text say."""
     texts: list[Text] = []
     unread: list[Unread] = []
-    said = list(dict.fromkeys(_fields(text)))
+    lines = list(dict.fromkeys(_fields(text)))
+    said = [shown for line in lines if (shown := decode_words(line)) != line]
     if said:
         texts.append(Text(part.part, part.place, take_text("\n".join(said), limits)))
+    if any(len(line) > _FIELD_CHARS for line in lines):
+        unread.append(Unread(part.part, part.place, "over limits"))
     in_base64 = 0
     for number, (coding, charset, body) in enumerate(_bodies(text)):
         if number == _MANY:
@@ -64,11 +69,9 @@ def read(part: PartInput, text: str, limits: Limits) -> Extracted:
 
 
 def _fields(text: str) -> Iterator[str]:
+    """Lines with encoded words in them, unfolded."""
     for match in _WORDY.finditer(text) if "=?" in text else ():
-        line = re.sub(r"\r?\n", "", match[0])
-        shown = decode_words(line)
-        if shown != line:
-            yield shown
+        yield re.sub(r"\r?\n", "", match[0])
 
 
 def _bodies(text: str) -> Iterator[tuple[str, str | None, str]]:

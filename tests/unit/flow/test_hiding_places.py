@@ -198,6 +198,7 @@ def test_whose_the_sender_is_says_nothing_of_a_patient_and_a_sentence_there_does
         "The source:\r\n\r\nSubject: =?utf-8?B?{word}?=\r\n\r\nhello\r\n",
         "=ybegin line=128 size=100 name=a.txt\r\n{quoted}\r\n=yend size=100\r\n",
         "(This file must be converted with BinHex 4.0)\r\n\r\n:{base64}:\r\n",
+        "Subject: " + "=?utf-8?B?YQ==?= " * 4_000 + "=?utf-8?B?{word}?=\r\n",
         "begin-base64 644 a.txt\r\n{base64}\r\n====\r\n",
     ],
 )
