@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Connection, Select, desc, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, desc, literal, or_, select, union_all
 
 from gateway.audit.event import parse
 from gateway.audit.log import octets
@@ -101,7 +101,9 @@ def page(
     if before is not None:
         conditions.append(columns.idx < before)
     after = [term for term in terms if term.key in _AFTER]
-    statement = select(columns.idx, columns.entry, columns.leaf_hash).where(*conditions).order_by(desc(columns.idx))
+    few = about is not None or any(term.key in _FEW for term in terms)
+    order = columns.idx + 0 if few else columns.idx
+    statement = select(columns.idx, columns.entry, columns.leaf_hash).where(*conditions).order_by(desc(order))
     found: list[Found] = []
     rows = conn.execute(statement.limit(SCAN + 1).execution_options(yield_per=500))
     for looked, (index, entry, hashed) in enumerate(rows):
@@ -124,10 +126,7 @@ def entry_at(conn: Connection, tenant: str, index: int) -> tuple[Found, bytes] |
 
 def of_message(message: str) -> ColumnElement[bool]:
     """Entries about a message, its objects, links and deliveries."""
-    return or_(
-        log_leaves.c.object == message,
-        *(log_leaves.c.object.in_(select(table.c.id).where(table.c.message == message)) for table in _PARTS),
-    )
+    return _of_messages(select(literal(message)))
 
 
 def of_person(tenant: str, person: str) -> ColumnElement[bool]:
@@ -141,6 +140,10 @@ def of_person(tenant: str, person: str) -> ColumnElement[bool]:
 
 _PARTS = (objects, grants, deliveries)
 _AFTER = frozenset({"proof", "reason", "request"})
+_FEW = frozenset({"object", "message", "recipient"})
+"""What has few entries: they are found first and put in order then. In the order of the log itself, which an index has,
+SQLite would read all of it for them; a sum has no index.
+"""
 
 
 def _found(tenant: str, index: int, entry: bytes, hashed: bytes) -> Found:
@@ -170,9 +173,13 @@ def _condition(tenant: str, term: Term, lookup: Lookup | None) -> ColumnElement[
         return _recipient(tenant, value, lookup)
     if term.key == "message":
         named = select(messages.c.id).where(messages.c.tenant == tenant, messages.c.reference == value)
-        inside = [columns.object.in_(select(table.c.id).where(table.c.message.in_(named))) for table in _PARTS]
-        return or_(columns.object.in_(named), *inside)
+        return _of_messages(named)
     return of_message(value) if value.startswith("msg_") else columns.object == value
+
+
+def _of_messages(ids: Select[Any]) -> ColumnElement[bool]:
+    parts = [select(table.c.id).where(table.c.message.in_(ids)) for table in _PARTS]
+    return log_leaves.c.object.in_(union_all(ids, *parts))
 
 
 def _actor(tenant: str, value: str, lookup: Lookup | None) -> ColumnElement[bool]:

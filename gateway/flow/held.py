@@ -103,7 +103,8 @@ class Held:
     def rows(self, conn: Connection, tenant: str) -> list[Row]:
         """Messages that are held, oldest first."""
         table = schema.messages
-        statement = select(table).where(table.c.tenant == tenant, table.c.state == "held").order_by(table.c.received_at)
+        held = (table.c.tenant == tenant, table.c.state == "held", table.c.hold_until.is_not(None))
+        statement = select(table).where(*held).order_by(table.c.received_at)
         return self._records.rows.find(conn, statement)
 
     def need(self, tenant: str, message: str) -> Row:

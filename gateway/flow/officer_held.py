@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from gateway.accounts.ports import Directory as Sealer
 from gateway.accounts.users import Users
@@ -98,15 +98,14 @@ class HeldDesk:
 
     def count(self, tenant: str) -> int:
         """How many messages are held: a number, for whoever may see no more."""
-        columns = schema.messages.c
-        statement = select(func.count()).where(columns.tenant == tenant, columns.state == "held")
+        statement = select(func.count()).where(*_held(tenant))
         with self._store.reading() as conn:
             return int(conn.execute(statement).scalar_one())
 
     def listed(self, origin: Origin, session: Session) -> list[HeldMail]:
         """Held mail that this person may know of, the one whose time ends first on top."""
         columns = schema.messages.c
-        statement = select(schema.messages).where(columns.tenant == origin.tenant, columns.state == "held")
+        statement = select(schema.messages).where(*_held(origin.tenant))
         if session["role"] not in ALL_HELD:
             statement = statement.where(columns.user == session["user"])
         self._trail.record(
@@ -234,6 +233,12 @@ class HeldDesk:
         except Broken:
             return ""
         return str(json.loads(text).get("address") or "")
+
+
+def _held(tenant: str) -> tuple[ColumnElement[bool], ...]:
+    """What is held has a time at which it ends: said too, so that the small index over such mail is taken."""
+    columns = schema.messages.c
+    return (columns.tenant == tenant, columns.state == "held", columns.hold_until.is_not(None))
 
 
 def keep(

@@ -48,13 +48,16 @@ def openings(conn: Connection, tenant: str, message: str) -> tuple[Opening, ...]
     objects = schema.objects.c
     rows = conn.execute(select(objects.id, objects.kind, objects.sealed_bytes).where(objects.message == message)).all()
     kinds = {str(id): (str(kind), int(sealed)) for id, kind, sealed in rows}
+    if not kinds:
+        return ()
     columns = said(conn).c
     about = (columns.log == tenant, columns.object.in_(list(kinds)))
     wanted = (*about, columns.action.in_([str(action) for action in _ACTIONS]))
     # Whoever asks for one byte after the other fills pages; nobody's first opening may be hidden behind them.
     firsts = select(func.min(columns.idx)).where(*about, columns.action == str(Action.OBJECT_OPENED))
-    oldest = select(columns.idx).where(*wanted).order_by(columns.idx).limit(MOST_ENTRIES + 1)
-    numbers = set(conn.execute(firsts.group_by(columns.actor, columns.object)).scalars())
+    # Sums and joined texts have no index: in the order of the log or of its actors, SQLite would read all of it.
+    oldest = select(columns.idx).where(*wanted).order_by(columns.idx + 0).limit(MOST_ENTRIES + 1)
+    numbers = set(conn.execute(firsts.group_by(columns.actor + "", columns.object + "")).scalars())
     early = conn.execute(oldest).scalars().all()
     numbers.update(early[:MOST_ENTRIES])
     found: dict[tuple[str, str], Opening] = {}

@@ -10,38 +10,19 @@ from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
 
 from tests.support.flow import World
+from tests.support.steps import Steps, counted
 
-EVERY = 10
-"""The handler is called after so many steps."""
 BODY = b"Dear Tomas,\r\n\r\nThe minutes of the meeting on Tuesday are below.\r\n"
-
-
-class Steps:
-    """Steps of every connection that is opened while it listens."""
-
-    def __init__(self) -> None:
-        self.taken = 0
-
-    def connected(self, connection: Any, record: object) -> None:
-        connection.set_progress_handler(self._more, EVERY)
-
-    def _more(self) -> int:
-        self.taken += EVERY
-        return 0
 
 
 @pytest.fixture
 def steps() -> Iterator[Steps]:
-    found = Steps()
-    event.listen(Engine, "connect", found.connected)
-    yield found
-    event.remove(Engine, "connect", found.connected)
+    with counted() as found:
+        yield found
 
 
 def test_a_message_and_a_look_at_what_is_due_take_as_many_steps_after_five_hundred_as_after_ten(

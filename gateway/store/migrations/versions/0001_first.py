@@ -151,7 +151,30 @@ def tables() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("messages_queue", "messages", ["queue"], unique=False)
-    op.create_index("messages_reference", "messages", ["tenant", "reference"], unique=False)
+    op.create_index(
+        "messages_reference",
+        "messages",
+        ["tenant", "reference"],
+        unique=False,
+        sqlite_where=sa.text("reference IS NOT NULL"),
+        postgresql_where=sa.text("reference IS NOT NULL"),
+    )
+    op.create_index(
+        "messages_shown",
+        "messages",
+        ["tenant", "received_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("reference IS NOT NULL"),
+        postgresql_where=sa.text("reference IS NOT NULL"),
+    )
+    op.create_index(
+        "messages_own",
+        "messages",
+        ["tenant", "user", "received_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("reference IS NOT NULL"),
+        postgresql_where=sa.text("reference IS NOT NULL"),
+    )
     op.create_index("messages_retry", "messages", ["tenant", "retry_key", "received_at"], unique=False)
     op.create_index("messages_sender", "messages", ["tenant", "sender_index", "received_at"], unique=False)
     op.create_index("messages_tenant_time", "messages", ["tenant", "received_at"], unique=False)
@@ -166,7 +189,7 @@ def tables() -> None:
     op.create_index(
         "messages_held",
         "messages",
-        ["hold_until"],
+        ["tenant", "state", "hold_until"],
         unique=False,
         sqlite_where=sa.text("hold_until IS NOT NULL"),
         postgresql_where=sa.text("hold_until IS NOT NULL"),
