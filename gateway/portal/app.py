@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from starlette.applications import Starlette
+from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.routing import Route
 
@@ -108,7 +108,7 @@ class _Maker:
         )
 
 
-def create(deps: PortalDeps) -> Starlette:
+def create(deps: PortalDeps) -> FastAPI:
     """The portal. Raises Misconfigured as the module says."""
     if not deps.faces:
         raise Misconfigured("the portal needs a tenant")
@@ -119,7 +119,7 @@ def create(deps: PortalDeps) -> Starlette:
     renderer.load_all()
     pages_pool = ThreadPoolExecutor(PAGE_THREADS, "portal-page")
     files_pool = ThreadPoolExecutor(FILE_THREADS, "portal-file")
-    app = Starlette()
+    app = FastAPI(title="Sealgate", docs_url=None, redoc_url=None, openapi_url=None)
     app.router.redirect_slashes = False
     make = _Maker(deps, renderer, files_pool)
     for one in discovered():
