@@ -48,7 +48,7 @@ def inserted(source: Source, part: Part, block: NoticeBlock, newline: bytes) -> 
     raw = source.read(part.body_start, stop)
     writer = _Writer(part, block, newline if part.encoding in IDENTITY else b"\r\n")
     if part.encoding == "base64":
-        return _into_base64(part, raw, writer)
+        return _into_base64(part, raw, writer, newline)
     if part.encoding == "quoted-printable":
         return _into_quoted(part, raw, writer, newline)
     at = part.body_start + writer.place(raw)
@@ -129,13 +129,12 @@ def _byte_order_mark(head: bytes) -> int:
     return 0
 
 
-def _lines(data: bytes, newline: bytes = b"\r\n") -> bytes:
+def _lines(data: bytes, newline: bytes) -> bytes:
     """base64 in lines of 76, each ended."""
     return b"".join(binascii.b2a_base64(data[at : at + 57], newline=False) + newline for at in range(0, len(data), 57))
 
 
-def _into_base64(part: Part, raw: bytes, writer: _Writer) -> list[Edit]:
-    newline = b"\r\n" if b"\r\n" in raw or b"\n" not in raw else b"\n"
+def _into_base64(part: Part, raw: bytes, writer: _Writer, newline: bytes) -> list[Edit]:
     # Only a clean beginning is mapped; after padding or junk the block simply goes first of all.
     padding = raw.find(b"=")
     clean = raw if padding < 0 else raw[:padding]

@@ -217,7 +217,8 @@ def _removal(message: Message, path: _Path, gone: frozenset[_Path], stays: dict[
 def _removal_start(part: Part, parent: Part, gone: frozenset[_Path], stays: dict[_Path, int]) -> int:
     """Where to begin: at its delimiter, but in a multipart without an end the last part that stays keeps its own end.
 
-    The line end before a delimiter is the delimiter's; when no delimiter follows any more, it goes as well.
+    The line end before a delimiter is the delimiter's; when no delimiter follows any more, it goes as well, unless an
+    empty part in the one that stays begins behind it: there may stand the link.
     """
     before = parent.children[part.path[-1] - 2] if part.path[-1] > 1 else None  # parts are numbered from 1
     unclosed = parent.close_start == parent.body_stop
@@ -225,11 +226,21 @@ def _removal_start(part: Part, parent: Part, gone: frozenset[_Path], stays: dict
         return part.delimiter_start
     if parent.path not in stays:
         stays[parent.path] = max(child.path[-1] for child in parent.children if child.path not in gone)
-    return before.body_stop if stays[parent.path] <= before.path[-1] else part.delimiter_start
+    if stays[parent.path] > before.path[-1]:
+        return part.delimiter_start
+    last = before
+    while last.children:
+        last = last.children[-1]
+    return max(before.body_stop, last.body_stop)
 
 
 def _emptied(message: Message, part: Part) -> list[Edit]:
-    """An attached message that is a single file: its fields stay, its contents become a line of our words."""
+    """An attached message that is a single file: its fields stay, its contents become a line of our words.
+
+    Raises `Unrewritable` where the header around it has no blank line behind it: what we wrote would belong to it.
+    """
+    if part.start == _at(message, part.path[:-1]).header_stop:
+        raise Unrewritable("an attached message without a beginning")
     return [*_content_fields(part), _body_edit(message, part, compose.text_part("text/plain", _REPLACED, b"\n"))]
 
 

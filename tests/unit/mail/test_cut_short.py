@@ -14,7 +14,7 @@ from gateway.mail.decode import decoded
 from gateway.mail.rewrite import Unrewritable
 from gateway.mail.source import BytesSource
 
-from .test_rewrite import URL, mixed, sealed
+from .test_rewrite import TOP, URL, mixed, sealed
 from .test_scan import part, read
 
 PDF = b"Content-Type: application/pdf; name=a.pdf\r\n"
@@ -96,6 +96,16 @@ def test_beside_such_a_part_a_mail_is_edited_and_reads_as_meant(gone: tuple[tupl
     assert URL.encode() in b"".join(decoded(source, again.visible()[0]))
 
 
+def test_the_link_stays_where_an_empty_part_is_followed_by_nothing_that_stays() -> None:
+    inner = b"Content-Type: multipart/alternative; boundary=in\r\n\r\n--in"
+    data = mixed(inner).removesuffix(b"\r\n--out--\r\n")
+    out = sealed(data, (2,))
+    again = read(out)
+    assert [one.id for one in again.parts()] == ["0", "1", "1.1"]
+    assert not again.ambiguous
+    assert URL.encode() in b"".join(decoded(BytesSource(out), part(again, 1, 1)))
+
+
 @pytest.mark.parametrize("kind", [b"mixed", b"digest"])
 def test_a_mail_that_stops_within_a_delimiter_line_is_not_edited(kind: bytes) -> None:
     data = b"Content-Type: multipart/" + kind + b"; boundary=a\r\n\r\n--a\r\n" + PDF + b"\r\nPDF\r\n--a"
@@ -104,6 +114,31 @@ def test_a_mail_that_stops_within_a_delimiter_line_is_not_edited(kind: bytes) ->
     with pytest.raises(Unrewritable, match="line end"):
         sealed(data, (2,), subject="neutral")
     assert not read(sealed(data + b"\r\n", (1,))).ambiguous
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"Content-Type: multipart/digest; boundary=a\r\n\r\n--a\r\nSubject: x",
+        b"Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\nContent-Type: message/rfc822\r\n",
+    ],
+    ids=["in-a-digest", "in-a-multipart"],
+)
+def test_an_attached_message_whose_header_nothing_ends_is_not_edited(data: bytes) -> None:
+    message = read(data)
+    empty = next(one for one in message.parts() if not one.children)
+    assert not message.ambiguous
+    assert empty.start == empty.body_stop == len(data)
+    with pytest.raises(Unrewritable, match="without a beginning"):
+        sealed(data, empty.path)
+    assert not read(sealed(data + b"\r\n\r\n", empty.path)).ambiguous
+
+
+def test_an_empty_body_in_base64_gets_the_line_ends_of_the_mail() -> None:
+    data = mixed(b"Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n").replace(b"\r\n", b"\n")
+    out = sealed(data, (2,)).removeprefix(TOP)
+    assert b"\r" not in out
+    assert URL.encode() in b"".join(decoded(BytesSource(out), read(out).visible()[0]))
 
 
 def test_a_mail_that_stops_within_its_last_delimiter_line_is_edited() -> None:
