@@ -176,6 +176,9 @@ class Scanner:
                 cut = max(start, hit.before)
                 entity.header_stop = entity.body_start = self._base + cut
                 entity.read(buffer[start:cut], self._parent())
+                if entity.kind == "multipart":
+                    # Its own delimiter, to a reader who takes any line that is no field for the end of the header.
+                    entity.flags.add("boundary-unused")
                 if entity.kind in ("multipart", "message"):
                     entity.kind = "opaque"
                 self._delimiter(hit)

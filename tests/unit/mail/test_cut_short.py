@@ -106,6 +106,15 @@ def test_the_link_stays_where_an_empty_part_is_followed_by_nothing_that_stays() 
     assert URL.encode() in b"".join(decoded(BytesSource(out), part(again, 1, 1)))
 
 
+@pytest.mark.parametrize("last", [b"", PDF], ids=["at-the-end", "before-another"])
+def test_a_multipart_whose_header_is_cut_short_can_be_read_in_two_ways(last: bytes) -> None:
+    data = b"Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n" + PDF + b"\r\nPDF\r\n--a\r\n"
+    data += b"Content-Type: multipart/mixed; boundary=b\r\n" + (b"--a\r\n" + last if last else b"")
+    assert {"headers-cut", "boundary-unused"} <= set(part(read(data), 2).flags)
+    with pytest.raises(Unrewritable, match="ambiguous"):
+        sealed(data, (1,))
+
+
 @pytest.mark.parametrize("kind", [b"mixed", b"digest"])
 def test_a_mail_that_stops_within_a_delimiter_line_is_not_edited(kind: bytes) -> None:
     data = b"Content-Type: multipart/" + kind + b"; boundary=a\r\n\r\n--a\r\n" + PDF + b"\r\nPDF\r\n--a"
