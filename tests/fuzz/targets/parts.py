@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from gateway.mail.decode import decoded
 from gateway.mail.model import Message, Part
 from gateway.mail.scan import Scanner, scan
@@ -36,6 +38,26 @@ SEEDS = [
     _NESTED.replace(b"--a--", b"--a--\r\n--a\r\n\r\nhidden") + b"\3\0\0\0",
     *(path.read_bytes() + b"\2\0\0\0" for path in sorted(FOLDER.glob("*.eml")) if path.stat().st_size < 3000),
 ]
+
+_BEGINNINGS = [
+    *(b"", b"Content-Type: message/rfc822\r\n\r\n"),
+    *(b"Content-Type: multipart/" + kind + b"; boundary=a\r\n\r\n--a\r\n" for kind in (b"mixed", b"digest")),
+]
+_LINES = [
+    *(b"--a\r\n", b"--a", b"--a--\r\n", b"--a--", b"--b\r\n", b"--b", b"--b--\r\n", b"--b--"),
+    *(b"\r\n", b"\r\n", b"x\r\n", b"x", b"Y: z\r\n", b"Y: z", b"Subject: q\r\n", b"Bcc: z@b.example\r\n"),
+    *(b"MIME-Version: 1.0\r\n", b"Content-Type: multipart/mixed; boundary=a\r\n"),
+    *(b"Content-Type: multipart/alternative; boundary=b\r\n", b"Content-Type: multipart/digest; boundary=b\r\n"),
+    *(b"Content-Type: message/rfc822\r\n", b"Content-Type: text/html\r\n", b"Content-Type: text/plain\r\n"),
+    *(b"Content-Type: application/pdf; name=a.pdf\r\n", b"Content-Disposition: attachment; filename=a.txt\r\n"),
+    *(b"Content-Transfer-Encoding: base64\r\n", b"Content-Transfer-Encoding: quoted-printable\r\n"),
+]  # fmt: skip
+
+
+def made(chance: random.Random) -> bytes:
+    """A short mail of whole lines: headers cut short, parts without a byte, boundaries within their own parts."""
+    body = chance.choice(_BEGINNINGS) + b"".join(chance.choice(_LINES) for _ in range(1 + chance.randrange(10)))
+    return (body if chance.randrange(8) else body.replace(b"\r\n", b"\n")) + chance.randbytes(4)
 
 
 def check(data: bytes) -> None:

@@ -25,6 +25,7 @@ WORDS = [
     *(b"Bcc: z@example.test\r\n", b"Subject: =?utf-8?q?Jane=0D=0ABcc=3A?=\r\n", b"Content-MD5: x\r\n"),
 ]  # fmt: skip
 SEEDS = parts.SEEDS
+made = parts.made
 URL = "https://secure.clinic.example/m/a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7"
 _FACTS = NoticeFacts(
     clinic="Clínica Río", recipient="pat@mail.example", url=URL, files=2, size_bytes=3_400_000,
