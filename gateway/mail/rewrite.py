@@ -229,7 +229,7 @@ def _removal_start(part: Part, parent: Part, gone: frozenset[_Path], stays: dict
     if stays[parent.path] > before.path[-1]:
         return part.delimiter_start
     last = before
-    while last.children:
+    while last.kind == "multipart":
         last = last.children[-1]
     return max(before.body_stop, last.body_stop)
 

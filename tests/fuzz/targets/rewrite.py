@@ -98,7 +98,7 @@ def _untouched(message: Message, pieces: Pieces, gone: set[tuple[int, ...]]) -> 
     assert all(one.stop <= other.start for one, other in pairwise(kept))
     shown = {part.path for part in message.visible(frozenset(gone))}
     for part in message.parts():
-        if part.path in gone and part.kind not in ("multipart", "message"):
+        if part.path in gone and part.kind not in ("multipart", "message") and part.body_start < part.body_stop:
             assert not any(one.start < part.body_stop and part.body_start < one.stop for one in kept), part.path
         elif not part.children and part.path and part.path not in shown and part.path not in gone:
             alone = [one for one in kept if one.start <= part.start and part.body_stop <= one.stop]

@@ -106,6 +106,13 @@ def test_the_link_stays_where_an_empty_part_is_followed_by_nothing_that_stays() 
     assert URL.encode() in b"".join(decoded(BytesSource(out), part(again, 1, 1)))
 
 
+def test_an_attached_message_that_a_delimiter_follows_at_once_stays_as_it_was() -> None:
+    data = mixed(b"Content-Type: message/rfc822\r\n").removesuffix(b"\r\n--out--\r\n")
+    out = sealed(data, (2,))
+    old, new = part(read(data), 1), part(read(out), 2)
+    assert out[new.start : new.body_stop] == data[old.start : old.body_stop] == b"Content-Type: message/rfc822\r\n"
+
+
 @pytest.mark.parametrize("last", [b"", PDF], ids=["at-the-end", "before-another"])
 def test_a_multipart_whose_header_is_cut_short_can_be_read_in_two_ways(last: bytes) -> None:
     data = b"Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n" + PDF + b"\r\nPDF\r\n--a\r\n"
