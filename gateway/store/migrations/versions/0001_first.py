@@ -151,65 +151,21 @@ def tables() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("messages_queue", "messages", ["queue"], unique=False)
-    op.create_index(
-        "messages_reference",
-        "messages",
-        ["tenant", "reference"],
-        unique=False,
-        sqlite_where=sa.text("reference IS NOT NULL"),
-        postgresql_where=sa.text("reference IS NOT NULL"),
-    )
-    op.create_index(
-        "messages_shown",
-        "messages",
-        ["tenant", "received_at", "id"],
-        unique=False,
-        sqlite_where=sa.text("reference IS NOT NULL"),
-        postgresql_where=sa.text("reference IS NOT NULL"),
-    )
-    op.create_index(
-        "messages_own",
-        "messages",
-        ["tenant", "user", "received_at", "id"],
-        unique=False,
-        sqlite_where=sa.text("reference IS NOT NULL"),
-        postgresql_where=sa.text("reference IS NOT NULL"),
-    )
     op.create_index("messages_retry", "messages", ["tenant", "retry_key", "received_at"], unique=False)
     op.create_index("messages_sender", "messages", ["tenant", "sender_index", "received_at"], unique=False)
     op.create_index("messages_tenant_time", "messages", ["tenant", "received_at"], unique=False)
-    op.create_index(
-        "messages_ending",
-        "messages",
-        ["tenant", "expires_at"],
-        unique=False,
-        sqlite_where=sa.text("reference IS NOT NULL"),
-        postgresql_where=sa.text("reference IS NOT NULL"),
-    )
-    op.create_index(
-        "messages_held",
-        "messages",
-        ["tenant", "state", "hold_until"],
-        unique=False,
-        sqlite_where=sa.text("hold_until IS NOT NULL"),
-        postgresql_where=sa.text("hold_until IS NOT NULL"),
-    )
-    op.create_index(
-        "messages_parent",
-        "messages",
-        ["parent"],
-        unique=False,
-        sqlite_where=sa.text("parent IS NOT NULL"),
-        postgresql_where=sa.text("parent IS NOT NULL"),
-    )
-    op.create_index(
-        "messages_sealed",
-        "messages",
-        ["tenant", "created_at"],
-        unique=False,
-        sqlite_where=sa.text("reference IS NOT NULL"),
-        postgresql_where=sa.text("reference IS NOT NULL"),
-    )
+    for name, columns, holds in (
+        ("messages_ending", ["tenant", "expires_at"], "reference IS NOT NULL"),
+        ("messages_held", ["tenant", "state", "hold_until"], "hold_until IS NOT NULL"),
+        ("messages_own", ["tenant", "user", "received_at", "id"], "reference IS NOT NULL"),
+        ("messages_parent", ["parent"], "parent IS NOT NULL"),
+        ("messages_reference", ["tenant", "reference"], "reference IS NOT NULL"),
+        ("messages_sealed", ["tenant", "created_at"], "reference IS NOT NULL"),
+        ("messages_shown", ["tenant", "received_at", "id"], "reference IS NOT NULL"),
+    ):
+        op.create_index(
+            name, "messages", columns, unique=False, sqlite_where=sa.text(holds), postgresql_where=sa.text(holds)
+        )
     op.create_table(
         "outside_checkpoints",
         sa.Column("id", sa.String(length=64), nullable=False),
