@@ -87,7 +87,7 @@ class Leaping:
 
 
 def until(so: Callable[[], bool], otherwise: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + 4 * PATIENCE  # pauses between tries double while the next hop is away
     while not so():
         assert time.monotonic() < deadline, otherwise
         time.sleep(0.1)
