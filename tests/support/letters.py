@@ -6,12 +6,15 @@ import html
 import re
 import smtplib
 import ssl
+import time
 from pathlib import Path
 
 from gateway.demo.clinic import Clinic, Member
 from gateway.demo.sink import Received
 from gateway.demo.visitor import Page
+from tests.support.load import PATIENCE
 from tests.support.patient import Patient
+from tests.support.spool import eventually
 
 
 def send(clinic: Clinic, data: bytes, *recipients: str, sender: str = "", member: Member | None = None) -> None:
@@ -22,6 +25,23 @@ def send(clinic: Clinic, data: bytes, *recipients: str, sender: str = "", member
             server.starttls(context=ssl.create_default_context(cafile=str(Path(clinic.certificate))))
             server.login(member.address, member.app_password)
         server.sendmail(sender or (member or clinic.amy).address, recipients, data)
+
+
+def known(clinic: Clinic, member: Member) -> Member:
+    """The member, once the door knows their app password: it hears of a new one within seconds."""
+
+    def signs_in() -> bool:
+        with smtplib.SMTP("localhost", clinic.submission_port, timeout=60) as server:
+            server.starttls(context=ssl.create_default_context(cafile=str(Path(clinic.certificate))))
+            try:
+                server.login(member.address, member.app_password)
+            except smtplib.SMTPAuthenticationError:
+                time.sleep(1)  # a host that fails too often is turned away
+                return False
+        return True
+
+    eventually(signs_in, PATIENCE)
+    return member
 
 
 def through(clinic: Clinic, data: bytes, recipient: str, member: Member | None = None) -> Received:
