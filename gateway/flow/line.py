@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-JOIN_AFTER_SECONDS = 0.02
+JOIN_AFTER_SECONDS = 0.1
 
 
 class Line(Generic[T]):
