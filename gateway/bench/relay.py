@@ -18,7 +18,8 @@ from gateway.demo.ports import free_port
 from gateway.errors import Misconfigured, TryLater
 
 ROUND = 1_200
-"""Messages of a round: with 300, making fifty connections and the second of settling were a fifth of what was counted."""
+"""Messages of a round. Of 300, fifty connections made and a second of settling were a good part of what was counted: in
+the same minutes 4.4 to 4.9 ms a message, and 3.9 with this."""
 SLOW = 5
 """MIMEDefang gets so many times fewer messages: it is ten times slower, and the whole bench has ten minutes."""
 
