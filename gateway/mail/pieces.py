@@ -1,6 +1,7 @@
 """A rewritten message as pieces: ranges of the original and literal bytes between them.
 
-Promises: what no edit touches is copied byte for byte, in order; edits never overlap. Nothing here re-serialises.
+Promises: what no edit touches is copied byte for byte, in order; edits never overlap; no byte of our own that an edit
+brings is ever left out without a word. Nothing here re-serialises.
 """
 
 from __future__ import annotations
@@ -40,16 +41,19 @@ class Edit(NamedTuple):
 def apply(size: int, edits: Iterable[Edit], top: bytes = b"") -> Pieces:
     """The pieces of a message of `size` bytes after the edits, with `top` before it.
 
-    An edit inside a range that another one removes is dropped with it. Raises ValueError where two edits cross.
+    What is removed may be removed twice. Raises ValueError where two edits cross, and where one would put bytes into a
+    range that another one takes out: they would be lost, and one of them may be the link to what was sealed.
     """
     pieces: list[Piece] = [Literal(top)] if top else []
     at = 0
     # At one place insertions come first, and of two removals the longer one.
     for edit in sorted(edits, key=lambda one: (one.start, one.stop > one.start, -one.stop)):
         if edit.start < at:
-            if edit.stop <= at:
-                continue
-            raise ValueError("edits cross")
+            if edit.stop > at:
+                raise ValueError("edits cross")
+            if edit.data:
+                raise ValueError("an edit within a range that is taken out")
+            continue
         if edit.start > at:
             pieces.append(Range(at, edit.start))
         if edit.data:

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from gateway.actions.copies import NotEditable
 from gateway.errors import NotFound, TryLater
 from gateway.flow.outbound import Outbound
+from gateway.mail.pieces import Edit, apply
 from gateway.spool.item import Entry
 from gateway.store import schema
 from tests.support.flow import PHI, World
@@ -146,6 +147,19 @@ def test_mail_that_cannot_be_processed_is_held_whole_after_three_tries(
     assert world.incoming.entry(entry.id) is None
     world.deliver()
     assert world.smarthost.times("amy@clinic.test") == 1  # the sender is told
+
+
+def test_mail_whose_link_would_be_lost_is_held_and_not_sent(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*given: Any, **more: Any) -> None:
+        apply(10, [Edit(0, 8), Edit(3, 3, b"the link")])
+
+    monkeypatch.setattr(world.copies, "secured", lost)
+    entry = world.spool(PHI)
+    fails(world, entry, TRIES_BEFORE_HOLD)
+    world.flow.process(entry)
+    world.deliver()
+    assert world.states()["b@example.test"] == "held"
+    assert world.smarthost.times("b@example.test") == 0
 
 
 def test_neighbour_that_is_down_never_makes_mail_unprocessable(world: World) -> None:

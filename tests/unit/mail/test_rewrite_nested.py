@@ -8,16 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.mail import charset, html_place
+from gateway.mail import charset, html_place, rewrite
+from gateway.mail.model import Part
 from gateway.mail.notices import attachment_block, neutral_subject, secure_words
-from gateway.mail.pieces import Edit, apply
+from gateway.mail.pieces import Edit, Literal, apply
 from gateway.mail.rewrite import (
+    NoticeBlock,
     Range,
     Unrewritable,
     seal_attachments,
     secure_notice,
 )
-from gateway.mail.source import BytesSource
+from gateway.mail.source import BytesSource, Source
 from gateway.words import language
 
 from .test_rewrite import FACTS, PDF, TOP, URL, mixed, parsed, rendered, sealed, text_part
@@ -195,7 +197,30 @@ def test_a_notice_can_be_made_for_any_bytes(data: bytes) -> None:
 def test_edits_that_cross_are_refused() -> None:
     with pytest.raises(ValueError, match="cross"):
         apply(10, [Edit(0, 5), Edit(3, 8)])
-    assert apply(10, [Edit(0, 8), Edit(3, 5, b"x")]) == (Range(8, 10),)
+    assert apply(10, [Edit(0, 8), Edit(3, 5), Edit(0, 8)]) == (Range(8, 10),)
+
+
+@pytest.mark.parametrize("ours", [Edit(3, 3, b"x"), Edit(3, 5, b"x"), Edit(0, 7, b"x"), Edit(0, 8, b"x")])
+def test_no_bytes_of_ours_are_lost_in_a_range_that_is_taken_out(ours: Edit) -> None:
+    with pytest.raises(ValueError, match="taken out"):
+        apply(10, [Edit(0, 8, b"y"), ours])
+
+
+@pytest.mark.parametrize("at", [0, 8])
+def test_bytes_of_ours_beside_a_range_that_is_taken_out_stay(at: int) -> None:
+    assert Literal(b"x") in apply(10, [Edit(0, 8), Edit(at, at, b"x")])
+
+
+def test_a_link_that_would_stand_in_a_sealed_part_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def misplaced(source: Source, part: Part, block: NoticeBlock, newline: bytes) -> list[Edit]:
+        file = part.body_stop + 40  # within the second part, which leaves the mail
+        return [Edit(file, file, block.text.encode())]
+
+    data = mixed(text_part("lunch?", "utf-8", "8bit"))
+    assert URL.encode() in sealed(data, (2,))
+    monkeypatch.setattr(rewrite, "_into_body", misplaced)
+    with pytest.raises(ValueError, match="taken out"):
+        sealed(data, (2,))
 
 
 def test_charsets_that_are_no_charsets_are_not_used() -> None:
