@@ -1,8 +1,9 @@
 """A TLS certificate that is renewed while connections stay open.
 
-Promises: new handshakes use the newest pair of certificate and key that fits together; a pair that does not (half of it
-was replaced, or it is broken) is said in the log and the one before stays; connections that are open go on as they are.
-The files are looked at every two seconds and at `reload`. RFC 8446; SIGHUP as for other daemons.
+Promises: new handshakes use the newest pair of certificate and key that fits together, and the newest authorities for
+clients' certificates; what does not fit (half of a pair was replaced, or a file is broken) is said in the log and what
+was before stays; connections that are open go on as they are. The files are looked at every two seconds and at
+`reload`. RFC 8446; SIGHUP as for other daemons.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import ssl
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from gateway.errors import Misconfigured
@@ -17,7 +19,19 @@ from gateway.logs import Log
 
 WATCH_SECONDS = 2.0
 log = Log("gateway.certificates")
-_State = tuple[tuple[int, int, int], ...]
+State = tuple[tuple[int, int, int], ...]
+
+
+def state(files: Iterable[Path]) -> State:
+    """What changes when one of these files is written anew or replaced; a missing one is a state like any other."""
+    found = []
+    for path in files:
+        try:
+            stat = os.stat(path)
+            found.append((stat.st_mtime_ns, stat.st_ino, stat.st_size))
+        except OSError:
+            found.append((0, 0, 0))
+    return tuple(found)
 
 
 class Certificate:
@@ -27,9 +41,10 @@ class Certificate:
 
     def __init__(self, where: str, certificate: Path, key: Path, clients: Path | None = None) -> None:
         self._where = where
-        self._files = (certificate, key)
+        self._pair = (certificate, key)
         self._clients = clients
-        self._seen = self._state()
+        self._files = (certificate, key) if clients is None else (certificate, key, clients)
+        self._seen = state(self._files)
         self._current = self._loaded()
         self._lock = threading.Lock()
         self._ending = threading.Event()
@@ -40,7 +55,7 @@ class Certificate:
     def reload(self) -> bool:
         """Read the files again. False when they are no pair; then everything stays as it is."""
         with self._lock:
-            self._seen = self._state()
+            self._seen = state(self._files)
             try:
                 self._current = self._loaded()
             except Misconfigured:
@@ -51,7 +66,7 @@ class Certificate:
 
     def look(self) -> None:
         """Reload if the files are others than at the last look."""
-        if self._state() != self._seen:
+        if state(self._files) != self._seen:
             self.reload()
 
     def watch(self) -> None:
@@ -73,7 +88,7 @@ class Certificate:
         connection.context = self._current
 
     def _loaded(self) -> ssl.SSLContext:
-        certificate, key = self._files
+        certificate, key = self._pair
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
@@ -91,13 +106,3 @@ class Certificate:
             # A device's own certificate may stand there instead of the authority that signed it.
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         return context
-
-    def _state(self) -> _State:
-        found = []
-        for path in self._files:
-            try:
-                stat = os.stat(path)
-                found.append((stat.st_mtime_ns, stat.st_ino, stat.st_size))
-            except OSError:
-                found.append((0, 0, 0))
-        return tuple(found)
