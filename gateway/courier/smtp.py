@@ -1,8 +1,9 @@
 """The courier to a smarthost over SMTP: a small pool of persistent connections, one outcome per recipient.
 
 Promises: under tls = "verified" no command that names a person leaves before the certificate was checked against the
-smarthost's name; a connection that the server closed while it was idle costs no message an attempt. Addresses and the
-server's words reach no log.
+smarthost's name; a connection that the server closed while it was idle costs no message an attempt; a smarthost that
+hangs keeps one thread and no more (`patience.py`); a renewed certificate or password counts from the next connection.
+Addresses and the server's words reach no log.
 Clauses: RFC 5321 4.5.4.1 (queueing is the caller's), RFC 8314 (port 465), RFC 9325 (TLS 1.2 at least).
 """
 
@@ -13,8 +14,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
+from gateway.certificates import state
 from gateway.courier.connection import Connection, ConnectionFailed
+from gateway.courier.patience import Patience
 from gateway.courier.plan import plan
 from gateway.courier.port import Deferred, Outbound, Outcome, RecipientOutcome
 from gateway.courier.transaction import ConnectionLost, transact
@@ -38,8 +42,11 @@ class SmtpCourier:
         self._settings = settings
         self._helo_name = f"[{helo_name}]" if helo_name.replace(".", "").isdigit() else helo_name
         self._monotonic = monotonic
+        self._files = _tls_files(settings)
+        self._seen = state(self._files)
         self._context = tls_context(settings)
         self._login()
+        self._patience = Patience(monotonic)
         self._slots = threading.BoundedSemaphore(settings.max_connections)
         self._lock = threading.Lock()
         self._idle: list[Connection] = []
@@ -148,6 +155,22 @@ class SmtpCourier:
         file = self._settings.password_file
         return (self._settings.username, file.read()) if file else None
 
+    def _tls(self) -> ssl.SSLContext | None:
+        """How a new connection speaks TLS: made anew when a file of it is another one than before. Where the new ones
+        cannot be used (half of a pair was replaced), the ones before still count.
+        """
+        with self._lock:
+            seen = state(self._files)
+            if seen != self._seen:
+                self._seen = seen
+                try:
+                    self._context = tls_context(self._settings)
+                except Misconfigured:
+                    _log.error("courier:certificate-refused")
+                else:
+                    _log.info("courier:certificate-reloaded")
+            return self._context
+
     def _new(self) -> Connection:
         settings = self._settings
         connection = Connection(self._helo_name, settings.timeout_seconds, settings.end_timeout_seconds)
@@ -156,8 +179,10 @@ class SmtpCourier:
         except Misconfigured:  # it was readable at start; mail waits until it is again
             _log.error("courier:password-unreadable")
             raise ConnectionFailed("4.3.5", "setup") from None
+        context = self._tls()
         try:
-            connection.open(settings.smarthost.host, settings.smarthost.port, settings.tls, self._context, login)
+            with self._patience.opening():
+                connection.open(settings.smarthost.host, settings.smarthost.port, settings.tls, context, login)
         except ConnectionFailed as failure:
             _log.warning(
                 "courier:unreachable",
@@ -168,6 +193,16 @@ class SmtpCourier:
             raise
         self._features = frozenset(connection.features())
         return connection
+
+
+def _tls_files(settings: Settings) -> tuple[Path, ...]:
+    """What `tls_context` reads; without authorities of our own, those of the system."""
+    if settings.tls == "none":
+        return ()
+    system = ssl.get_default_verify_paths().cafile
+    authorities = settings.ca_file or (Path(system) if system else None)
+    wanted = (authorities, settings.client_cert_file, settings.client_key_file)
+    return tuple(one for one in wanted if one is not None)
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:

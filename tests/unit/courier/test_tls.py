@@ -118,6 +118,45 @@ def test_client_certificate_is_shown(courier_to: Make, authority: trustme.CA, ca
         assert isinstance(result.outcome, Deferred)
 
 
+def test_a_renewed_client_certificate_is_shown_without_a_restart_and_half_a_pair_is_not(
+    courier_to: Make, authority: trustme.CA, ca_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(context)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    files = {"client_cert_file": tmp_path / "cert.pem", "client_key_file": tmp_path / "key.pem"}
+
+    def issued(by: trustme.CA) -> None:
+        leaf = by.issue_cert("gateway.clinic.example")
+        leaf.private_key_pem.write_to_path(str(files["client_key_file"]))
+        leaf.cert_chain_pems[0].write_to_path(str(files["client_cert_file"]))
+
+    issued(trustme.CA())  # of an authority that the smarthost does not know
+    with Smarthost(tls="starttls", context=context) as smarthost:
+        courier = courier_to(smarthost, tls="verified", ca_file=ca_file, messages_per_connection=1, **files)
+        assert isinstance(courier.deliver(outbound("a@b.example"))[0].outcome, Deferred)
+        issued(authority)
+        assert isinstance(courier.deliver(outbound("a@b.example"))[0].outcome, Delivered)
+        files["client_key_file"].write_text("half a ke")
+        with caplog.at_level(logging.ERROR):
+            assert isinstance(courier.deliver(outbound("a@b.example"))[0].outcome, Delivered)
+        said = [one.msg for one in caplog.records if one.name == "gateway.courier"]
+        assert said[-1] == "courier:certificate-refused"
+
+
+def test_a_renewed_authority_counts_without_a_restart(
+    courier_to: Make, authority: trustme.CA, server_tls: ssl.SSLContext, ca_file: Path
+) -> None:
+    right = ca_file.read_bytes()
+    trustme.CA().cert_pem.write_to_path(str(ca_file))
+    with Smarthost(tls="starttls", context=server_tls) as smarthost:
+        courier = courier_to(smarthost, tls="verified", ca_file=ca_file)
+        assert courier.deliver(outbound("a@b.example"))[0].outcome == Deferred("4.7.5", "certificate")
+        ca_file.write_bytes(right)
+        assert isinstance(courier.deliver(outbound("a@b.example"))[0].outcome, Delivered)
+
+
 def test_auth_proves_us(courier_to: Make, server_tls: ssl.SSLContext, ca_file: Path, secret: SecretFile) -> None:
     with Smarthost(tls="starttls", context=server_tls, login=("gateway", "hunter-two")) as smarthost:
         courier = courier_to(smarthost, tls="verified", ca_file=ca_file, username="gateway", password_file=secret)
