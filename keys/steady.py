@@ -4,8 +4,8 @@ A clock that leaps forward (a wrong time server, a machine that slept, somebody'
 shares would be destroyed, mail given up, files swept, and the clock's coming back brings none of it back. So whoever
 destroys by time asks here first. Promises: a leap forward of more than `LEAP_SECONDS` against the time since boot is
 noticed at the next question, and from then on the answer is no for `WAIT_SECONDS` of that time, or until the clock has
-come back; a leap back alone changes nothing, for then nothing is due. What happened while the process did not run is
-not seen.
+come back; a leap back alone changes nothing, for then nothing is due, and a leap that only takes it back within
+`WAIT_SECONDS` is the clock's coming back as well. What happened while the process did not run is not seen.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class Steady:
         self._elapsed = elapsed
         self._lock = threading.Lock()
         self._offset = wall() - elapsed()
-        self._ahead = 0.0
-        self._calm_at = elapsed()
+        self._ahead = 0.0  # of the clock that is believed; negative: behind it
+        self._settled_at = elapsed()  # from when on the clock is believed as it is now
         self._leaps = Leaps()
 
     def __call__(self) -> bool:
@@ -53,13 +53,13 @@ class Steady:
             offset = self._wall() - elapsed
             leap, self._offset = offset - self._offset, offset
             count, last = self._leaps.count, self._leaps.last_seconds
+            if elapsed >= self._settled_at:
+                self._ahead = 0.0
             if abs(leap) > LEAP_SECONDS:
                 count, last = count + 1, leap
-                self._ahead = max(0.0, self._ahead + leap)
-                self._calm_at = elapsed + WAIT_SECONDS if self._ahead > LEAP_SECONDS else elapsed
-            steady = elapsed >= self._calm_at
-            if steady:
-                self._ahead = 0.0
+                self._ahead += leap
+                self._settled_at = elapsed + WAIT_SECONDS
+            steady = self._ahead <= LEAP_SECONDS
             self._leaps = Leaps(count, last, not steady)
             return steady
 

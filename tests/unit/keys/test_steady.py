@@ -52,9 +52,29 @@ def test_it_is_believed_again_as_soon_as_it_has_come_back(machine: Machine) -> N
     assert machine.after(1)
 
 
-def test_a_leap_back_alone_changes_nothing_and_a_leap_forward_after_it_counts(machine: Machine) -> None:
+def test_a_leap_back_alone_changes_nothing_and_its_being_taken_back_is_no_leap_forward(machine: Machine) -> None:
     assert machine.after(1, -DAY)
+    assert machine.after(3600, DAY)
+    assert machine.after(1)
+
+
+@pytest.mark.parametrize("back", [-3600.0, -DAY], ids=["an hour", "a day"])
+def test_what_goes_further_than_a_leap_back_was_counts(machine: Machine, back: float) -> None:
+    assert machine.after(1, back)
+    assert not machine.after(1, LEAP_SECONDS + 1 - back)
+
+
+def test_a_leap_back_that_stood_for_a_day_is_the_clock_that_is_believed(machine: Machine) -> None:
+    assert machine.after(1, -DAY)
+    assert machine.after(WAIT_SECONDS)
     assert not machine.after(1, DAY)
+
+
+def test_a_clock_that_leaps_to_and_fro_is_believed_only_where_it_began(machine: Machine) -> None:
+    for _ in range(3):
+        assert not machine.after(1, 2 * DAY)
+        assert machine.after(1, -3 * DAY)
+        assert machine.after(1, DAY)
 
 
 def test_a_second_leap_begins_the_wait_anew(machine: Machine) -> None:
