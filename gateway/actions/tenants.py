@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from gateway.mail.address import domain_of, routed
 from gateway.policy import Policy
 from gateway.settingtypes import Endpoint
 from gateway.spool.envelope import Identity
@@ -54,5 +55,5 @@ class TenantView:
         return device is None or device.assume_phi
 
     def internal(self, address: str) -> bool:
-        """Whether an address is one of the tenant's own."""
-        return address.rpartition("@")[2].rstrip(".").lower() in self.domains
+        """Whether an address is one of the tenant's own, and names no further way to somebody else's."""
+        return not routed(address) and domain_of(address) in self.domains

@@ -19,6 +19,7 @@ from gateway.flow.reminders import Reminders
 from gateway.flow.returns import ReturnPaths
 from gateway.flow.tellings import Tellings
 from gateway.flow.upkeep import Duty
+from gateway.mail.address import routed
 from keys.client import WorkerClient
 
 Wrapped = Callable[[str, Callable[[], object]], Callable[[], object]]
@@ -52,9 +53,16 @@ def return_path(ground: Ground) -> Callable[[str, str], str]:
 
 
 def reader(ground: Ground) -> Callable[[TenantView, str], str]:
-    """Whose inbox a notice that must go somewhere goes to."""
+    """Whose inbox a notice that must go somewhere goes to: nobody's further way, but who looks after that domain's mail
+    (RFC 5321 4.5.1).
+    """
     found = audience(ground)
-    return lambda view, sender: found.of(view, sender) or sender
+
+    def read_by(view: TenantView, sender: str) -> str:
+        itself = f"postmaster@{sender.rpartition('@')[2]}" if routed(sender) else sender
+        return found.of(view, sender) or itself
+
+    return read_by
 
 
 class Telling:

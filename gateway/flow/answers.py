@@ -27,6 +27,7 @@ from gateway.flow.records import Records
 from gateway.flow.tries import Tries
 from gateway.logs import Log
 from gateway.mail import charset
+from gateway.mail.address import routed
 from gateway.mail.decode import head
 from gateway.mail.model import Message
 from gateway.mail.notices import human_size
@@ -85,7 +86,8 @@ class Answers:
     def order(self, view: TenantView, envelope: Envelope, message: Message, source: Source) -> Order | None:
         """What this mail orders; None for any other mail, which goes its way."""
         fields = " ".join((*message.all("in-reply-to"), *message.all("references")))
-        if "<ntc." not in fields or not envelope.mail_from or message.auto_submitted:
+        sender = envelope.mail_from
+        if "<ntc." not in fields or not sender or routed(sender) or message.auto_submitted:
             return None
         notice = threads.answered(
             self._records.directory, view.id, view.host, fields, envelope.mail_from  # type: ignore[arg-type]

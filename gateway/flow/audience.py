@@ -1,7 +1,8 @@
 """Who hears what becomes of a message: its sender, or the named owner of a sender that nobody reads (DESIGN §3b).
 
 Scanners, applications and no-reply senders have no inbox that a person looks into; their notices go to the owner, who
-must be of the tenant's own domains, for a notice names recipients.
+must be of the tenant's own domains, for a notice names recipients. So do those about a sender whose address names a
+further way ("pat%other.example@clinic.example"): a server that follows it would take them out of the clinic.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.actions.tenants import TenantView
+from gateway.mail.address import routed
 
 _NOBODY = re.compile(r"(?:no-?reply|do-?not-?reply|mailer-daemon)(?:[+-].*)?", re.IGNORECASE)
 
@@ -34,7 +36,8 @@ class Audience:
         if named:
             return named if view.internal(named) else ""
         local = sender.rpartition("@")[0]
-        if sender.lower() not in self.unattended.get(view.id, ()) and not _NOBODY.fullmatch(local):
+        unread = sender.lower() in self.unattended.get(view.id, ()) or _NOBODY.fullmatch(local)
+        if not unread and not routed(sender):
             return sender
         owner = self.owners.get(view.id, "")
         return owner if owner and view.internal(owner) else ""

@@ -13,6 +13,7 @@ from gateway.clock import from_us
 from gateway.detect.model import Assessment
 from gateway.flow.reading import Reading
 from gateway.mail import cipher
+from gateway.mail.address import routed
 from gateway.mail.model import Message
 from gateway.mail.source import Source
 from gateway.policy import MailFacts, RecipientFacts
@@ -21,7 +22,6 @@ from keys.encoding import canonical
 
 TAG = re.compile(r"\[(secure|plain|urgent)(?::[ \t]{0,4}([a-z][a-z-]{1,29}))?\]", re.IGNORECASE)
 
-_ROUTED = frozenset("%!@")
 _FRONT = re.compile(rf"\s{{0,8}}(?:{TAG.pattern}\s{{0,8}})+", re.IGNORECASE)
 
 
@@ -78,12 +78,10 @@ def plain_reason(view: TenantView, envelope: Envelope, message: Message, role: C
 def recipient_facts(view: TenantView, address: str, at_us: int) -> RecipientFacts:
     """Facts of one recipient of mail that was handed in at that time; a partner's entry ends with the clinic's day.
 
-    A local part that names a further way ("pat%other.example@clinic.example", "other.example!pat", "pat@other.example"
-    in quotes) makes some servers send the mail on to there: who gets it is not the domain's, whatever the domain says.
+    Who is reached by a further way (`address.routed`) is neither the clinic's own nor a partner's, whatever the domain.
     """
-    local, _, domain = address.rpartition("@")
-    domain = domain.rstrip(".").lower()
-    there = not _ROUTED.intersection(local)
+    domain = address.rpartition("@")[2].rstrip(".").lower()
+    there = not routed(address)
     internal = there and domain in view.domains
     if not view.policy.partners:  # nearly every mail: no clock is asked
         return RecipientFacts(internal, False, domain)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from dataclasses import dataclass
 
 LOCAL_MAX_BYTES = 64
@@ -23,6 +24,7 @@ _LOCAL = re.compile(rf'{_ATOM}(?:\.{_ATOM})*|"(?:[\x20\x21\x23-\x5b\x5d-\x7e\x80
 _LABEL = re.compile(r"[A-Za-z0-9\x80-\U0010ffff](?:[A-Za-z0-9\x80-\U0010ffff-]{0,61}[A-Za-z0-9\x80-\U0010ffff])?\Z")
 _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([\x21-\x3c\x3e-\x7e\x80-\U0010ffff]+))?\Z")
 _XTEXT = re.compile(r"(?:[\x21-\x2a\x2c-\x3c\x3e-\x7e]|\+[0-9A-F]{2})*\Z")
+_ROUTED = frozenset("%!@")
 _UTF8_ORCPT = re.compile(r"[\x21-\x2a\x2c-\x3c\x3e-\x7e\x80-\U0010ffff]+\Z")
 
 
@@ -139,6 +141,29 @@ def check_address(address: str, *, smtputf8: bool = False) -> str:
     if not domain or not all(_LABEL.match(label) for label in domain.split(".")):
         return "The part after the @ is not a domain name."
     return ""
+
+
+def domain_of(address: str) -> str:
+    """The domain of an address in lower case and A-labels; empty for the null sender.
+
+    One of which A-labels would make another name (IDNA 2003 writes "ss" for "ß") stays as it is: it is nobody's that
+    a setting names.
+    """
+    domain = unicodedata.normalize("NFC", address.rpartition("@")[2].lower().rstrip("."))
+    if domain.isascii():
+        return domain
+    try:
+        label = domain.encode("idna").decode("ascii")
+        return label if label.encode("ascii").decode("idna") == domain else domain
+    except UnicodeError:
+        return domain
+
+
+def routed(address: str) -> bool:
+    """Whether the local part names a further way: "pat%other.example@clinic.example", "other.example!pat", or
+    "pat@other.example" in quotes. Some servers send such mail on to there, so who gets it is not the domain's.
+    """
+    return not _ROUTED.isdisjoint(address.rpartition("@")[0])
 
 
 def xtext_decode(text: str) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from gateway.clock import Clock
 from gateway.errors import TryLater
 from gateway.mail import returned
+from gateway.mail.address import domain_of
 from gateway.smtp import replies
 from gateway.smtp.replies import Reply
 from gateway.spool import health
@@ -96,17 +97,6 @@ def client_address(peer: str) -> Address | None:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
-
-
-def domain_of(address: str) -> str:
-    """The domain of an address in lower case and A-labels; empty for the null sender."""
-    domain = address.rpartition("@")[2].lower().rstrip(".")
-    if domain.isascii():
-        return domain
-    try:
-        return domain.encode("idna").decode("ascii")
-    except UnicodeError:
-        return domain
 
 
 @dataclass(frozen=True, slots=True)

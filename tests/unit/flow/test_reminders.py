@@ -218,6 +218,18 @@ def test_an_owner_elsewhere_hears_nothing(tmp_path: Path) -> None:
         desk.close()
 
 
+@pytest.mark.parametrize("local", ["pat%other.example", "other.example!pat", '"pat@other.example"'])
+def test_a_sender_with_a_further_way_is_told_nothing_that_could_leave_the_clinic(tmp_path: Path, local: str) -> None:
+    desk = Desk(tmp_path, Audience({TENANT: "owner@clinic.test"}))
+    try:
+        sender = f"{local}@clinic.test"
+        assert desk.audience.of(desk.view, sender) == "owner@clinic.test"
+        assert Audience().of(desk.view, sender) == ""
+        assert Audience({TENANT: sender}).of(desk.view, "no-reply@clinic.test") == "", "no owner either"
+    finally:
+        desk.close()
+
+
 def test_a_changed_row_is_passed_over_and_delays_nobody(desk: Desk) -> None:
     from gateway.store import schema
 

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.mail.address import GrammarError, MailCommand, RcptCommand, check_address, parse_mail, parse_rcpt
+from gateway.mail.address import (
+    GrammarError,
+    MailCommand,
+    RcptCommand,
+    check_address,
+    domain_of,
+    parse_mail,
+    parse_rcpt,
+    routed,
+)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +142,29 @@ def test_a_parameter_of_an_extension_not_offered_is_unknown() -> None:
         assert isinstance(found, GrammarError)
         assert found.code == 555
     assert isinstance(parse_mail("FROM:<a@b.example> BODY=BINARYMIME", frozenset({"8BITMIME"})), GrammarError)
+
+
+@pytest.mark.parametrize(
+    ("address", "domain"),
+    [
+        ("a@B.Example.", "b.example"),
+        ("", ""),
+        ("a@büro.example", "xn--bro-hoa.example"),
+        ("a@BÜRO.example", "xn--bro-hoa.example"),
+        ("a@bu\u0308ro.example", "xn--bro-hoa.example"),
+        ("a@straße.example", "straße.example"),  # no strasse.example
+        ("a@\uff42.example", "\uff42.example"),  # a full-width b
+        ("a@" + "ü" * 80 + ".example", "ü" * 80 + ".example"),
+    ],
+)
+def test_a_domain_is_compared_by_its_a_labels_and_taken_for_no_other(address: str, domain: str) -> None:
+    assert domain_of(address) == domain
+
+
+@pytest.mark.parametrize("local", ["pat%other.example", "other.example!pat", '"pat@other.example"'])
+def test_a_further_way_is_seen_in_the_local_part(local: str) -> None:
+    assert routed(f"{local}@b.example")
+    assert not routed("prvs=1234-pat+list=other.example@b.example")
 
 
 @given(st.text(max_size=80))

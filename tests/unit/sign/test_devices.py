@@ -21,6 +21,7 @@ from gateway.smtp.replies import Reply
 from gateway.spool.envelope import Identity
 from gateway.spool.known import Address
 from gateway.spool.snapshot import Snapshot, SubmissionUser, parse
+from tests.support.faulty import eventually
 from tests.support.smtpd import Smtpd, smtpd, trusting
 from tests.support.spool import TENANT, Keyring, tenant
 
@@ -61,12 +62,15 @@ def asked(
     return found if isinstance(found, Reply) else found[1]  # type: ignore[index]
 
 
-@pytest.mark.parametrize(
-    "sender", ['"fax"@clinic.test', '"f\\ax"@clinic.test', "FAX@Clinic.Test", "fax@clinic.test.", "fax@ｃlinic.test"]
-)
+@pytest.mark.parametrize("sender", ['"fax"@clinic.test', '"f\\ax"@clinic.test', "FAX@Clinic.Test", "fax@clinic.test."])
 def test_an_address_that_needs_a_certificate_is_known_however_it_is_written(sender: str) -> None:
     assert asked(LAN, sender) == replies.NOT_ITS_ADDRESS
     assert asked(LAN, sender.replace("fax", "fan").replace("FAX", "FAN").replace("f\\ax", "fan")) == Identity("network")
+
+
+@pytest.mark.parametrize("sender", ["fax@ｃlinic.test", "fan@ｃlinic.test"])
+def test_a_domain_that_is_only_read_as_the_clinics_is_another(sender: str) -> None:
+    assert asked(LAN, sender) == replies.NOT_YOUR_DOMAIN
 
 
 @pytest.mark.parametrize(
@@ -183,6 +187,32 @@ def test_a_certificate_of_another_authority_does_not_get_through_the_handshake(
         connected(running, "submission", contexts["foreign"]) as client,
     ):
         client.docmd("NOOP")  # TLS 1.3 tells the client after the handshake
+
+
+def test_authorities_of_clients_are_renewed_without_a_restart(tmp_path: Path) -> None:
+    first, second = trustme.CA(), trustme.CA()
+    file = tmp_path / "devices.pem"
+    first.cert_pem.write_to_path(str(file))
+    with smtpd(tmp_path / "s", tls=True, client_ca_file=file) as running:
+        contexts = []
+        for authority in (first, second):
+            contexts.append(trusting(tmp_path / "s"))
+            authority.issue_cert("scanner.clinic.test").configure_cert(contexts[-1])
+
+        def shakes(context: ssl.SSLContext) -> bool:
+            try:
+                with connected(running, "submissions", context) as client:
+                    return client.docmd("NOOP")[0] == 250
+            except (OSError, smtplib.SMTPException):
+                return False
+
+        assert [shakes(one) for one in contexts] == [True, False]
+        file.unlink()
+        second.cert_pem.write_to_path(str(file))
+        eventually(lambda: [shakes(one) for one in contexts] == [False, True], 60)
+        file.write_text("half an author")
+        eventually(lambda: "certificate:refused" in running.log_text(), 60)
+        assert shakes(contexts[1])
 
 
 def test_mail_servers_are_not_asked_for_a_certificate(server: tuple[Smtpd, dict[str, ssl.SSLContext]]) -> None:
