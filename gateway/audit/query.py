@@ -1,14 +1,15 @@
 """What may be asked of a log, in words: ``actor:amy action:object:opened recipient:@insurer.example result:refused``.
 
 Pure. Promises: every word of a query is understood or refused with the nearest known one; nothing is guessed, and
-nothing that was typed is kept here. Days are those of UTC.
+nothing that was typed is kept here. A day is one on the clock of whoever asks, as they are shown the entries' times:
+on the pages the clinic's, at the command line UTC.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from gateway.audit.event import OUTCOMES, Action
 from gateway.errors import Refused
@@ -19,6 +20,8 @@ QUALIFIERS = (
 )  # fmt: skip
 ALIASES = {"result": "outcome", "reference": "message", "by": "actor", "to": "recipient"}
 LONGEST = 500
+FIRST_YEAR, LAST_YEAR = 1970, 2999
+"""Times are counted from the first; the day after the last must be one too, in every zone."""
 _ADDRESS = re.compile(r"[^@\s]*@[^@\s]+")
 
 
@@ -60,14 +63,20 @@ def keys_of(terms: tuple[Term, ...]) -> str:
     return " ".join(sorted({term.key for term in terms}))
 
 
-def days(value: str) -> tuple[datetime | None, datetime | None]:
-    """First moment, and first moment after the end, of ``2026-11-01..2026-11-07``; one side may be open."""
+def days(value: str, zone: tzinfo = UTC) -> tuple[datetime | None, datetime | None]:
+    """First moment, and first moment after the end, of ``2026-11-01..2026-11-07`` in that zone; one side may be open.
+
+    Raises BadQuery.
+    """
     first, dots, last = value.partition("..")
     start = _day(first) if first else None
     end = _day(last or first) if (last or not dots) else None
     if start is None and end is None:
         raise BadQuery("'created:' needs a day, or two with .. between")
-    return start, None if end is None else end + timedelta(days=1)
+    return (
+        None if start is None else datetime.combine(start, time(), zone),
+        None if end is None else datetime.combine(end + timedelta(days=1), time(), zone),
+    )
 
 
 def is_group(action: str) -> bool:
@@ -129,8 +138,11 @@ _CHECKS = {
 }  # fmt: skip
 
 
-def _day(text: str) -> datetime:
+def _day(text: str) -> date:
     try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+        found = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
     except ValueError as error:
         raise BadQuery(f"'{text}' is not a day such as 2026-11-03") from error
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise BadQuery(f"'{text}' is not a day of the years {FIRST_YEAR} to {LAST_YEAR}")
+    return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Connection, Select, desc, literal, or_, select, union_all
@@ -69,8 +70,8 @@ class Page:
 def search(conn: Connection, tenant: str, query: str, limit: int = LIMIT, lookup: Lookup | None = None) -> list[Found]:
     """The entries that fit every word of `query`, the latest `limit` of them, oldest first.
 
-    `object:msg_…` also finds what happened to the message's objects, links and deliveries. Raises BadQuery, and
-    Tampered for an entry that is not the one that was hashed.
+    `object:msg_…` also finds what happened to the message's objects, links and deliveries. Days are those of UTC, as
+    the times that a command prints. Raises BadQuery, and Tampered for an entry that is not the one that was hashed.
     """
     terms = parse_query(query)
     found: list[Found] = []
@@ -87,15 +88,15 @@ def search(conn: Connection, tenant: str, query: str, limit: int = LIMIT, lookup
 
 def page(
     conn: Connection, tenant: str, terms: Sequence[Term], *, before: int | None = None, count: int = 50,
-    lookup: Lookup | None = None, about: ColumnElement[bool] | None = None,
+    lookup: Lookup | None = None, about: ColumnElement[bool] | None = None, zone: tzinfo = UTC,
 ) -> Page:  # fmt: skip
-    """At most `count` entries that fit, newest first, of those numbered below `before`.
+    """At most `count` entries that fit, newest first, of those numbered below `before`. Days are those of `zone`.
 
     A page may be short, even empty, and still have an `older`: it looked through `SCAN` entries. Raises as `search`.
     """
     columns = log_leaves.c
     conditions: list[ColumnElement[bool]] = [columns.log == tenant]
-    conditions += [_condition(tenant, term, lookup) for term in terms if term.key not in _AFTER]
+    conditions += [_condition(tenant, term, lookup, zone) for term in terms if term.key not in _AFTER]
     if about is not None:
         conditions.append(about)
     if before is not None:
@@ -157,7 +158,7 @@ def _fits(found: Found, term: Term) -> bool:
     return bool(value == int(term.value)) if term.key == "proof" and value is not None else value == term.value
 
 
-def _condition(tenant: str, term: Term, lookup: Lookup | None) -> ColumnElement[bool]:
+def _condition(tenant: str, term: Term, lookup: Lookup | None, zone: tzinfo) -> ColumnElement[bool]:
     columns, value = log_leaves.c, term.value
     if term.key == "action":
         if is_group(value):
@@ -168,7 +169,7 @@ def _condition(tenant: str, term: Term, lookup: Lookup | None) -> ColumnElement[
     if term.key == "actor":
         return _actor(tenant, value, lookup)
     if term.key == "created":
-        return _created(value)
+        return _created(value, zone)
     if term.key == "recipient":
         return _recipient(tenant, value, lookup)
     if term.key == "message":
@@ -220,8 +221,8 @@ def _need(lookup: Lookup | None, key: str) -> Lookup:
     return lookup
 
 
-def _created(value: str) -> ColumnElement[bool]:
-    start, end = days(value)
+def _created(value: str, zone: tzinfo) -> ColumnElement[bool]:
+    start, end = days(value, zone)
     conditions = []
     if start is not None:
         conditions.append(log_leaves.c.ts >= to_us(start))

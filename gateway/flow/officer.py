@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -121,8 +121,10 @@ class Officer:
             found = {str(action): int(count) for action, count in conn.execute(statement)}
         return {action: found.get(action, 0) for action in COUNTED}
 
-    def search(self, origin: Origin, session: Session, text: str, before: int | None, count: int = PAGE) -> Lines:
-        """A page of what fits. Raises BadQuery before anything is recorded."""
+    def search(
+        self, origin: Origin, session: Session, text: str, before: int | None, count: int = PAGE, *, zone: tzinfo = UTC
+    ) -> Lines:
+        """A page of what fits; its days are those of `zone`. Raises BadQuery before anything is recorded."""
         terms = parse_query(text)
 
         def work(tx: Tx) -> None:
@@ -134,9 +136,8 @@ class Officer:
 
         self._store.run(work)
         with self._store.reading(log=origin.tenant) as conn:
-            return self._lines(
-                conn, origin.tenant, page(conn, origin.tenant, terms, before=before, count=count, lookup=self.lookup)
-            )
+            found = page(conn, origin.tenant, terms, before=before, count=count, lookup=self.lookup, zone=zone)
+            return self._lines(conn, origin.tenant, found)
 
     def message(self, origin: Origin, session: Session, message: str, before: int | None) -> Story:
         """A message of any state with its timeline. Raises NotFound."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 
 from sqlalchemy import Connection, select
 
@@ -84,8 +84,11 @@ class Reports:
         self._audit = audit
         self._clock = clock
 
-    def person(self, origin: Origin, session: Session, person: str, period: str, form: str) -> Report:
-        """The report of a period such as ``2026-11-01..2026-11-30``; `form` is page, pdf or csv, for its entry.
+    def person(
+        self, origin: Origin, session: Session, person: str, period: str, form: str, zone: tzinfo = UTC
+    ) -> Report:
+        """The report of a period such as ``2026-11-01..2026-11-30``, in days of `zone`; `form` is page, pdf or csv, for
+        its entry.
 
         Raises NotFound, BadQuery.
         """
@@ -100,7 +103,7 @@ class Reports:
         )
         with self._store.reading(log=tenant) as conn:
             unnumbered = waiting.count(conn, tenant)
-            found = page(conn, tenant, terms, count=MOST, about=of_person(tenant, person))
+            found = page(conn, tenant, terms, count=MOST, about=of_person(tenant, person), zone=zone)
             mine = [one for one in found.found[::-1] if one.fields["action"] in DISCLOSING]
             opened = [one.fields["object"] for one in mine if one.fields["object"].startswith("obj_")]
             messages = self._messages(conn, opened)

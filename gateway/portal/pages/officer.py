@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
 
@@ -44,7 +45,9 @@ def search(call: Call) -> Response:
     """What fits, newest first."""
     text = " ".join(call.form.get("q", "").split())
     try:
-        found = call.deps.audit.officer.search(call.origin, call.session, text, number(call.form.get("before", "")))
+        found = call.deps.audit.officer.search(
+            call.origin, call.session, text, number(call.form.get("before", "")), zone=ZoneInfo(call.face.timezone)
+        )
         chips = [str(term) for term in parse_query(text)]
     except BadQuery as bad:
         return _search(call, text, None, 400, error=words.say("officer.search.bad", detail=bad.public))
@@ -59,7 +62,9 @@ def as_table(call: Call) -> Response:
     """What fits, as a table to save: the latest `TABLE_ROWS`."""
     text = " ".join(call.form.get("q", "").split())
     try:
-        found = call.deps.audit.officer.search(call.origin, call.session, text, None, TABLE_ROWS)
+        found = call.deps.audit.officer.search(
+            call.origin, call.session, text, None, TABLE_ROWS, zone=ZoneInfo(call.face.timezone)
+        )
     except BadQuery as bad:
         return _search(call, text, None, 400, error=words.say("officer.search.bad", detail=bad.public))
     return csv_answer("log.csv", [row_of(line) for line in found.lines], found.waiting)
@@ -242,7 +247,7 @@ def _search(call: Call, text: str, rows: list[dict[str, Any]] | None, status: in
 
 def _ready(call: Call) -> list[tuple[str, str]]:
     """Questions that are asked most, one press each."""
-    today = call.now().date()  # a search counts days in UTC
+    today = call.face.local(call.now()).date()
     return [
         ("opened", "action:object:opened"),
         ("refused", f"result:refused created:{today - timedelta(days=7)}..{today}"),

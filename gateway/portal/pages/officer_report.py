@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
 
@@ -37,7 +38,9 @@ def report(call: Call) -> Response:
     if not (_DAY.fullmatch(first) and _DAY.fullmatch(last) and first <= last and form in FORMS):
         return _again(call, first, last)
     try:
-        made = call.deps.audit.reports.person(call.origin, call.session, call.path["person"], f"{first}..{last}", form)
+        made = call.deps.audit.reports.person(
+            call.origin, call.session, call.path["person"], f"{first}..{last}", form, ZoneInfo(call.face.timezone)
+        )
     except BadQuery:
         return _again(call, first, last)
     if form == "csv":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, timedelta
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from gateway.audit.query import BadQuery, Term, days, keys_of, parse_query
@@ -35,6 +38,8 @@ def test_every_qualifier_and_its_other_names() -> None:
         ("recipient:@", "whole address"),
         ("created:yesterday", "not a day"),
         ("created:..", "needs a day"),
+        ("created:9999-12-31", "1970 to 2999"),
+        ("created:0001-01-01..", "1970 to 2999"),
         ("actor:" + "x" * 500, "500 characters"),
     ],
 )
@@ -51,6 +56,15 @@ def test_a_day_ends_when_the_next_begins() -> None:
     assert (end - start).days == 1
     assert days("2026-11-03..")[1] is None
     assert days("..2026-11-03")[0] is None
+
+
+def test_a_day_is_as_long_as_it_is_on_that_clock() -> None:
+    chicago = ZoneInfo("America/Chicago")
+    start, end = days("2026-03-08", chicago)  # an hour of it is left out
+    assert start is not None
+    assert end is not None
+    assert (start.astimezone(UTC).hour, end.astimezone(UTC).hour) == (6, 5)
+    assert end.astimezone(UTC) - start.astimezone(UTC) == timedelta(hours=23)
 
 
 def test_a_term_shows_its_qualifier_only() -> None:

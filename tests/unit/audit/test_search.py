@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from sqlalchemy import insert, text
 
 from gateway.audit.event import Action, Actor
-from gateway.audit.search import BadQuery, search
+from gateway.audit.query import parse_query
+from gateway.audit.search import BadQuery, page, search
+from gateway.clock import from_us
 from gateway.errors import Tampered
 from gateway.store import schema
 from gateway.store.database import Tx
@@ -59,6 +61,20 @@ def test_days_are_utc_and_whole(told: House) -> None:
     assert len(found(told, f"created:..{today + day}")) == everything
     assert found(told, f"created:{today - 2 * day}..{today - 2 * day}") == []
     assert found(told, f"created:{today + 2 * day}") == []
+
+
+def test_a_day_is_one_of_the_asked_zone(told: House) -> None:
+    def page_of(query: str) -> int:
+        with told.store.reading() as conn:
+            return len(page(conn, TENANT, parse_query(query), zone=zone).found)
+
+    with told.store.reading() as conn:
+        at = from_us(search(conn, TENANT, "action:object:opened")[0].fields["ts"])
+    zone = timezone(timedelta(hours=14 if at.hour >= 12 else -14))  # there it is another day than by UTC
+    there, day = at.astimezone(zone).date(), timedelta(days=1)
+    assert there != at.date()
+    assert page_of(f"action:object:opened created:{there}") > 0
+    assert page_of(f"action:object:opened created:{there - day}") == 0
 
 
 def test_a_message_brings_its_objects_links_and_deliveries(told: House) -> None:

@@ -12,10 +12,13 @@ import zipfile
 import zlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from gateway.audit.event import SYSTEM, Action, Actor, Event
+from gateway.audit.search import page as page_of_log
 from gateway.audit.sequencer import Sequencer
 from gateway.audit.verify import verify
 from gateway.flow.kept import MOST_PER_TENANT
@@ -110,6 +113,27 @@ def test_every_search_is_in_the_log_before_its_answer_and_without_its_words(worl
     assert who not in json.dumps(world.events())
 
 
+def test_a_day_is_one_on_the_clinics_clock(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    zones: list[Any] = []
+
+    def seen(*args: Any, **more: Any) -> Any:
+        zones.append(more.get("zone"))
+        return page_of_log(*args, **more)
+
+    monkeypatch.setattr("gateway.flow.officer.page", seen)
+    monkeypatch.setattr("gateway.flow.officer_report.page", seen)
+    who = address()
+    world.send(who)
+    browser = officer(world)
+    ask(browser, "created:2026-01-01..2030-01-01")
+    person = world.store.run(lambda tx: world.people.add(tx, TENANT, who))
+    shown = browser.get(f"/audit/people/{person}").text
+    form = {"from": "2020-01-01", "to": "2040-01-01", "form": "page"}
+    report = browser.post(f"/audit/people/{person}/report", shown, **form).text
+    assert "2040-01-01 (Central time)" in report
+    assert zones[0] == zones[-1] == ZoneInfo("America/Chicago")
+
+
 def test_an_unknown_word_is_named_with_the_nearest_and_searches_nothing(world: World) -> None:
     browser = officer(world)
     before = len(world.events("log:searched"))
@@ -130,7 +154,7 @@ def test_more_than_a_page_is_turned_by_a_form(world: World) -> None:
     before = re.search(r'name="before" value="(\d+)"', page)
     assert before is not None
     older = ask(browser, "action:queue:retried", before=before[1])
-    assert len(actions(page)), len(actions(older)) == (50, 10)
+    assert (len(actions(page)), len(actions(older))) == (50, 10)
     assert not set(re.findall(r"msg_paged\d+", page)) & set(re.findall(r"msg_paged\d+", older))
 
 
