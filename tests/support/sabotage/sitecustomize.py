@@ -46,6 +46,6 @@ if _role == "gateway":
     _spoil(isolate, "assess_texts")
     _spoil(opening, "parse_token")
 elif _role == "smtp":
-    from gateway.smtp import dialogue
+    from gateway.smtp import addressing
 
-    _spoil(dialogue, "parse_mail")
+    _spoil(addressing, "parse_mail")

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import Misconfigured
-from gateway.smtp import dialogue
+from gateway.smtp import addressing, dialogue
 from gateway.smtp.config import Limits, SmtpConfig
 from gateway.smtp.process import Server, bind
 from gateway.spool import snapshot
@@ -260,7 +260,7 @@ async def test_exception_inside_is_answered_with_fixed_words(
         return answer
 
     with monkeypatch.context() as patch:
-        patch.setattr(dialogue, "admit", broken)
+        patch.setattr(addressing, "admit", broken)
         answer = await talk(ENVELOPE + b"QUIT\r\n")
     assert b"\r\n451 4.3.0 Something went wrong on our side" in answer
     assert answer.endswith(b"221 2.0.0 Goodbye\r\n")
