@@ -1,4 +1,4 @@
-"""The worker's side of the plugging: spool, detection, sealing, delivery, held mail, and what happens by the clock."""
+"""The worker's side of the plugging: what happens by the clock, and its life from start to stop."""
 
 from __future__ import annotations
 
@@ -11,51 +11,27 @@ from pathlib import Path
 from sqlalchemy import select
 
 from gateway import words
-from gateway.actions.bounce import Returner
-from gateway.actions.copies import Copies
-from gateway.actions.signing import Signer, chosen
-from gateway.audit.sequencer import Sequencer
 from gateway.bootstrap import room
 from gateway.bootstrap.ground import Ground
-from gateway.bootstrap.telling import Telling, reader, return_path, thread
+from gateway.bootstrap.parts import WorkerParts
 from gateway.control import ControlServer
-from gateway.courier.port import Courier
-from gateway.courier.smtp import SmtpCourier
-from gateway.errors import TryLater
-from gateway.flow.begun import Begun
 from gateway.flow.clockwatch import LOOK_SECONDS, ClockWatch
-from gateway.flow.delivery import Deliverer, Pauses
-from gateway.flow.epochs import Epochs
 from gateway.flow.evidence import Evidence
-from gateway.flow.held import Held
-from gateway.flow.isolate import Isolated
-from gateway.flow.office import Office
 from gateway.flow.officer_acts import HeldActs
 from gateway.flow.orphans import destroy_orphans
-from gateway.flow.outbound import Outbound
-from gateway.flow.queue import Queue
-from gateway.flow.records import Records
-from gateway.flow.returns import Returns
-from gateway.flow.settle import Openings, finish_narrowings
-from gateway.flow.treat import Treatment
+from gateway.flow.settle import finish_narrowings
 from gateway.flow.upkeep import Duty, SignOfLife, Texts, Upkeep
-from gateway.flow.worker import Worker
 from gateway.logs import Log
 from gateway.metrics import Figures, MetricsServer, Parts
-from gateway.nodes import NODE_KEY
 from gateway.notify import sender as text_sender
 from gateway.portal import roles as permissions
-from gateway.scan import probe, scanner
+from gateway.scan import probe
 from gateway.share import answering
-from gateway.spool import doors, layout, nodekey, snapshot
+from gateway.spool import doors, snapshot
 from gateway.spool.reader import SpoolReader
-from gateway.spool.writer import SpoolWriter
 from gateway.store import schema
 from gateway.store.engines import parse, path_of
-from gateway.vouched import vouched_courier
 from keys.client import Connection, PortalClient, WorkerClient, unb64
-from keys.signing import SigningKey, verify_signature
-from keys.steady import Steady
 
 log = Log("gateway.upkeep")
 PULSE_SECONDS = 1.5
@@ -63,172 +39,19 @@ SCANNER_SECONDS = 600.0
 OPENINGS_SECONDS = 600.0
 UNDER_WAY_US = 120_000_000
 """Between a release at the keyholder and its opening in the log lies one commit, which gives up after seconds."""
-HOUR_US = 3_600_000_000
 
 
-class WorkerSide:
+class WorkerSide(WorkerParts):
     """Everything that a worker process adds to the ground."""
 
     def __init__(self, ground: Ground, keyholder: WorkerClient, officers: PortalClient | WorkerClient) -> None:
-        self.ground = ground
-        self.settings = settings = ground.settings
-        self.keyholder = keyholder
         self._snapshot_turn = threading.Lock()
-        self.steady = Steady()
         # A keyholder that hangs must turn the sign of life red well before smtp would find that silent.
         self.keyholder_pulse = WorkerClient(
-            Connection(settings.sockets_directory / "worker.sock", timeout_seconds=PULSE_SECONDS, size=1)
+            Connection(ground.settings.sockets_directory / "worker.sock", timeout_seconds=PULSE_SECONDS, size=1)
         )
-        self.sequencer = Sequencer(ground.audit, self.keyholder, ground.numbering.run_once)
-        self._spools(nodekey.load(settings.worker_directory / NODE_KEY))
-        self._mail()
-        self._office(officers)
+        super().__init__(ground, keyholder, officers)
         self._upkeep()
-
-    # the parts
-
-    def _spools(self, key: SigningKey) -> None:
-        ground, clock = self.ground, self.ground.clock
-        self.epochs = Epochs(self.keyholder, ground.node, ground.pinned, clock)
-        self.epochs.refresh()
-        public, spool = self._node_keys(), self.settings.spool.directory
-        self.incoming, self.outgoing = (
-            SpoolReader(
-                spool / direction, ground.node, public, self.epochs.open_box, direction=direction, signing_key=key
-            )
-            for direction in ("in", "out")
-        )
-        self.copies_spool = SpoolWriter(spool / "out", ground.node, key, "out", self.epochs.public, clock=clock)
-
-    def _node_keys(self) -> dict[str, bytes]:
-        ground = self.ground
-        with answering():
-            found = self.keyholder.node_keys(ground.node)
-        public = {role: unb64(row["public"]) for role, row in found.items()}
-        for role, row in found.items():
-            verify_signature(
-                ground.pinned, unb64(row["signature"]), "sealgate/node-key/v1", ground.node, role, public[role]
-            )
-        return public
-
-    def _mail(self) -> None:
-        ground, settings, clock, view = self.ground, self.settings, self.ground.clock, self.ground.view
-        english = words.language("en")
-        copies = Copies(
-            self.copies_spool, clock, english, view, self._checkpoint, ground.node, thread(ground), reader(ground),
-            self._signer(),
-        )  # fmt: skip
-        self.records = Records(ground.rows, ground.directory, ground.audit, ground.node)
-        self.couriers: dict[str, Courier] = {
-            view.id: SmtpCourier(vouched_courier(ground.own(view).courier, view), settings.smtp.hostname)
-            for view in ground.views.values()
-        }
-        treatment = Treatment(ground.vault, self.keyholder, ground.store, ground.people, self.records, copies, clock)
-        worker = settings.worker
-        self.returner = Returner(copies, view, clock)
-        self.deliverer = Deliverer(
-            ground.store,
-            self.records,
-            {"in": self.incoming, "out": self.outgoing},
-            self.couriers.__getitem__,
-            self.returner,
-            clock,
-            Pauses(
-                timedelta(seconds=worker.retry_first_seconds),
-                timedelta(seconds=worker.retry_most_seconds),
-                timedelta(hours=worker.give_up_hours),
-                timedelta(seconds=settings.courier.delay_notice_seconds) or None,
-            ),
-            worker.delivery_threads,
-            copies.top,
-            return_path(ground),
-            self.steady,
-        )
-        self.telling = Telling(
-            ground, self.keyholder, self.records, copies, self.deliverer, self._checkpoint, self._snapshot
-        )
-        self.openings = Openings(ground.store, ground.rows, ground.audit, self.keyholder)
-        self.isolated = Isolated(children=worker.parsers, message_seconds=float(worker.parse_seconds), spare=True)
-        self._scanner = scanner(
-            settings.scan.clamd, max_bytes=settings.scan.max_bytes, timeout_seconds=settings.scan.timeout_seconds
-        )
-        self.outbound = Outbound(
-            begun=Begun(settings.spool.directory / "in" / layout.MARKS / "begun"),
-            store=ground.store,
-            records=self.records,
-            users=ground.users,
-            directory=ground.directory,
-            spool=self.incoming,
-            isolated=self.isolated,
-            treatment=treatment,
-            deliverer=self.deliverer,
-            tenants=view,
-            clock=clock,
-            words=english,
-            scanner=self._scanner,
-            scan_seconds=float(settings.scan.timeout_seconds),
-            answers=self.telling.answers,
-            returns=Returns(
-                ground.store, self.records, self.returner, clock, self.telling.poster, self.telling.audience
-            ),
-        )
-        self.worker = Worker(self.incoming, self.outbound, self.deliverer, ground.store, worker.threads)
-        self.held = Held(
-            store=ground.store,
-            records=self.records,
-            vault=ground.vault,
-            keyholder=self.keyholder,
-            outbound=self.outbound,
-            returner=self.returner,
-            deliverer=self.deliverer,
-            tenants=view,
-            clock=clock,
-        )
-
-    def _signer(self) -> Signer:
-        """The mail keys of every clinic that signs; they stay in this process's memory."""
-        keys = {}
-        for view in self.ground.views.values():
-            wanted = self.ground.own(view).dkim.selectors
-            if wanted:
-                with answering():
-                    held = self.keyholder.dkim_keys(view.id)
-                keys[view.id] = chosen(view.id, wanted, [(one["selector"], unb64(one["private"])) for one in held])
-        return Signer(keys, self.ground.clock.now_us)
-
-    def _checkpoint(self, tenant: str) -> str:
-        """The log's head for a notice; empty while nothing was signed yet, which is the first second of a log."""
-        try:
-            return self.sequencer.deposit(tenant)
-        except TryLater:
-            return ""
-
-    def _office(self, officers: PortalClient | WorkerClient) -> None:
-        ground = self.ground
-        self.office = Office(
-            store=ground.store,
-            records=self.records,
-            people=ground.people,
-            users=ground.users,
-            held=self.held,
-            officers=officers,
-            audit=ground.audit,
-            sequencer=self.sequencer,
-            tenants=lambda: list(ground.views.values()),
-            clock=ground.clock,
-            refresh=self._snapshot,
-        )
-        self.queue = Queue(
-            store=ground.store,
-            records=self.records,
-            held=self.held,
-            audit=ground.audit,
-            deliverer=self.deliverer,
-            spools={"in": self.incoming, "out": self.outgoing},
-            tenants=lambda: list(ground.views.values()),
-            give_up_us=self.settings.worker.give_up_hours * HOUR_US,
-            clock=ground.clock,
-        )
 
     def _upkeep(self) -> None:
         ground, settings = self.ground, self.settings
