@@ -97,7 +97,7 @@ class Upkeep:
 
 
 class SignOfLife:
-    """Writes the health file from the named checks; the first that says no is the reason."""
+    """Writes the health file from the named checks; the first that says no is the reason. The log hears of a change."""
 
     def __init__(self, path: Path, checks: dict[str, Callable[[], bool]], clock: Clock) -> None:
         self._path = path
@@ -114,7 +114,8 @@ class SignOfLife:
                     reason = name
                     break
             except Exception as error:
-                log.warning("health:check-failed", check=name, error=type(error).__name__)
+                if self.last.reason != name:
+                    log.warning("health:check-failed", check=name, error=type(error).__name__)
                 reason = name
                 break
         self.last = health.Health(self._clock.now_us(), not reason, reason)
