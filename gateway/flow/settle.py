@@ -159,7 +159,8 @@ def finish_narrowings(
 ) -> int:
     """Write `link:revoked` and the row of every grant that the keyholder revoked and we did not note; how many.
 
-    `before_us` as for `confirm_openings`.
+    `before_us` as for `Openings.confirm`. A row that was changed by somebody else is left as it is and named: the
+    keyholder refuses its link all the same, and one row must not keep the gateway from starting.
     """
     count = 0
     for tenant in tenants:
@@ -177,17 +178,23 @@ def finish_narrowings(
                 if state["state"] == "revoked" and (before_us is None or int(state["revoked_us"]) < before_us)
             }
 
-            def work(tx: Tx, revoked: dict[str, Any] = revoked, tenant: str = tenant) -> None:
+            def work(tx: Tx, revoked: dict[str, Any] = revoked, tenant: str = tenant) -> int:
+                done = 0
                 for grant, state in revoked.items():
-                    rows.update(tx, schema.grants, grant, revoked_at=state["revoked_us"])
+                    try:
+                        rows.update(tx, schema.grants, grant, revoked_at=state["revoked_us"])
+                    except Tampered:
+                        log.error("settle:row-tampered", tenant=tenant, grant=grant)
+                        continue
+                    done += 1
                     receipt = receipt_text(state["receipt"]) if state.get("receipt") else ""
                     audit.append(
                         tx, Event(Action.LINK_REVOKED, tenant, grant, GATEWAY, receipt=receipt, reason="after a crash")
                     )
+                return done
 
             if revoked:
-                store.run(work)
-                count += len(revoked)
+                count += store.run(work)
     return count
 
 

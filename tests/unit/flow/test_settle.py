@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from gateway.audit.event import Action, parse
 from gateway.flow import settle
-from gateway.flow.settle import Openings
+from gateway.flow.settle import Openings, finish_narrowings
 from gateway.store import schema
 from gateway.store.rows import Rows
 from keys.datakey import ValueKey
 from tests.support import databases
+from tests.support.flow import PHI, World
 from tests.unit.audit.conftest import TENANT, House
 
 
@@ -132,3 +133,33 @@ def test_a_mark_beyond_the_logs_counts_as_none(house: House) -> None:
     del house.notary.releases[2:]  # a keyholder that was restored
     house.open_object("obj_9", log=False)
     assert confirmed(house) == 1
+
+
+class Revoked:
+    """A keyholder that has revoked every link."""
+
+    def grant_state(self, tenant: str, grants: list[str]) -> dict[str, Any]:
+        return {one: {"state": "revoked", "revoked_us": 5, "receipt": None} for one in grants}
+
+
+def test_a_changed_row_keeps_no_other_recall_from_being_finished(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.flow.process(world.spool(PHI, "b@example.test", "c@example.test"))
+    with world.store.reading() as conn:
+        changed, sound = sorted(conn.execute(select(schema.grants.c.id)).scalars())
+    statement = update(schema.grants).where(schema.grants.c.id == changed)
+    world.store.run(lambda tx: tx.conn.execute(statement.values(expires_at=schema.grants.c.expires_at + 1)) and None)
+
+    def finished() -> int:
+        given: Any = Revoked()
+        return finish_narrowings(world.store, world.rows, world.audit, given, [world.view.id], world.clock)
+
+    assert finished() == 1
+    assert [one.msg for one in caplog.records if one.name == "gateway.settle"] == ["settle:row-tampered"]
+    assert world.actions().count("link:revoked") == 1
+    assert finished() == 0
+    with world.store.reading() as conn:
+        rows = conn.execute(select(schema.grants.c.id, schema.grants.c.revoked_at))
+        times = {row.id: row.revoked_at for row in rows}
+    assert times == {changed: None, sound: 5}
