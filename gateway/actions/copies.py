@@ -1,9 +1,8 @@
 """Outbound copies and our own mail to senders: what exactly leaves, written to the outbound spool.
 
-Promises: one copy per protected recipient, holding that recipient's link and no other; RET=HDRS on every copy, so
-that a
-bounce cannot bring PHI back (RFC 3461 4.3); nothing is sent to the null sender or in answer to an automatic mail; every
-mail of our own carries the log's checkpoint when there is one (DESIGN §5).
+Promises: one copy per protected recipient, holding that recipient's link and no other; RET=HDRS on every copy, so that
+a bounce cannot bring PHI back (RFC 3461 4.3); nothing is sent to the null sender or in answer to an automatic mail;
+every mail of our own carries the log's checkpoint when there is one (DESIGN §5).
 """
 
 from __future__ import annotations

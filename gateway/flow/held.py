@@ -100,12 +100,11 @@ class Held:
         self._tenants = tenants
         self._clock = clock
 
-    def rows(self, conn: Connection, tenant: str) -> list[Row]:
-        """Messages that are held, oldest first."""
+    def rows(self, conn: Connection, tenant: str) -> tuple[list[Row], list[str]]:
+        """Messages that are held, oldest first; and the ids of those whose row was changed by somebody else."""
         table = schema.messages
         held = (table.c.tenant == tenant, table.c.state == "held", table.c.hold_until.is_not(None))
-        statement = select(table).where(*held).order_by(table.c.received_at)
-        return self._records.rows.find(conn, statement)
+        return self._records.rows.sift(conn, select(table).where(*held).order_by(table.c.received_at))
 
     def need(self, tenant: str, message: str) -> Row:
         """The held message of that id. Raises NotFound, NotHeld."""
@@ -149,7 +148,7 @@ class Held:
             envelope, deliveries = self._envelope(row)
             parsed = self._outbound.parse(source)
             retry = self._records.directory.index(tenant, f"released {message}")
-            piece = self._outbound.piece(
+            piece = self._outbound.making.piece(
                 view,
                 envelope,
                 source,

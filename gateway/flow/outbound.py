@@ -10,29 +10,26 @@ makes no second set of links, unless nobody got the first. DESIGN §1, §3, §3a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from sqlalchemy import Connection
 
 from gateway.accounts.users import Users
-from gateway.actions.copies import NotEditable
 from gateway.actions.tenants import TenantView
 from gateway.audit.event import GATEWAY, Action, Actor, Event
 from gateway.clock import Clock
 from gateway.errors import NotFound, Tampered, TryLater
-from gateway.flow import facts as factual
 from gateway.flow.answers import Answers, Order
-from gateway.flow.beforehand import Beforehand
 from gateway.flow.begun import Begun
 from gateway.flow.decided import UNPROCESSABLE
 from gateway.flow.delivery import Deliverer
 from gateway.flow.doubts import Doubts, blameless, sound
 from gateway.flow.fingerprint import Fingerprint
 from gateway.flow.isolate import Isolated
-from gateway.flow.judging import Judged, judge, leaves_if_phi
-from gateway.flow.looking import Looked, Looker
-from gateway.flow.message_rows import MessageRows, handed_in_by
-from gateway.flow.records import WAITING, Prepared, Records
+from gateway.flow.judging import Judged
+from gateway.flow.looking import Looker
+from gateway.flow.making import Making
+from gateway.flow.message_rows import MessageRows
+from gateway.flow.records import WAITING, Records
 from gateway.flow.returns import Returns
 from gateway.flow.together import Alone, Together
 from gateway.flow.treat import Piece, Treatment
@@ -90,16 +87,16 @@ class Outbound:
         self._answers = answers
         self._returns = returns
         self._records = records
-        self._made = MessageRows(directory, users, clock)
+        self._rows = MessageRows(directory, users, clock)
         self._spool = spool
-        self._treatment = treatment
         self._deliverer = deliverer
         self._tenants = tenants
         self._clock = clock
-        self._looker = Looker(isolated, words, scanner, scan_seconds)
+        looker = Looker(isolated, words, scanner, scan_seconds)
+        self.making = Making(store, looker, treatment, self._rows)
         self._doubts = Doubts(store, records, spool, begun)
         self.stuck = self._doubts.stuck
-        self._together = Together(self, store, spool, self._doubts, self._looker, self._made, deliverer)
+        self._together = Together(self, store, spool, self._doubts, looker, self._rows, deliverer)
 
     def process_all(self, entries: Sequence[Entry], give: Callable[[list[Alone]], None]) -> None:
         """Items that nobody began before, steps 3 to 8 together as far as they are ordinary (`flow/together.py`).
@@ -190,11 +187,11 @@ class Outbound:
                 return
             if forced is None and self._recalls(view, entry, envelope, message, source):
                 return
-            retry = self._made.retry_key(envelope, message, source, fingerprint)
+            retry = self._rows.retry_key(envelope, message, source, fingerprint)
             with self._store.reading() as conn:
                 earlier, _ = self._earlier(conn, envelope.tenant, retry, entry.id)
             if earlier is None:
-                piece = self.piece(
+                piece = self.making.piece(
                     view, envelope, source, message, retry, forced=forced, judged=None if forced else judged
                 )
                 self.commit(piece)
@@ -248,105 +245,6 @@ class Outbound:
             passing(chunk)
             scanner.feed(chunk)
         return scanner.close()
-
-    def piece(
-        self,
-        view: TenantView,
-        envelope: Envelope,
-        source: Source,
-        message: Message,
-        retry: bytes,
-        *,
-        forced: Decision | None = None,
-        parent: str | None = None,
-        spooled: bool = True,
-        adjust: Callable[[Decision], Decision] = lambda decision: decision,
-        release: Decision | None = None,
-        suspect: bool = False,
-        judged: Judged | None = None,
-    ) -> Piece:
-        """Steps 4 to 7 of one message: everything durable that its transaction will name.
-
-        `forced` decides for every recipient without reading, and then the message is sealed whole; `adjust` is what an
-        officer's release changes, and `release` decides when held mail cannot be read now either. `suspect`: it is
-        held for malware and goes out only when a scanner says today that there is none. Raises Harmful for held mail
-        with malware; mail that comes in with it is held. `judged` is what came of steps 4 to 6 when they were made just
-        now.
-        """
-        wanted = partial(leaves_if_phi, view, envelope, source, message, adjust)
-        with self._treatment.beforehand(view.id, wanted) as begun:
-            if judged is None:
-                looked = Looked(forced=forced)
-                if forced is None:
-                    looked = self._looker.look(message, source, release=release, suspect=suspect, likely=begun.likely)
-                reached(5)
-                reason = factual.plain_reason(view, envelope, message, lambda: self._role(envelope))
-                judged = judge(view, envelope, source, message, looked, adjust, reason)
-                reached(6)
-            with self._store.reading() as conn:
-                user = self._made.user(conn, envelope, forced=judged.looked.assessment is None)
-            piece = self.made(view, envelope, source, message, retry, judged, user, parent, spooled, begun)
-        reached(7)
-        return piece
-
-    def _role(self, envelope: Envelope) -> str:
-        with self._store.reading() as conn:
-            return self._made.role(conn, envelope)
-
-    def made(
-        self,
-        view: TenantView,
-        envelope: Envelope,
-        source: Source,
-        message: Message,
-        retry: bytes,
-        judged: Judged,
-        user: str | None,
-        parent: str | None = None,
-        spooled: bool = True,
-        begun: Beforehand | None = None,
-    ) -> Piece:
-        """Step 7: what the decisions ask for, and the rows. What nobody but its sender touches makes rows only."""
-        looked, forced = judged.looked, judged.looked.forced
-        for whole in dict.fromkeys((forced is not None, True)):
-            # A new row for each: what the first try deposited under its ids is left behind and swept up.
-            row = self._made.row(
-                view, envelope, message, source, retry, judged.decisions, looked.assessment, parent, user,
-                begun.message if begun else "",
-            )  # fmt: skip
-            piece = Piece(
-                view,
-                envelope,
-                source,
-                message,
-                looked.reading,
-                judged.decisions,
-                Prepared(row),
-                assessment=looked.assessment,
-                parent=parent,
-                spooled=spooled,
-                unread_whole=whole,
-                beforehand=begun,
-            )
-            piece.prepared.event(
-                Action.MESSAGE_ACCEPTED,
-                row["id"],
-                handed_in_by(envelope, row["user"]),
-                request=envelope.queue,
-                reason=envelope.identity.kind,
-                bytes=source.size,
-            )
-            for name in looked.scanned.names:
-                piece.prepared.event(Action.MALWARE_FOUND, row["id"], GATEWAY, outcome="refused", reason=name)
-            try:
-                self._treatment.treat(piece)
-            except NotEditable:
-                if whole:
-                    raise
-                begun = None
-                continue
-            break
-        return piece
 
     def commit(self, piece: Piece, more: Callable[[Tx], None] = lambda tx: None) -> None:
         """Step 8: one transaction, then the jobs. Raises TryLater, Repeated.

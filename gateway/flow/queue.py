@@ -74,15 +74,18 @@ class Queue:
         }
 
     def listed(self, given: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Held messages, deliveries that wait, what came in and was not worked on yet, oldest first; and the spool
-        items that were refused: what is in those cannot be read, so nobody can say whose they are.
+        """Held messages, deliveries that wait, what came in and was not worked on yet, oldest first; what has a row
+        that was changed by somebody else; and the spool items that were refused: what is in those cannot be read, so
+        nobody can say whose they are.
         """
         view = self._tenant(given)
         with self._store.reading() as conn:
-            held = [_message(row) for row in self._held.rows(conn, view.id)]
-            waiting = self._waiting(conn, [view.id])
+            rows, changed = self._held.rows(conn, view.id)
+            waiting, more = self._waiting(conn, [view.id])
             incoming = self._incoming(conn, view.id)
-        refused = [
+        held = [_message(row) for row in rows]
+        refused = [{"id": id, "state": "refused", "reason": "row changed"} for id in (*changed, *more)]
+        refused += [
             {"id": one.id or "unreadable", "state": "refused", "reason": one.reason}
             for spool in self._spools.values()
             for one in list(spool.refused)
@@ -112,7 +115,7 @@ class Queue:
         found = []
         for host, views in by_host.items():
             with self._store.reading() as conn:
-                rows = self._waiting(conn, [view.id for view in views])
+                rows, _ = self._waiting(conn, [view.id for view in views])
             tried = [row for row in rows if row["tried_at"] is not None]
             last = max(tried, key=lambda row: int(row["tried_at"]), default=None)
             found.append({
@@ -188,7 +191,7 @@ class Queue:
             wanted = self._records.copies(conn)
             missing = [
                 row["id"]
-                for row in self._waiting(conn, [view.id])
+                for row in self._waiting(conn, [view.id])[0]
                 if row["node"] == self._records.node and not self._there(conn, row, there)
             ]
         return {
@@ -215,11 +218,11 @@ class Queue:
             return True
         return self._spools["out" if row["copy"] else "in"].entry(item) is not None
 
-    def _waiting(self, conn: Connection, tenants: Iterable[str]) -> Sequence[Row]:
+    def _waiting(self, conn: Connection, tenants: Iterable[str]) -> tuple[list[Row], list[str]]:
+        """Deliveries that wait, oldest first; and the ids of those whose row was changed by somebody else."""
         table = schema.deliveries
         statement = select(table).where(table.c.tenant.in_(tuple(tenants)), table.c.state.in_(WAITING))
-        found, _ = self._records.rows.sift(conn, statement.order_by(table.c.created_at).limit(SHOWN))
-        return found
+        return self._records.rows.sift(conn, statement.order_by(table.c.created_at).limit(SHOWN))
 
     def _incoming(self, conn: Connection, tenant: str) -> Sequence[dict[str, Any]]:
         """What this node took and nobody has worked on yet, or what cannot be worked on now."""

@@ -99,9 +99,8 @@ class Records:
             self.log.append(tx, event)
 
     def delivery(
-        self, *, id: str, tenant: str, message: str, recipient: Recipient, mail_params: Params, treatment: str, state:
-        str,
-        copy: str | None, now_us: int, person: str | None = None, grant: str | None = None,
+        self, *, id: str, tenant: str, message: str, recipient: Recipient, mail_params: Params, treatment: str,
+        state: str, copy: str | None, now_us: int, person: str | None = None, grant: str | None = None,
     ) -> dict[str, Any]:  # fmt: skip
         """A row for `deliveries`; address and parameters sealed for it."""
         value = canonical({"address": recipient.address, "params": recipient.params, "mail_params": mail_params})
@@ -109,8 +108,8 @@ class Records:
             "id": id, "tenant": tenant, "message": message, "node": self.node, "person": person, "grant": grant,
             "recipient": self.directory.seal(tenant, "deliveries", id, value.decode()),
             "recipient_index": self.directory.index(tenant, recipient.address),
-            "treatment": treatment, "state": state, "copy": copy, "attempts": 0, "next_at": now_us, "created_at":
-            now_us,
+            "treatment": treatment, "state": state, "copy": copy, "attempts": 0, "next_at": now_us,
+            "created_at": now_us,
             "settled_at": now_us if state in ("held", "returned") else None, "status": None,
         }  # fmt: skip
 

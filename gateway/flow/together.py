@@ -156,7 +156,9 @@ class Together:
             if key not in users:
                 users[key] = self._rows.user(conn, envelope)
             retry = self._rows.retry_key(envelope, work.message, source)
-            work.piece = self._outbound.made(work.view, envelope, source, work.message, retry, judged, users[key])
+            work.piece = self._outbound.making.made(
+                work.view, envelope, source, work.message, retry, judged, users[key]
+            )
             work.piece.jobs = [replace(job, original=work.item) for job in work.piece.jobs]
             return True
 

@@ -236,5 +236,5 @@ def test_nothing_is_begun_for_what_an_officer_lets_go_as_it_is(world: World, beg
     with world.incoming.open(entry) as item:
         message = world.flow.parse(item.source)
         as_is = Decision("as-is", frozenset(), False, "released", "built-in", ())
-        world.flow.piece(world.view, item.envelope, item.source, message, b"key", adjust=lambda decision: as_is)
+        world.flow.making.piece(world.view, item.envelope, item.source, message, b"key", adjust=lambda decision: as_is)
     assert (begun, blobs(world)) == ([], [])

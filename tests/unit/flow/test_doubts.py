@@ -141,7 +141,7 @@ def test_an_item_that_was_changed_is_named_in_the_queue(place: Place) -> None:
     place.outbound.process(entry)
     place.outbound.process(entry, again=True)
     assert place.actions() == [Action.TAMPER_FOUND]
-    nothing: Callable[..., list[Any]] = lambda *_: []  # noqa: E731
+    nothing: Callable[..., tuple[list[Any], list[str]]] = lambda *_: ([], [])  # noqa: E731
     queue = Queue(
         store=place.store, records=place.records, held=cast(Any, SimpleNamespace(rows=nothing)), audit=ANY,
         deliverer=cast(Any, SimpleNamespace(busy=frozenset)), spools={"in": place.spool}, clock=place.ring.clock,

@@ -10,12 +10,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from gateway.cli import queue as command
 from gateway.courier.port import Bounced, Deferred
 from gateway.errors import Misconfigured, NotFound
+from gateway.flow.held import Held
 from gateway.flow.queue import NothingWaits, Queue, WaitsElsewhere
+from gateway.policy import load
 from gateway.settingtypes import Endpoint
 from gateway.store import schema
 from tests.support.faulty import eventually
@@ -24,11 +26,15 @@ from tests.support.flow import World
 BUSY = Deferred("4.3.2", "system", 451)
 NEVER = Bounced("5.1.1", "address", 550)
 MINUTE = timedelta(minutes=1)
+BROKEN = (
+    b"From: amy@clinic.test\r\nSubject: a word\r\nContent-Type: multipart/mixed; boundary=b\r\n"
+    b"Content-Type: text/plain\r\n"
+)
 
 
 def queue_of(world: World, *smarthosts: str) -> Queue:
     """The queue of this world; with further clinics of these next hops."""
-    held = cast(Any, SimpleNamespace(rows=lambda *_: []))
+    held = cast(Any, SimpleNamespace(rows=lambda *_: ([], [])))
     others = [
         replace(world.view, id=f"tnt_{n}", name=f"oak{n}", smarthost=Endpoint(host, 25))
         for n, host in enumerate(smarthosts)
@@ -74,6 +80,35 @@ def test_of_each_recipient_the_state_the_next_try_and_the_last_answer_are_shown_
     assert (gone["code"], gone["status"], gone["why"], gone["next_at"]) == (550, "5.1.1", "address", None)
     assert (notice["code"], notice["why"], notice["next_at"]) == (None, "", None)
     assert "example.test" not in json.dumps([queue.listed({}), shown, queue.smarthosts({})])
+
+
+def test_what_has_a_changed_row_is_named_and_hides_nothing_else(world: World) -> None:
+    deferred(world, "b@example.test")
+    deferred(world, "c@example.test")
+    queue = queue_of(world)
+    first, second = (one["delivery"] for one in queue.listed({}))
+    world.store.run(lambda tx: tx.conn.execute(text("UPDATE deliveries SET why = 'x' WHERE id = :id"), {"id": first}))
+    refused, waits = queue.listed({})
+    assert refused == {"id": first, "state": "refused", "reason": "row changed"}
+    assert waits["delivery"] == second
+
+
+def test_a_held_message_with_a_changed_row_is_named_and_hides_no_other(world: World) -> None:
+    world.view = replace(world.view, policy=load("strict"))
+    for _ in range(2):
+        world.flow.process(world.spool(b"--b\r\nContent-Type: text/plain\r\n\r\nx", head=BROKEN))
+    held = cast(Any, Held)(
+        store=world.store, records=world.records, vault=None, keyholder=None, outbound=None, returner=None,
+        deliverer=None, tenants=world.tenant, clock=world.clock,
+    )  # fmt: skip
+    with world.store.reading() as conn:
+        rows, changed = held.rows(conn, world.view.id)
+    assert (len(rows), changed) == (2, [])
+    first, second = (row["id"] for row in rows)
+    world.store.run(lambda tx: tx.conn.execute(text("UPDATE messages SET rule = 'x' WHERE id = :id"), {"id": first}))
+    with world.store.reading() as conn:
+        rows, changed = held.rows(conn, world.view.id)
+    assert ([row["id"] for row in rows], changed) == ([second], [first])
 
 
 def test_a_try_now_takes_one_message_and_leaves_the_other_to_its_pause(world: World) -> None:
