@@ -114,7 +114,7 @@ def _keep(tx: Tx, item: dict[str, Any], mac: bytes) -> dict[str, Any]:
     key = custody.day_key(tx, tenant, day, make=True)
     index = record(tx, tenant, "message:deposited", object=message, actor=("worker", "worker"))
     tx.run(
-        "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, NULL, x'')",
+        "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, NULL, x'', 0, NULL)",
         message, tenant, item["sender_user"], expires_us, day, day,
         key.seal(grants.share_context(tenant, message, expires_us), unb64(item["share"])),
         item["hold_until_us"], tx.now_us, mac, index,

@@ -299,4 +299,7 @@ def _move(tx: Tx, row: sqlite3.Row, until: int) -> None:
 
 
 def _mac(tx: Tx, kind: str, row: sqlite3.Row, names: tuple[str, ...]) -> bytes:
-    return tx.custody.mac("row", kind, canonical([row[name] for name in names]))
+    values = [row[name] for name in names]
+    if kind == "message" and (row["under_hold"] or row["owed_us"] is not None):
+        values += [row["under_hold"], row["owed_us"]]  # without a hold as before there were holds
+    return tx.custody.mac("row", kind, canonical(values))

@@ -4,7 +4,7 @@ key, or an id, state, time or number. Times are microseconds since 1970 UTC. DES
 
 from __future__ import annotations
 
-VERSION = 7
+VERSION = 8
 """What `upgrade` brings an older store to, step by step."""
 
 TABLES = """
@@ -63,7 +63,8 @@ CREATE TABLE people (  -- the number opens nothing that was deposited before fro
 CREATE TABLE messages (  -- share is NULL once destroyed
   id TEXT PRIMARY KEY, tenant TEXT NOT NULL, sender_user TEXT, expires_us INTEGER NOT NULL, day INTEGER NOT NULL,
   last_day INTEGER NOT NULL, share BLOB, hold_until_us INTEGER, deposited_us INTEGER NOT NULL, destroyed_us INTEGER,
-  deposit_mac BLOB NOT NULL, deposit_index INTEGER NOT NULL, destroyed_index INTEGER, mac BLOB NOT NULL
+  deposit_mac BLOB NOT NULL, deposit_index INTEGER NOT NULL, destroyed_index INTEGER, mac BLOB NOT NULL,
+  under_hold INTEGER NOT NULL DEFAULT 0, owed_us INTEGER  -- under its day's hold key; when a hold kept its end back
 ) STRICT;
 CREATE INDEX messages_day ON messages (tenant, day);
 CREATE INDEX messages_live ON messages (tenant, id) WHERE destroyed_us IS NULL;
@@ -148,6 +149,23 @@ CREATE TABLE acts (
   second TEXT, second_reason BLOB
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX acts_message ON acts (message);
+
+CREATE TABLE holds (  -- legal holds; kind message person tenant period
+  id TEXT PRIMARY KEY, tenant TEXT NOT NULL, kind TEXT NOT NULL, object TEXT NOT NULL, from_us INTEGER,
+  until_us INTEGER, user TEXT NOT NULL, reason BLOB NOT NULL, set_us INTEGER NOT NULL, lifted_us INTEGER,
+  lifted_by TEXT, lifted_reason BLOB, mac BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE hold_keys (  -- by the day that shares under it would have ended; wrapped is NULL once destroyed
+  tenant TEXT NOT NULL, day INTEGER NOT NULL, wrapped BLOB, destroyed_us INTEGER, PRIMARY KEY (tenant, day)
+) STRICT;
+CREATE TABLE disposals (  -- what officers asked to be destroyed or shortened, which hold to lift, and what came of it
+  id TEXT PRIMARY KEY, tenant TEXT NOT NULL, kind TEXT NOT NULL, object TEXT NOT NULL, until_us INTEGER,
+  user TEXT NOT NULL, reason BLOB NOT NULL, made_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, second TEXT,
+  second_reason BLOB, begun_us INTEGER, place TEXT NOT NULL, messages INTEGER NOT NULL, objects INTEGER NOT NULL,
+  links INTEGER NOT NULL, kept INTEGER NOT NULL, first_us INTEGER, last_us INTEGER, final_us INTEGER,
+  done_us INTEGER, certificate TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX disposals_object ON disposals (tenant, object);
 
 CREATE TABLE witness (
   log TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, note TEXT NOT NULL, at_us INTEGER NOT NULL

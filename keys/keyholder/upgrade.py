@@ -24,6 +24,22 @@ STEPS: Mapping[int, tuple[str, ...]] = {
         "ALTER TABLE proposals ADD COLUMN ended_reason BLOB",
         "ALTER TABLE approvals ADD COLUMN reason BLOB",
     ),
+    7: (
+        "ALTER TABLE messages ADD COLUMN under_hold INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE messages ADD COLUMN owed_us INTEGER",
+        "CREATE TABLE holds (id TEXT PRIMARY KEY, tenant TEXT NOT NULL, kind TEXT NOT NULL, object TEXT NOT NULL,"
+        " from_us INTEGER, until_us INTEGER, user TEXT NOT NULL, reason BLOB NOT NULL, set_us INTEGER NOT NULL,"
+        " lifted_us INTEGER, lifted_by TEXT, lifted_reason BLOB, mac BLOB NOT NULL) STRICT, WITHOUT ROWID",
+        "CREATE TABLE hold_keys (tenant TEXT NOT NULL, day INTEGER NOT NULL, wrapped BLOB, destroyed_us INTEGER,"
+        " PRIMARY KEY (tenant, day)) STRICT",
+        "CREATE TABLE disposals (id TEXT PRIMARY KEY, tenant TEXT NOT NULL, kind TEXT NOT NULL, object TEXT NOT NULL,"
+        " until_us INTEGER, user TEXT NOT NULL, reason BLOB NOT NULL, made_us INTEGER NOT NULL,"
+        " expires_us INTEGER NOT NULL, second TEXT, second_reason BLOB, begun_us INTEGER, place TEXT NOT NULL,"
+        " messages INTEGER NOT NULL, objects INTEGER NOT NULL, links INTEGER NOT NULL, kept INTEGER NOT NULL,"
+        " first_us INTEGER, last_us INTEGER, final_us INTEGER, done_us INTEGER, certificate TEXT)"
+        " STRICT, WITHOUT ROWID",
+        "CREATE INDEX disposals_object ON disposals (tenant, object)",
+    ),
 }
 """By the format that a step begins with; it ends with the next one."""
 OLDEST = min(STEPS)

@@ -15,6 +15,11 @@ from tests.unit.keyholder.conftest import House, StaffMember
 
 Columns = dict[str, list[tuple[str, ...]]]
 BACK = (  # from the format of today to the oldest that is brought forward, as a store of then looks
+    "DROP TABLE disposals",
+    "DROP TABLE hold_keys",
+    "DROP TABLE holds",
+    "ALTER TABLE messages DROP COLUMN owed_us",
+    "ALTER TABLE messages DROP COLUMN under_hold",
     "ALTER TABLE tenants DROP COLUMN closed_us",
     "DROP TABLE mail_keys",
     "ALTER TABLE proposals DROP COLUMN ended_by",
