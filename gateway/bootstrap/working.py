@@ -8,14 +8,13 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import select
-
 from gateway import words
 from gateway.bootstrap import room
 from gateway.bootstrap.ground import Ground
 from gateway.bootstrap.parts import WorkerParts
 from gateway.control import ControlServer
 from gateway.flow.clockwatch import LOOK_SECONDS, ClockWatch
+from gateway.flow.ended import Wanted
 from gateway.flow.evidence import Evidence
 from gateway.flow.officer_acts import HeldActs
 from gateway.flow.orphans import destroy_orphans
@@ -29,7 +28,6 @@ from gateway.scan import probe
 from gateway.share import answering
 from gateway.spool import doors, snapshot
 from gateway.spool.reader import SpoolReader
-from gateway.store import schema
 from gateway.store.engines import parse, path_of
 from keys.client import Connection, PortalClient, WorkerClient, unb64
 
@@ -173,17 +171,13 @@ class WorkerSide(WorkerParts):
 
     def _sweep(self) -> None:
         ground = self.ground
-        ground.vault.sweep(self._known_blobs, ground.clock.now() - timedelta(days=1))
+        wanted = Wanted(ground.store, ground.rows, self.keyholder, ground.clock)
+        ground.vault.sweep(wanted, ground.clock.now() - timedelta(days=1))
         before_us = ground.clock.now_us() - 86_400_000_000
         self.incoming.sweep(before_us)
         self.outgoing.sweep(before_us)
         self.deliverer.sweep(before_us)
         destroy_orphans(ground.store, self.keyholder, list(ground.views), before_us)
-
-    def _known_blobs(self, names: list[str]) -> set[str]:
-        with self.ground.store.reading() as conn:
-            found = conn.execute(select(schema.objects.c.blob).where(schema.objects.c.blob.in_(names))).scalars()
-            return set(found)
 
     # life
 

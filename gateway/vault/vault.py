@@ -104,10 +104,11 @@ class Vault:
         self._blobs.remove(blob)
 
     def sweep(self, known: Callable[[list[str]], set[str]], older_than: datetime) -> int:
-        """Remove blobs written before `older_than` that have no row, and unfinished ones; how many.
+        """Remove blobs written before `older_than` that nobody wants, and unfinished ones; how many.
 
-        `known` gives those of a list that have a row. A crash between blob and row leaves such blobs; call it with a
-        day's distance, so that no transaction under way loses its blob. Raises TryLater.
+        `known` gives those of a list that must stay: they have a row, and may still be opened. A crash between blob and
+        row leaves others; call it with a day's distance, so that no transaction under way loses its blob. Raises
+        TryLater.
         """
         count = self._blobs.remove_unfinished(older_than)
         for names in self._blobs.older(older_than):

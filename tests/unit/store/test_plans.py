@@ -30,7 +30,8 @@ GATEWAY = {
     "AND expires_at <= ? ORDER BY expires_at, id LIMIT 50",
     "a person's links (flow/person_news)": "SELECT * FROM grants WHERE tenant = ? AND person = ? AND kind = 'link' "
     "AND revoked_at IS NULL ORDER BY id",
-    "the vault's sweep (bootstrap/working)": "SELECT blob FROM objects WHERE blob IN (?, ?)",
+    "the vault's sweep (flow/ended)": "SELECT blob, message, messages.expires_at < ? FROM objects "
+    "LEFT OUTER JOIN messages ON messages.id = objects.message WHERE blob IN (?, ?)",
     "due deliveries (flow/delivery)": "SELECT * FROM deliveries WHERE node = ? AND state = 'deferred' AND next_at <= ?",
     "a retry (flow/doubts)": "SELECT * FROM messages WHERE tenant = ? AND retry_key = ?",
     "openings since the last look (flow/settle)": "SELECT idx, entry FROM log_leaves WHERE log = ? "
