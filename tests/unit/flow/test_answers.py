@@ -37,6 +37,13 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         found.close()
 
 
+def notice_to(desk: Desk, sender: str) -> EmailMessage:
+    """A notice about several messages, as it was written to that sender."""
+    notice = EmailMessage()
+    notice["Subject"], notice["Message-ID"] = "Today", threads.message_id(desk.directory, TENANT, HOST, "", sender)
+    return notice
+
+
 def urgent(desk: Desk) -> tuple[Row, EmailMessage]:
     """A message and the notice about it."""
     message = desk.send(subject="[urgent] Results")
@@ -206,6 +213,14 @@ def test_a_program_that_answers_takes_nothing_back(desk: Desk) -> None:
     )
     desk.flow.process(desk.spool(b"RECALL\r\n", "postmaster@mail.clinic.test", head=head.encode(), sender=NURSE))
     assert desk.held_by.narrowed == []
+
+
+@pytest.mark.parametrize("local", ["amy%other.example", "other.example!amy", '"amy@other.example"'])
+def test_a_sender_with_a_further_way_orders_nothing_and_hears_nothing(desk: Desk, local: str) -> None:
+    sender = f"{local}@clinic.test"
+    (passed,) = desk.answer(notice_to(desk, sender), "RECALL", "", sender)
+    assert passed["From"] == sender  # a mail like any other, to whom it was written
+    assert desk.entries("message:recalled") == []
 
 
 def test_who_signed_in_as_another_user_takes_nothing_back(desk: Desk) -> None:

@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from gateway.actions.tenants import TenantView
 from gateway.audit.event import Action
+from gateway.bootstrap.telling import reader
 from gateway.errors import Tampered, TryLater
 from gateway.flow.audience import Audience
 from gateway.flow.hours import after_hours, days_before, last_opening
+from gateway.sections import Notify
 from tests.support.spool import TENANT
 from tests.unit.flow.desk import NURSE, PATIENT, Desk, plain
 
@@ -226,6 +229,9 @@ def test_a_sender_with_a_further_way_is_told_nothing_that_could_leave_the_clinic
         assert desk.audience.of(desk.view, sender) == "owner@clinic.test"
         assert Audience().of(desk.view, sender) == ""
         assert Audience({TENANT: sender}).of(desk.view, "no-reply@clinic.test") == "", "no owner either"
+        ground: Any = SimpleNamespace(views={TENANT: desk.view}, own=lambda view: SimpleNamespace(notify=Notify()))
+        assert reader(ground)(desk.view, sender) == "postmaster@clinic.test", "what must go somewhere"
+        assert reader(ground)(desk.view, NURSE) == NURSE
     finally:
         desk.close()
 
