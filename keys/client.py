@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from keys.calling import LogReader, Serving
 from keys.keyholder.answers import Receipt, Released, Session
+from keys.keyholder.backup_calls import MakesBackups
 from keys.keyholder.connection import Connection
 from keys.keyholder.mailkey_calls import MakesMailKeys, SignsMail
 from keys.keyholder.offers import Deposit, DepositGrant, DepositObject
@@ -26,7 +27,7 @@ __all__ = [
 _BATCH_BYTES = 600_000
 
 
-class OperatorClient(LogReader, MakesMailKeys):
+class OperatorClient(LogReader, MakesMailKeys, MakesBackups):
     """Set-up, user and people records, destruction."""
 
     def status(self) -> dict[str, Any]:

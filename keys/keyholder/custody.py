@@ -160,3 +160,7 @@ def destroy_day(tx: Tx, tenant: str, day: int) -> None:
 
 def _context(*use: str | int) -> bytes:
     return lp("sealgate/keyholder/v1", *use)
+
+
+context = _context
+"""What a key is bound to when the KEK wraps it, for the one other place that wraps root keys: `backups`."""

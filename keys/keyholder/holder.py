@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from keys.errors import KeysError, Unavailable
-from keys.keyholder import database, deposits, journal, tenants
+from keys.keyholder import backups, database, deposits, journal, tenants
 from keys.keyholder.calls import BadCall, is_id
 from keys.keyholder.config import KeyholderConfig
 from keys.keyholder.custody import SYSTEM, Custody
@@ -79,6 +79,7 @@ class Holder:
             if fresh:
                 _make(config, provider, now_us)
             conn = database.open_store(config.database)
+            backups.admit(conn, provider, now_us())
             custody = Custody.open(conn, provider)
             reserve = Reserve(config.directory, config.reserve_bytes, told=_room)
             return cls(config, custody, Database(conn, custody, config.limits, now_us, reserve), lock, now_us)
@@ -120,6 +121,7 @@ class Holder:
 
     def keep_house(self) -> dict[str, int]:
         """Destroy what is over. Called at start and every few minutes."""
+        self.database.run(backups.note)
         return self.database.run(deposits.expire)
 
     def close(self) -> None:

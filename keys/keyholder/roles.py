@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keys.keyholder import (
+    backups,
     cards,
     changes,
     closing,
@@ -130,6 +131,10 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
             "release_log": releaselog.page,
             "destroy_message": deposits.destroy_by_operator,
             "expire": deposits.expire,
+            "backup_begin": backups.begin,
+            "backup_sign": backups.sign,
+            "backup_verified": backups.verified,
+            "backups": backups.listed,
             "dkim_list": mailkeys.dkim_list,
             "dkim_remove": mailkeys.dkim_remove,
         },

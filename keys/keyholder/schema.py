@@ -4,7 +4,7 @@ key, or an id, state, time or number. Times are microseconds since 1970 UTC. DES
 
 from __future__ import annotations
 
-VERSION = 8
+VERSION = 9
 """What `upgrade` brings an older store to, step by step."""
 
 TABLES = """
@@ -166,6 +166,11 @@ CREATE TABLE disposals (  -- what officers asked to be destroyed or shortened, w
   done_us INTEGER, certificate TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX disposals_object ON disposals (tenant, object);
+
+CREATE TABLE backups (  -- every copy begun; kind keyholder content; digest of its manifest once it was whole
+  id TEXT PRIMARY KEY, kind TEXT NOT NULL, made_us INTEGER NOT NULL, expires_us INTEGER, digest BLOB, signed_us INTEGER,
+  verified_us INTEGER
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE witness (
   log TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, note TEXT NOT NULL, at_us INTEGER NOT NULL

@@ -40,6 +40,10 @@ STEPS: Mapping[int, tuple[str, ...]] = {
         " STRICT, WITHOUT ROWID",
         "CREATE INDEX disposals_object ON disposals (tenant, object)",
     ),
+    8: (
+        "CREATE TABLE backups (id TEXT PRIMARY KEY, kind TEXT NOT NULL, made_us INTEGER NOT NULL, expires_us INTEGER,"
+        " digest BLOB, signed_us INTEGER, verified_us INTEGER) STRICT, WITHOUT ROWID",
+    ),
 }
 """By the format that a step begins with; it ends with the next one."""
 OLDEST = min(STEPS)
