@@ -35,7 +35,7 @@ FIXED = (
     ("gateway.spool.snapshot", "MAX_AGE_US", "Age (µs) of the signed snapshot at which mail is answered 451."),
     ("gateway.spool.writer", "MAX_ENVELOPE_BYTES", "Envelope of one message; max_recipients keeps it far below."),
     ("gateway.courier.smtp", "ASK_SECONDS", "Wait at start for the smarthost's extensions; the start goes on without."),
-    ("gateway.courier.patience", "SLOW_SECONDS", "A smarthost that hangs longer is asked by one thread; nobody else waits for it."),
+    ("gateway.courier.patience", "SLOW_SECONDS", "A smarthost that hangs longer is tried by one thread; nobody else waits for it."),
     ("gateway.courier.transaction", "_GROUP", "Recipients in one write; their answers fit into any socket buffer."),
     ("gateway.courier.transaction", "_ONE_WRITE_BYTES", "Up to this size a message leaves with its commands."),
     ("gateway.courier.plan", "_HEADER_LIMIT_BYTES", "How far a header is read for letters that need SMTPUTF8."),

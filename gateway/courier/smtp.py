@@ -89,10 +89,11 @@ class SmtpCourier:
     def _attempt(self, outbound: Outbound) -> dict[int, Outcome]:
         everyone = range(len(outbound.recipients))
         try:
-            try:
-                return self._once(outbound, fresh=False)
-            except _WentStale:  # the server had closed an idle connection: nothing was taken, so begin again
-                return self._once(outbound, fresh=True)
+            with self._patience.attempt():
+                try:
+                    return self._once(outbound, fresh=False)
+                except _WentStale:  # the server had closed an idle connection: nothing was taken, so begin again
+                    return self._once(outbound, fresh=True)
         except ConnectionFailed as failure:
             return dict.fromkeys(everyone, failure.deferred)
         except ConnectionLost as loss:
@@ -181,8 +182,7 @@ class SmtpCourier:
             raise ConnectionFailed("4.3.5", "setup") from None
         context = self._tls()
         try:
-            with self._patience.opening():
-                connection.open(settings.smarthost.host, settings.smarthost.port, settings.tls, context, login)
+            connection.open(settings.smarthost.host, settings.smarthost.port, settings.tls, context, login)
         except ConnectionFailed as failure:
             _log.warning(
                 "courier:unreachable",
