@@ -14,17 +14,15 @@ import fcntl
 import json
 import os
 import secrets
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import policy as policies
 from gateway import senders
-from gateway.assets import web_dir
 from gateway.clock import BASE62
 from gateway.errors import Misconfigured
-from gateway.roles import Identities, first_unreadable, own_tree, user_name
+from gateway.roles import Identities, own_tree
 from gateway.settings import Settings
 from gateway.spool import layout
 from gateway.store import presence
@@ -101,68 +99,6 @@ def _need_kek(settings: Settings) -> None:
             f"[keys] kek_file {settings.keys.kek_file} is missing, and without it nothing can be opened. "
             "Bring it back from its separate copy; a new one is never made beside existing data"
         )
-
-
-def same_users(settings: Settings, who: Identities) -> None:
-    """Raises Misconfigured when an existing installation belongs to other users than those who would run it now.
-
-    Files written by the wrong user could not be read by the right one later.
-    """
-    places = [("gateway", settings.worker_directory), ("smtp", settings.smtp_directory)]
-    if settings.on_postgres:
-        places.append(("portal", settings.portal_directory))
-    if settings.node.keyholder == "own":
-        places.append(("keyholder", settings.keys.directory))
-    for role, directory in places:
-        try:
-            owner = directory.stat().st_uid
-        except OSError as error:
-            raise Misconfigured(f"{directory} cannot be read: {error.strerror}; start as it was set up") from error
-        if owner != who.uid(role):
-            raise Misconfigured(
-                f"{directory} belongs to user {user_name(owner)}, and the {role} would run as "
-                f"{user_name(who.uid(role))}: start this installation as it was set up, as that user or "
-                f"{'with' if who.enforced else 'without'} --single-user"
-            )
-
-
-def readable(settings: Settings, who: Identities, config: Path | None) -> None:
-    """Raises Misconfigured naming the first file that a role's user would need and cannot read."""
-    if not who.enforced:
-        return
-    program = [Path(sys.executable), Path(__file__), web_dir() / "text"]
-    named = [config] if config is not None else []
-    couriers = [one.courier for one in settings.tenants]
-    pages = [settings.portal.tls_cert_file, settings.portal.tls_key_file]
-    own: dict[str, list[Path | None]] = {
-        "smtp": [
-            *named, settings.smtp.tls_cert_file, settings.smtp.tls_key_file, settings.smtp.client_ca_file,
-        ],
-        "gateway": [
-            *named, *([] if who.apart else pages), *(
-                path for courier in couriers
-                for path in (courier.client_cert_file, courier.client_key_file, courier.ca_file)
-            ),
-            *(secret.path for secret in (*(courier.password_file for courier in couriers),
-                                         settings.notify.sms_token_file) if secret is not None),
-        ],
-        "keyholder": [],
-    }  # fmt: skip
-    if who.apart:
-        own["portal"] = [*named, *pages]
-    for role, files in own.items():
-        user = user_name(who.uid(role))
-        if first_unreadable(who.of[role], program) is not None:
-            raise Misconfigured(
-                f"user {user} cannot read the program at {Path(__file__).parent} or {sys.executable}: install Sealgate "
-                "where every user can read it, such as /opt/sealgate, or add --single-user"
-            )
-        missing = first_unreadable(who.of[role], [path for path in files if path is not None])
-        if missing is not None:
-            raise Misconfigured(
-                f"user {user} cannot read {missing}; it and the folders above it must be open to that user: "
-                f"chgrp {user} {missing} && chmod 0640 {missing}"
-            )
 
 
 def setup_file(settings: Settings) -> Path:

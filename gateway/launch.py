@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway import enlisting, install, nodes
+from gateway import enlisting, install, nodes, owners
 from gateway.errors import GatewayError, Misconfigured, TryLater
 from gateway.logs import Log
 from gateway.roles import GROUP_READS, PRIVATE, Identities, identities
@@ -39,7 +39,7 @@ def launch(settings: Settings, config: Path | None, *, single_user: bool, log_le
     if not who.enforced:
         print("sealgate: one user for all roles: the boundary between them is not enforced", file=sys.stderr)
     config = config.absolute() if config else None
-    install.readable(settings, who, config)
+    owners.readable(settings, who, config)
     fresh = install.fresh(settings)
     if fresh:
         install.node_directory(settings, who)
@@ -52,7 +52,7 @@ def launch(settings: Settings, config: Path | None, *, single_user: bool, log_le
         install.make_kek(settings, who, lambda path: FileProvider.open(path, create=True))
         install.storage(settings, who)
     else:
-        install.same_users(settings, who)
+        owners.same_users(settings, who)
     roles_of_tables(settings)
     if own:
         install.sockets(settings, who)

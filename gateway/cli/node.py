@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from gateway import install, nodes, roles
+    from gateway import nodes, owners, roles
     from gateway.settingtypes import short_name
     from gateway.store import presence
 
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     if presence.absent(settings.store.url):
         raise Misconfigured("[store] url: there is no installation yet; its first node is made by: sealgate serve")
     who = roles.identities(args.single_user, apart=settings.on_postgres)
-    install.readable(settings, who, args.config)
+    owners.readable(settings, who, args.config)
     keyholder(settings, lambda client: nodes.add(settings, who, client))
     show({"node": name}, as_json=args.json, words=f"node {name}: added; start it with: sealgate serve")
     return 0

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from gateway import install, launch
+    from gateway import install, launch, owners
     from gateway.roles import identities
     from gateway.settings import refuse_later
 
@@ -41,10 +41,10 @@ def run(args: argparse.Namespace) -> int:
             raise TryLater("the gateway runs; stop it first") from error
         return 0
     if args.when == "before":
-        install.readable(settings, who, args.config)
+        owners.readable(settings, who, args.config)
         if install.fresh(settings):
             raise Misconfigured("nothing is installed here yet; run: sealgate quickstart DOMAIN --admin ADDRESS")
-        install.same_users(settings, who)
+        owners.same_users(settings, who)
         install.sockets(settings, who)
         install.write_keyholder_file(settings, who, create=False)
         return 0
