@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import closing
-from dataclasses import dataclass
+import base64
+import contextlib
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway import words
 from gateway.demo.clinic import Clinic
 from gateway.demo.visitor import Visitor
-from keys.client import OperatorClient
 from keys.derive import object_key, object_share
+from keys.encoding import lp
 from keys.links import parse_token
-from tests.support import stolen
+from tests.support.installed import processes
 from tests.support.marked import Marked, introduce, settled
+from tests.support.memory import found_in
 from tests.support.patient import Patient
-from tests.support.smarthost import Smarthost
-from tests.support.spool import eventually
 from tests.support.stolen import open_copy
 from tests.support.thief import Loot, steal
 from tests.support.traces import traces
@@ -187,139 +187,132 @@ def test_the_mailbox_database_and_blobs_open_nothing_without_the_keyholder(clini
     assert BERT.attachment not in opened.values()
 
 
-# Everything at rest, root key included: what was delivered stays closed, what waits or is held does not.
-
-HOURS_AGO = {
-    "PYTHONPATH": str(Path(__file__).parents[1] / "support" / "earlier"), "SEALGATE_TEST_SECONDS_AGO": "10800",
-}  # fmt: skip
-DELIVERED = [Marked(f"delivered{n:02}", f"arrived{n:02}@patient.test") for n in range(20)]
-DEFERRED = [Marked(f"deferred{n}", f"temperror+{n}@patient.test") for n in range(5)]
-HELD = [Marked(f"held{n}", f"kept{n}@patient.test", unheard_of=True) for n in range(3)]
+# What is stolen of one machine, of its door, of its portal's visitors, of the clinic's own mail system.
 
 
-@dataclass(slots=True)
-class Aged:
-    """A clinic whose mail went out three hours ago, and what was stolen of it then and now."""
-
-    clinic: Clinic
-    smarthost: Smarthost
-    early: Loot
-    early_keys: stolen.Loot
-    late: Loot
-    late_keys: stolen.Loot
-
-
-@pytest.fixture(scope="module")
-def aged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aged]:
-    """20 delivered, 5 deferred, 3 held, by an installation that ran three hours ago and now runs again."""
-    base = tmp_path_factory.mktemp("aged")
-    ago = dict(HOURS_AGO)
-    with Smarthost() as smarthost:
-        clinic = Clinic(base / "c", policy="strict", smarthost=f"127.0.0.1:{smarthost.port}", environ=ago)
-        try:
-            clinic.start()
-            for one in (*DELIVERED, *DEFERRED, *HELD):
-                one.send(clinic)
-            eventually(lambda: arrived(smarthost) == 20 and standing(clinic) == {"deferred": 5, "held": 3}, 60)
-            early, early_keys = everything(clinic, base / "early")
-            clinic.stop()
-            ago.clear()
-            clinic.serve()
-            eventually(lambda: epochs(clinic) == 2, 60)
-            late, late_keys = everything(clinic, base / "late")
-            yield Aged(clinic, smarthost, early, early_keys, late, late_keys)
-        finally:
-            clinic.stop()
+def test_the_disk_without_the_root_key_opens_nothing(clinic: Clinic, tmp_path: Path) -> None:
+    loot = steal(clinic.data, tmp_path / "loot", "db", "vault", "spool", "keys")
+    guesses = loot.candidates() | loot.keyholders_candidates()
+    wrapped = loot.wrapped_keys()
+    assert {use[0] for use, _ in wrapped} >= {"day", "tenant", "epoch", "root"}
+    wide = [one for one in guesses if len(one) == 32]
+    assert len(wide) > 300
+    assert [use for use, content in wrapped for one in wide if unwrapped(one, use, content) is not None] == []
+    assert loot.try_everything(guesses) == []
+    # The twin: the same disk with the key as a file on it opens what waits in the spool, and by its links the rest.
+    kek = bytes.fromhex((clinic.data / "kek").read_text().split()[1])
+    opened = {use: unwrapped(kek, use, content) for use, content in wrapped}
+    assert None not in opened.values()
+    items = loot.read_spool(key for use, key in opened.items() if use[0] == "epoch" and key is not None)
+    assert items
+    whole = loot.objects(loot.message_keys(loot.links), shares(clinic, tmp_path))
+    assert {one.attachment for one in SENT} <= set(whole.values())
 
 
-def standing(clinic: Clinic) -> dict[str, int]:
-    """How many messages are held, and how many deliveries wait, by state."""
-    found = [one["state"] for one in json.loads(clinic.command("queue", "list", "--json"))]
-    return {state: found.count(state) for state in sorted(set(found))}
+@pytest.mark.root
+def test_every_secret_of_the_smtp_process_and_the_whole_store_open_no_stored_file(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    # Story 46. Its files, and all of its memory.
+    loot = steal(clinic.data, tmp_path / "loot", "db", "vault", "spool")
+    own = [path for path in (clinic.data / "spool" / "node" / "smtp").rglob("*") if path.is_file()]
+    own += [clinic.certificate, clinic.key, *(clinic.data / "spool" / "node" / "snapshot").iterdir()]
+    assert {"node.key", "keyholder.pub"} <= {path.name for path in own}
+    guesses = loot.candidates() | {piece for path in own for piece in pieces_of(path.read_bytes())}
+    assert loot.try_everything(guesses) == []
+
+    keys, secrets = open_copy(clinic.data / "keys", clinic.data / "kek", tmp_path), links(clinic)
+    mk = loot.message_keys(secrets)
+    hidden = {f"S {name}": share for name, share in keys.shares.items()}
+    hidden |= {f"L {name}": secret for name, secret in secrets.items()} | {
+        f"MK {name}": key for name, key in mk.items()
+    }
+    hidden |= {f"tenant's {purpose}": key for (_, purpose), key in keys.tenant_keys.items()}
+    hidden |= {f"epoch {epoch}": key for (_, epoch), key in keys.epochs.items()}
+    hidden["kek"] = bytes.fromhex((clinic.data / "kek").read_text().split()[1])
+    for row in loot.rows("objects"):
+        names = {"tenant": row["tenant"], "message": row["message"], "object_id": row["id"]}
+        share = object_share(keys.shares[row["message"]], **names)
+        hidden[f"key {row['id']}"] = object_key(mk[row["message"]], share, **names, kind=row["kind"]).raw()
+    running = processes(clinic)
+    mine = {"own": (clinic.data / "spool" / "node" / "smtp" / "node.key").read_bytes()}
+    assert found_in(running["smtp"], hidden | mine) == {"own"}, "the search finds what is there, and that is all"
+    # The twin: who drains the spool has its keys, and they open what the door wrote.
+    epochs = {name: key for name, key in hidden.items() if name.startswith("epoch")}
+    inside = found_in(running["gateway"], epochs)
+    assert inside
+    assert loot.read_spool(epochs[name] for name in inside)
 
 
-def arrived(smarthost: Smarthost) -> int:
-    """How many of the delivered ones have reached the next hop."""
-    return sum(any("arrived" in to for to in mail.recipients) for mail in smarthost.messages)
+@pytest.mark.root
+def test_root_reads_what_is_in_use_out_of_memory_and_we_say_so(clinic: Clinic, tmp_path: Path) -> None:
+    # The table's last row: this is not claimed. What is: no core dump is written, and no other user may look.
+    keys = open_copy(clinic.data / "keys", clinic.data / "kek", tmp_path)
+    running = processes(clinic)
+    in_use = {str(epoch): key for epoch, key in keys.epochs.items()}
+    assert found_in(running["gateway"], in_use)
+    kek = {"kek": bytes.fromhex((clinic.data / "kek").read_text().split()[1])}
+    assert found_in(running["keyholder"], kek) == {"kek"}
+    for role in ("smtp", "gateway", "keyholder"):
+        limits = Path(f"/proc/{running[role]}/limits").read_text()
+        assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE), role
+        assert Path(f"/proc/{running[role]}/environ").stat().st_uid == 0, "not dumpable: root's, whoever runs it"
+    page = Visitor().get(f"{clinic.portal}/limits").text
+    assert words.say("portal.limits.cannot_5") in page
 
 
-def epochs(clinic: Clinic) -> int:
-    """How many epoch keys the keyholder still has."""
-    operator = OperatorClient(clinic.data / "spool" / "node" / "run" / "operator.sock")
-    try:
-        return int(operator.status()["counts"]["epochs"])
-    finally:
-        operator.close()
-
-
-def wrapped_epochs(loot: Loot) -> list[tuple[int, bytes]]:
-    """Epoch and its wrapped private half, as they lie in the keyholder's store."""
-    with closing(sqlite3.connect(loot.folder / "keys" / "keyholder.db")) as store:
-        found = store.execute("SELECT epoch, private FROM epochs WHERE private IS NOT NULL")
-        return [(int(epoch), bytes(private)) for epoch, private in found]
-
-
-def everything(clinic: Clinic, into: Path) -> tuple[Loot, stolen.Loot]:
-    """All stores at rest, and the root key."""
-    loot = steal(clinic.data, into, "db", "vault", "spool", "keys")
-    return loot, open_copy(clinic.data / "keys", clinic.data / "kek", into)
-
-
-def opened_by(loot: Loot, keys: stolen.Loot, *mailbox: bytes) -> tuple[list[bytes], dict[str, bytes]]:
-    """Spooled mails and vaulted objects that these stores, this root key and these mails open, by every way."""
-    thief = Loot(loot.folder)
-    mails = [content for _, content in thief.read_spool(keys.epochs.values())]
-    for mail in mailbox:
+def test_the_clinics_own_mail_system_shows_what_staff_sent_and_opens_nothing_of_ours(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    journal = [one.mail().as_bytes() for one in SENT] + [mail.data for mail in clinic.sink.mails]
+    thief = Loot(tmp_path)
+    for mail in journal:
         thief.take_links(mail)
-    mk = thief.message_keys({**thief.links, **keys.secrets})
-    return mails, thief.objects(mk, keys.shares)
+    assert set(thief.links) >= set(links(clinic)), "every link is in it"
+    assert any(traces(mail, ANNA.body) for mail in journal), "and what staff sent, as in their Sent folder"
+    for one in SENT:
+        link = clinic.sink.wait_for(one.recipient)[0].link
+        assert link is not None
+        journaled = Patient(clinic, link, PHONES[one.recipient])
+        page = journaled.knock()
+        answers = [page, journaled.browser.submit(page, "/code", last4="0000")]
+        answers += [journaled.browser.post(f"{link}/verify", {"code": code}) for code in ("123456", "12345678")]
+        rows = steal(clinic.data, tmp_path / one.name, "db").rows("objects")
+        answers += [journaled.browser.get(f"{journaled.plain}/files/{row['id']}") for row in rows]
+        for answer in answers:
+            assert answer.status < 500
+            for place in ("body", "file name", "contents"):
+                assert not traces(answer.body, one.planted[place]), (answer.url, place)
+        opened = journaled.open()  # the twin: with the recipient's phone
+        assert one.body in opened.text
 
 
-def names_in(contents: Iterable[bytes], sent: Iterable[Marked]) -> set[str]:
-    """Whose planted contents are among these."""
-    text = b"\n".join(contents)
-    return {one.name for one in sent if traces(text, one.inside)}
+def unwrapped(kek: bytes, use: tuple[str | int, ...], wrapped: bytes) -> bytes | None:
+    """What a root key of these bytes unwraps (keys/FORMAT.md §11), or nothing."""
+    try:
+        aad = lp("sealgate/kek/v1", lp("sealgate/keyholder/v1", *use))
+        return AESGCM(kek).decrypt(wrapped[1:13], wrapped[13:], aad)
+    except InvalidTag:
+        return None
 
 
-def test_all_stores_and_the_root_key_open_no_delivered_mail_after_its_epoch(aged: Aged) -> None:
-    mails, objects = opened_by(aged.late, aged.late_keys)
-    everything = [*mails, *objects.values()]
-    assert len(aged.late_keys.shares) == 28, "the thief has the share of every message"
-    assert names_in(everything, DELIVERED) == set()
-    assert names_in(everything, HELD) == {one.name for one in HELD}
-    assert names_in(everything, DEFERRED) == {one.name for one in DEFERRED}
-    for one in DELIVERED:
-        for place in ("body", "file name", "contents"):
-            assert not traces(b"\n".join(everything), one.planted[place]), (one.name, place)
+def pieces_of(content: bytes) -> set[bytes]:
+    """Whatever could be a secret in a file: it and its words, as they are and decoded, each run of 16 or 32 bytes of
+    the short ones, both ends of the long ones.
+    """
+    texts = [content, *(found for word in re.findall(rb"[0-9A-Za-z+/=]{22,}", content) for found in decoded(word))]
+    return {
+        text[at : at + size]
+        for text in texts
+        for size in (16, 32)
+        for at in (range(len(text) - size + 1) if len(text) <= 64 else (0, len(text) - size))
+    }
 
 
-def test_the_same_thief_while_the_epoch_lasts_opens_them(aged: Aged) -> None:
-    # The twin: with the epoch's key still there, the spool's records give the links, and the links everything.
-    mails, objects = opened_by(aged.early, aged.early_keys)
-    assert names_in([*mails, *objects.values()], DELIVERED) == {one.name for one in DELIVERED}
-
-
-def test_destroyed_epoch_keys_are_in_no_corner_of_the_stores(aged: Aged) -> None:
-    gone = {key: private for key, private in aged.early_keys.epochs.items() if key not in aged.late_keys.epochs}
-    assert len(gone) >= 2
-    wrapped = [row for row in wrapped_epochs(aged.early) if row[0] in {epoch for _, epoch in gone}]
-    assert len(wrapped) == len(gone)
-    hidden = [*gone.values(), *(content for _, content in wrapped)]
-    kept = next(content for epoch, content in wrapped_epochs(aged.late))
-    for name, data in aged.late.bytes():
-        assert not [one for one in hidden if one in data], name
-    assert any(kept in data for _, data in aged.late.bytes()), "the search would have found one that is kept"
-
-
-def test_one_delivered_mail_opens_with_its_own_mailbox_and_no_other_does(aged: Aged) -> None:
-    (mail,) = (one for one in aged.smarthost.messages if one.recipients == [DELIVERED[7].recipient])
-    _, objects = opened_by(aged.late, aged.late_keys, mail.content)
-    assert names_in(objects.values(), DELIVERED) == {DELIVERED[7].name}
-
-
-def test_the_limits_page_says_what_could_be_opened(aged: Aged) -> None:
-    page = Visitor().get(f"{aged.clinic.portal}/limits")
-    assert page.status == 200
-    assert words.say("portal.limits.cannot_4") in page.text
-    for word in ("waiting to be sent", "held", "can be opened", "two hours"):
-        assert word in page.text
+def decoded(word: bytes) -> list[bytes]:
+    """A word as hexadecimal and as base64, where it is one."""
+    found = []
+    for decode in (lambda: bytes.fromhex(word.decode()), lambda: base64.b64decode(word, validate=True)):
+        with contextlib.suppress(ValueError):
+            found.append(decode())
+    return found

@@ -16,6 +16,7 @@ import sqlite3
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,38 @@ class Loot:
         except (KeysError, ValueError):
             return None
 
+    # the keyholder's store
+
+    def wrapped_keys(self) -> list[tuple[tuple[str | int, ...], bytes]]:
+        """Use and bytes of every key that lies wrapped by the root key."""
+        with closing(sqlite3.connect(self.folder / "keys" / "keyholder.db")) as store:
+            found: list[tuple[tuple[str | int, ...], bytes]] = []
+            for name, value in store.execute("SELECT name, value FROM meta WHERE name IN ('root_seed', 'hashing')"):
+                found.append((("root",) if name == "root_seed" else ("hashing",), value))
+            for use, query in (
+                ("tenant", "SELECT wrapped, tenant, purpose FROM tenant_keys"),
+                ("day", "SELECT wrapped, tenant, day FROM day_keys WHERE wrapped IS NOT NULL"),
+                ("epoch", "SELECT private, node, epoch FROM epochs WHERE private IS NOT NULL"),
+            ):
+                found += [((use, *context), wrapped) for wrapped, *context in store.execute(query)]
+            return found
+
+    def keyholders_candidates(self) -> set[bytes]:
+        """As `candidates`, from the keyholder's store: cells, their ends and their parts."""
+        found: set[bytes] = set()
+        with closing(sqlite3.connect(self.folder / "keys" / "keyholder.db")) as store:
+            names = [name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            for name in names:
+                for row in store.execute(f'SELECT * FROM "{name}"'):
+                    for value in row:
+                        pieces = _decoded(value) if isinstance(value, str) else []
+                        if isinstance(value, bytes):
+                            pieces = [value, *_parts_of_a_wrap(value)]
+                        for piece in pieces:
+                            found.update(one for size in (16, 32) for one in (piece[:size], piece[-size:])
+                                         if len(one) == size)  # fmt: skip
+        return found
+
     # an attempt with everything there is
 
     def candidates(self) -> set[bytes]:
@@ -203,10 +236,10 @@ class Loot:
                     found.update((piece[:length], piece[-length:]))
         return found
 
-    def try_everything(self) -> list[str]:
-        """Use every candidate as every kind of key on every lock; what opened."""
+    def try_everything(self, candidates: set[bytes] | None = None) -> list[str]:
+        """Use every candidate (those of `candidates` unless given) as every kind of key on every lock; what opened."""
         opened: list[str] = []
-        candidates = self.candidates()
+        candidates = self.candidates() if candidates is None else candidates
         grants = self.rows("grants")
         wide = [one for one in candidates if len(one) == 32]
         for grant in grants:
