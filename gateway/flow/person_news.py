@@ -1,9 +1,11 @@
-"""News that come from the keyholder, past the portal: a phone number, a card that was used twice, and for officers a
-change that waits, a new account that counts at once, a clinic that closed or opened again.
+"""News that come from the keyholder, past the portal: a phone number, a new code app or remembered browser, a card that
+was used twice, and for officers a change that waits, a new account that counts at once, a clinic that closed or opened.
 
 Promises: a number that changed, and a first one of somebody who has live messages, is told to that person and to the
-senders of those messages; a card used twice is told to the senders of what was put on hold and to the officers; one
-mail for each of them per turn, in the transaction that writes the event; news stay with the keyholder until then.
+senders of those messages; a new code app or browser is told to the person before it opens anything else (a portal in
+the wrong hands could set one up behind a code that was typed to read); a card used twice is told to the senders of what
+was put on hold and to the officers; one mail for each of them per turn, in the transaction
+that writes the event; news stay with the keyholder until then.
 What is the officers' is told to every one of them; before a closing is written down, the doors know of it.
 A changed row of one person keeps no other's news waiting. DESIGN §4 "Doors", c and e.
 """
@@ -33,7 +35,8 @@ from keys.client import WorkerClient
 
 log = Log("gateway.tellings")
 BATCH = 50
-TO_PERSON = {"phone": "phone", "phone-first": "phone_first"}
+ENROLLED = "enrolled"
+TO_PERSON = {"phone": "phone", "phone-first": "phone_first", ENROLLED: "enrolled"}
 TO_OFFICERS = {
     "proposal": ("change_waits", Action.SETTINGS_PROPOSED),
     "account": ("account_added", Action.USER_ANNOUNCED),
@@ -117,6 +120,9 @@ class PersonNews:
         if row is None or row["tenant"] != tenant or told is not None:
             return None
         view = self._tenants(tenant)
+        if kind == ENROLLED:
+            address = self._records.directory.open(tenant, "people", person, row["address"])
+            return Item(str(news["id"]), view, person, kind, address, frozenset(), ())
         messages = self._messages(tenant, person, kind)
         readers = {self._audience.of(view, self._records.sender(message)) for _, message in messages}
         if kind == "frozen":
@@ -217,6 +223,8 @@ def _events(item: Item) -> list[Event]:
         _, action = TO_OFFICERS[item.kind]
         reason = item.kind if item.kind in OF_OWNERS else ""
         return [Event(action, item.view.id, item.person, Actor("operator", ""), reason=reason, request=item.id)]
+    if item.kind == ENROLLED:  # the portal's own event names the message, and the notice has an event
+        return []
     if item.kind == "frozen":  # the link with which the code was tried is in the portal's own event
         return [
             Event(Action.LINK_FROZEN, item.view.id, grant, _KEYHOLDER, reason="redeemed", request=item.id)

@@ -1,4 +1,5 @@
-"""What a recipient hears after the first mail: a reminder, the coming end, a phone number added or changed.
+"""What a recipient hears after the first mail: a reminder, the coming end, a phone number or a way
+to sign in that is new.
 
 Promises: it names the recipient's own address, the clinic and its phone, and holds no link, no subject, no file name;
 it answers the first mail, so that it stands in its thread. Null reverse-path, Auto-Submitted. RFC 3834, RFC 5322 3.6.4.
@@ -14,8 +15,8 @@ from gateway.mail.notices import page, paragraphs
 from gateway.mail.trace import CHECKPOINT
 from gateway.words import Words
 
-KINDS = ("reminder", "ending", "phone", "phone_first")
-_NUMBERS = ("phone", "phone_first")
+KINDS = ("reminder", "ending", "phone", "phone_first", "enrolled")
+_ABOUT_NO_MESSAGE = ("phone", "phone_first", "enrolled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def person_notice(words: Words, facts: PersonFacts) -> bytes:
         raise ValueError("an unknown kind of notice")
     key, clinic = f"mail.person.{facts.kind}", compose.one_line(facts.clinic, 80)
     rows = [words.say(f"{key}.lead", clinic=clinic)]
-    if facts.kind not in _NUMBERS:
+    if facts.kind not in _ABOUT_NO_MESSAGE:
         rows.append(words.say("mail.person.for", recipient=compose.one_line(facts.to, 254)))
     rows.append(words.say(f"{key}.next", until=facts.until))
     if facts.phone:
@@ -50,7 +51,7 @@ def person_notice(words: Words, facts: PersonFacts) -> bytes:
         number = f"{facts.reference[:3]} {facts.reference[3:]}".strip()
         rows.append(words.say("mail.person.reference", reference=number))
     rows.append(words.say("mail.password"))
-    if facts.kind not in _NUMBERS:
+    if facts.kind not in _ABOUT_NO_MESSAGE:
         rows.append(words.say("mail.person.footer", clinic=clinic))
     subject = words.say(f"{key}.subject", clinic=clinic)
     lines = [

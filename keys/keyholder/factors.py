@@ -1,9 +1,10 @@
 """Lasting factors: TOTP (RFC 6238) and remembered devices, per person and tenant.
 
 Promises: a TOTP code is taken once, its time step is kept; a factor is enrolled only from a fresh session that proved
-another one; what was enrolled behind a staff code opens other messages only after a day; that bound, and behind which
-proof it all began, pass on to what is enrolled with it; a device token is kept as its HMAC. RFC 6238 5.2 (one use),
-NIST SP 800-63B-4; DESIGN §4.
+another one; whatever is enrolled opens other messages only after a day, so that a portal in the wrong hands makes of
+one typed code no key to a person's other messages before that person has been told; that bound, and behind which proof
+it all began, pass on to what is enrolled with it; a device token is kept as its HMAC. RFC 6238 5.2 (one use), NIST SP
+800-63B-4; DESIGN §4.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from keys.keyholder.tenants import body_of
 from keys.keyholder.wire import b64
 
 STEP_SECONDS = 30
+ENROLLED = "enrolled"
+"""News that a person has a new lasting factor, told to that person past the portal."""
 _DAY_US = 86_400 * SECOND_US
 
 
@@ -103,7 +106,7 @@ def totp_begin(tx: Tx, *, session: str) -> dict[str, str]:
     tx.run(
         "INSERT INTO totps VALUES (?, ?, ?, ?, 'begun', ?, ?, ?, ?, ?, 0, 0)",
         name, tenant, person, custody.values(tx, tenant).seal(_totp_context(name), secret.encode("ascii")),
-        tx.now_us, live.mac, live.row["first_method"], live.facts.message or "", live.row["wide_from_us"],
+        tx.now_us, live.mac, live.row["first_method"], live.facts.message or "", _wide_from(tx, live),
     )  # fmt: skip
     record(tx, tenant, "factor:begun", object=name, actor=live.actor, reason="totp", proof=live.facts.proof)
     label = body_of(tx, tenant).get("display_name") or _tenant_name(tx, tenant)
@@ -127,6 +130,7 @@ def totp_confirm(tx: Tx, *, session: str, code: str) -> dict[str, str]:
         raise refused(tx, tenant, "factor:refused", outcome, object=row["id"], actor=live.actor)
     tx.run("UPDATE totps SET state = 'live', last_step = ?, failures = 0 WHERE id = ?", outcome, row["id"])
     record(tx, tenant, "factor:enrolled", object=row["id"], actor=live.actor, reason="totp", proof=live.facts.proof)
+    grants.tell(tx, tenant, person, ENROLLED, row["id"])
     return {"factor": row["id"]}
 
 
@@ -141,10 +145,11 @@ def remember(tx: Tx, *, session: str) -> dict[str, Any]:
     tx.run(
         "INSERT INTO devices VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         tx.custody.mac("device", token), tenant, person, tx.now_us, expires_us, live.row["first_method"],
-        live.row["first_proof_us"], live.facts.message or "", live.row["wide_from_us"],
+        live.row["first_proof_us"], live.facts.message or "", _wide_from(tx, live),
     )  # fmt: skip
     reason = live.row["method"]
     record(tx, tenant, "device:remembered", object=person, actor=live.actor, reason=reason, proof=live.facts.proof)
+    grants.tell(tx, tenant, person, ENROLLED)
     return {"device": b64(token), "expires_us": expires_us}
 
 
@@ -206,6 +211,11 @@ def _enroller(tx: Tx, session: str) -> Live:
     if reason is not None:
         raise refused(tx, live.facts.tenant, "factor:refused", reason, actor=live.actor)
     return live
+
+
+def _wide_from(tx: Tx, live: Live) -> int:
+    """From when on what this session enrols may open other messages than its own: in a day at the earliest."""
+    return max(int(live.row["wide_from_us"]), tx.now_us + tx.limits.young_factor_seconds * SECOND_US)
 
 
 def _secret(tx: Tx, row: Any) -> str:

@@ -99,8 +99,8 @@ CREATE TABLE cards (
   made_by TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX cards_person ON cards (tenant, person);
-CREATE TABLE news (  -- what the worker still has to tell: phone, phone-first, frozen (about: a grant), proposal,
-  -- account, closed, reopened
+CREATE TABLE news (  -- what the worker still has to tell: phone, phone-first, enrolled, frozen (about: a grant),
+  -- proposal, account, closed, reopened
   id TEXT PRIMARY KEY, tenant TEXT NOT NULL, person TEXT NOT NULL, kind TEXT NOT NULL, about TEXT NOT NULL,
   at_us INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -45,8 +45,7 @@ def confirm(call: Call) -> Response:
     door, session = call.door, call.session
     denial = call.once("app", lambda: call.deps.visits.totp_confirm(call.origin, door, session, code), door.grant, code)
     if denial is None:
-        later = call.session["method"] == "staff"
-        return call.page("app.html", base=call.plain_base, done=True, later=later, qr="")
+        return call.page("app.html", base=call.plain_base, done=True, qr="")
     if denial.reason in ("wrong", "used"):
         # The key stays the one that the app has by now: showing another would make every later code wrong.
         return call.page(

@@ -325,6 +325,17 @@ def test_a_first_number_is_told_to_its_person_and_in_one_mail_to_the_sender_of_w
     assert desk.held_by.changes == []
 
 
+def test_a_new_code_app_or_browser_is_told_to_its_person_alone_past_the_portal(desk: Desk) -> None:
+    person = desk.grants(desk.send())[0]["person"]
+    desk.held_by.changes = [news(1, person, "enrolled", "fac_1"), news(2, "per_unknown", "enrolled")]
+    (mail,) = desk.told()
+    assert str(mail["To"]) == PATIENT
+    assert str(mail["Subject"]).startswith("A new way to open your messages")
+    assert "please call the clinic" in plain(mail)
+    assert [one["reason"] for one in desk.entries("notice:sent")].count("enrolled") == 1
+    assert desk.held_by.changes == []
+
+
 def test_a_card_used_twice_is_told_to_the_senders_of_all_that_is_on_hold_and_to_the_officers(desk: Desk) -> None:
     mine, other = desk.send(), desk.send(sender="bob@clinic.test")
     desk.send("b@mail.example", sender="eve@clinic.test")

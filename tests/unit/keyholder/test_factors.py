@@ -24,10 +24,14 @@ def enrol(house: House, session: str) -> pyotp.TOTP:
 def test_totp_enrolled_after_reading_opens_the_next_message_and_a_replay_is_refused(house: House) -> None:
     first, second = house.deposit().grants[0].id, house.deposit().grants[0].id
     totp = enrol(house, house.enter(first))
-    assert house.portal.grant_info(second)["doors"] == ["text", "staff", "totp"]
     with refusal("used"):  # the code that confirmed it is spent
-        house.portal.verify(second, totp.at(house.now // SECOND), "vis_1", "net_1")
+        house.portal.verify(first, totp.at(house.now // SECOND), "vis_1", "net_1")
     house.wait(60)
+    assert house.portal.grant_info(second)["doors"] == ["text", "staff"]
+    with refusal("too-new"):
+        house.portal.verify(second, totp.at(house.now // SECOND), "vis_1", "net_1")
+    house.wait(DAY)
+    assert house.portal.grant_info(second)["doors"] == ["text", "staff", "totp"]
     code = totp.at(house.now // SECOND)
     assert house.portal.verify(second, code, "vis_9", "net_1")["method"] == "totp"
     with refusal("used"):

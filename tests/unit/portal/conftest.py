@@ -14,7 +14,7 @@ from tests.unit.portal.world import World, portal
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A running portal over real neighbours."""
     directory: Path = tmp_path_factory.mktemp("p")
-    with portal(directory, text_resend_seconds=0, texts_per_hour=1000) as made:
+    with portal(directory, text_resend_seconds=0, texts_per_hour=1000, young_factor_seconds=0) as made:
         made.member("amy@clinic.test", "staff")
         yield made
 

@@ -54,7 +54,7 @@ READ: dict[str, Any] = {
     "files": FILES, "base": BASE, "offer_app": True, "offer_device": True,
 }  # fmt: skip
 HTML = Markup("<h2>Results</h2><p>Dear <b>Maria</b>,</p><table><tr><th>Test</th><td>4.1</td></tr></table>")
-APP: dict[str, Any] = {"base": BASE, "done": False, "qr": "", "later": False, "secret": "", "uri": "", "again": False}
+APP: dict[str, Any] = {"base": BASE, "done": False, "qr": "", "secret": "", "uri": "", "again": False}
 QR = qr_svg("otpauth://totp/Clinic:maria?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Clinic", "Picture to scan")
 PROBLEMS = sorted({key.split(".")[2] for key in sorted(words.language().keys()) if key.startswith("portal.problem.")})
 STAFF: dict[str, Any] = {"who": True, "may_help": True, "may_people": True}
@@ -91,7 +91,7 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
         APP | {"qr": QR, "secret": "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP", "uri": "otpauth://totp/C?secret=JB"},
     )
     yield "app-again", "app.html", APP | {"again": True, "error": wrong}
-    yield "app-done", "app.html", APP | {"done": True, "later": True}
+    yield "app-done", "app.html", APP | {"done": True}
     yield "device", "device.html", {"base": BASE, "forgotten": False}
     yield "device-forgotten", "device.html", {"base": BASE, "forgotten": True}
     yield "signed-out", "signed_out.html", {}
