@@ -117,6 +117,7 @@ class Outcomes:
         """
         settled = self._final(job, outcomes)
         told: _Told | None = None
+        waits = False
         while True:
             try:
                 if told is None:
@@ -124,7 +125,9 @@ class Outcomes:
                 self._store.run(partial(self._write, job=job, settled=settled, told=told, alarm=alarm))
                 break
             except TryLater:
-                log.warning("delivery:outcome-waits", message=job.message)
+                if not waits:  # said once, however long it is
+                    log.warning("delivery:outcome-waits", message=job.message)
+                waits = True
                 if self._stopping.wait(AGAIN_SECONDS):
                     raise
         done = all(not isinstance(outcome, Deferred) for _, outcome in settled)
@@ -139,12 +142,15 @@ class Outcomes:
             for one in attempts:
                 self._write(tx, one.job, list(zip(one.job.targets, one.outcomes, strict=True)), None, "")
 
+        waits = False
         while True:
             try:
                 self._store.run(write)
                 return True
             except TryLater:
-                log.warning("delivery:outcome-waits", message=attempts[0].job.message, count=len(attempts))
+                if not waits:
+                    log.warning("delivery:outcome-waits", message=attempts[0].job.message, count=len(attempts))
+                waits = True
                 if self._stopping.wait(AGAIN_SECONDS):
                     raise
             except Exception:

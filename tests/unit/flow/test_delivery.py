@@ -51,6 +51,19 @@ def test_delivery_that_was_settled_while_it_was_listed_as_due_is_not_made_again(
     assert world.smarthost.times("b@example.test") == 1
 
 
+@pytest.mark.parametrize("mails", [1, 2], ids=["alone", "together"])
+def test_an_outcome_that_waits_for_the_database_is_said_once(
+    world: World, mails: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gateway.flow.outcomes.AGAIN_SECONDS", 0.001)
+    for _ in range(mails):
+        processed(world)
+    with world.commits_fail(5, done=False):
+        world.deliver()
+    assert world.states() == {"b@example.test": "delivered"}
+    assert [one.msg for one in caplog.records] == ["delivery:outcome-waits"]
+
+
 def test_attempt_that_was_made_meanwhile_makes_a_listed_one_void(world: World) -> None:
     processed(world)
     world.deliverer._busy.clear()
