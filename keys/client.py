@@ -18,6 +18,7 @@ from keys.keyholder.connection import Connection
 from keys.keyholder.mailkey_calls import MakesMailKeys, SignsMail
 from keys.keyholder.offers import Deposit, DepositGrant, DepositObject
 from keys.keyholder.wire import b64, unb64
+from keys.retention_calls import FollowsEnds, RetentionDesk
 
 __all__ = [
     "Connection", "Deposit", "DepositGrant", "DepositObject", "OperatorClient", "PortalClient", "Receipt", "Released",
@@ -90,7 +91,7 @@ class OperatorClient(LogReader, MakesMailKeys, MakesBackups):
         return cast("dict[str, int]", self._call("expire"))
 
 
-class WorkerClient(LogReader, Serving, SignsMail):
+class WorkerClient(LogReader, Serving, SignsMail, FollowsEnds):
     """Deposits, epochs, snapshot, checkpoints, texts to send, and what an officer approved."""
 
     def keys(self, node: str) -> dict[str, Any]:
@@ -194,7 +195,7 @@ class WorkerClient(LogReader, Serving, SignsMail):
         self._call("held_done", tenant=tenant, message=message)
 
 
-class PortalClient(Serving):
+class PortalClient(Serving, RetentionDesk):
     """What the portal may ask, nearly all of it with a person's session."""
 
     def keys(self) -> dict[str, Any]:

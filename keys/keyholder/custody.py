@@ -158,6 +158,28 @@ def destroy_day(tx: Tx, tenant: str, day: int) -> None:
     tx.destroyed = True
 
 
+def hold_key(tx: Tx, tenant: str, day: int, *, make: bool = False) -> ValueKey:
+    """The key for what was to end on `day` and is kept. Raises Tampered where it should be and is not."""
+    row = tx.one("SELECT wrapped FROM hold_keys WHERE tenant = ? AND day = ?", tenant, day)
+    if row is not None and row["wrapped"] is not None:
+        return ValueKey(tx.custody.unwrap(row["wrapped"], "hold", tenant, day))
+    if not make:
+        raise Tampered("a share under a legal hold lies under no key")
+    key = ValueKey.random()
+    wrapped = tx.custody.wrap(key.raw(), "hold", tenant, day)
+    tx.run("INSERT OR REPLACE INTO hold_keys (tenant, day, wrapped) VALUES (?, ?, ?)", tenant, day, wrapped)
+    return key
+
+
+def destroy_hold_key(tx: Tx, tenant: str, day: int) -> None:
+    """Overwrite the key under which nothing is kept any more."""
+    row = tx.one("SELECT wrapped FROM hold_keys WHERE tenant = ? AND day = ?", tenant, day)
+    if row is not None and row["wrapped"] is not None:
+        tx.custody.forget(row["wrapped"], "hold", tenant, day)
+    tx.run("UPDATE hold_keys SET wrapped = NULL, destroyed_us = ? WHERE tenant = ? AND day = ?", tx.now_us, tenant, day)
+    tx.destroyed = True
+
+
 def _context(*use: str | int) -> bytes:
     return lp("sealgate/keyholder/v1", *use)
 

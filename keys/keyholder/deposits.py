@@ -1,9 +1,9 @@
 """Deposits and destruction: how a message's share comes in, and how it goes for good.
 
 Promises: a batch of deposits is one commit; the same deposit may be repeated, another under the same id is refused and
-nothing of that batch is kept; nothing deposited can be widened; after `destroy_message` or the end of a day key no copy
-of S is left in our store or its write-ahead log, and who asks for it again gets the receipt of the first time.
-DESIGN §4 (order of effects), §4a (S); NIST SP 800-88 2.6.
+nothing of that batch is kept; nothing deposited can be widened; what a legal hold keeps is destroyed by nobody; after
+`destroy` or the end of a day key no copy of S is left in our store or its write-ahead log, and who asks for it again
+gets the receipt of the first time. DESIGN §4 (order of effects), §4a (S); NIST SP 800-88 2.6.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from keys import access
 from keys.encoding import canonical
-from keys.keyholder import custody, grants, tries
+from keys.keyholder import custody, grants, holds, tries
 from keys.keyholder.calls import BadCall, is_id
 from keys.keyholder.custody import DAY_US
 from keys.keyholder.database import Recorded, Tx
@@ -61,42 +61,61 @@ def messages(tx: Tx, *, tenant: str, after: str, before_us: int, limit: int) -> 
 
 
 def destroy_by_worker(tx: Tx, *, tenant: str, message: str) -> dict[str, Any]:
-    """Crypto-erase, asked for by the worker."""
-    return _destroy(tx, tenant, message, ("worker", "worker"), "asked")
+    """Crypto-erase, asked for by the worker. Denied("on-hold"): it is done when the last hold over it is lifted."""
+    return _asked(tx, tenant, message, ("worker", "worker"))
 
 
 def destroy_by_operator(tx: Tx, *, tenant: str, message: str) -> dict[str, Any]:
-    """Crypto-erase, asked for by the operator."""
-    return _destroy(tx, tenant, message, ("operator", "operator"), "asked")
+    """Crypto-erase, asked for by the operator. Denied("on-hold") as `destroy_by_worker`."""
+    return _asked(tx, tenant, message, ("operator", "operator"))
 
 
 def expire(tx: Tx) -> dict[str, int]:
-    """Destroy every day key whose day and grace have passed, and purge what is over: sessions, codes, counters."""
+    """Destroy every day key whose day and grace have passed, and purge what is over: sessions, codes, counters.
+
+    What a legal hold keeps is moved under a hold key before.
+    """
     last = tx.now_us // DAY_US - tx.limits.day_grace_days - 1
     days = tx.all("SELECT tenant, day FROM day_keys WHERE wrapped IS NOT NULL AND day <= ?", last)
     shares = 0
+    known = {tenant: holds.active(tx, tenant) for tenant in {row["tenant"] for row in days}}
     for row in days:
-        over = tx.all(
-            "SELECT id FROM messages WHERE tenant = ? AND day = ? AND share IS NOT NULL", row["tenant"], row["day"]
-        )
-        for message in over:
-            _destroy(tx, row["tenant"], message["id"], ("keyholder", "keyholder"), "expired")
-        shares += len(over)
-        custody.destroy_day(tx, row["tenant"], row["day"])
-        record(tx, row["tenant"], "day:destroyed", object=f"day-{row['day']}")
+        tenant = row["tenant"]
+        over = tx.all("SELECT id FROM messages WHERE tenant = ? AND day = ? AND share IS NOT NULL", tenant, row["day"])
+        for one in over:
+            message = grants.message_row(tx, one["id"])
+            if message is not None and holds.over(tx, message, known[tenant]):
+                holds.owe(tx, message)
+                holds.keep(tx, message)
+                continue
+            destroy(tx, tenant, one["id"], ("keyholder", "keyholder"), "expired")
+            shares += 1
+        custody.destroy_day(tx, tenant, row["day"])
+        record(tx, tenant, "day:destroyed", object=f"day-{row['day']}")
     return {"day_keys": len(days), "shares": shares, "sessions": _purge(tx)}
 
 
-def _destroy(tx: Tx, tenant: str, message: str, actor: Actor, reason: str) -> dict[str, Any]:
+def final_us(tx: Tx, row: Any) -> int:
+    """When no copy of ours of a message's share can be left, were it destroyed now: the last day key it lay under is
+    destroyed by then.
+    """
+    return int((max(row["day"], row["last_day"]) + 1 + tx.limits.day_grace_days) * DAY_US)
+
+
+def destroy(tx: Tx, tenant: str, message: str, actor: Actor, reason: str, request: str = "") -> dict[str, Any]:
+    """Destroy S and every R of a message that no hold keeps. Once; again it answers with the receipt of the first time.
+
+    Denied("unknown") for a message of another tenant or of none.
+    """
     row = grants.message_row(tx, message)
     if row is None or row["tenant"] != tenant:
         raise refused(tx, tenant, "grant:refused", "unknown", object=message, actor=actor)
-    final_us = (row["last_day"] + 1 + tx.limits.day_grace_days) * DAY_US
+    final = final_us(tx, row)
     tx.destroyed = True  # also when repeated: an earlier attempt may have failed at truncating the write-ahead log
     if row["destroyed_us"] is not None:
         first = receipt(tx, tenant, row["destroyed_index"])
-        return {"destroyed_us": row["destroyed_us"], "final_us": final_us, "receipt": first}
-    index = record(tx, tenant, "share:destroyed", object=message, actor=actor, reason=reason)
+        return {"destroyed_us": row["destroyed_us"], "final_us": final, "receipt": first}
+    index = record(tx, tenant, "share:destroyed", object=message, actor=actor, reason=reason, request=request)
     tx.run(
         "UPDATE messages SET share = NULL, destroyed_us = ?, destroyed_index = ? WHERE id = ?",
         tx.now_us, index, message,
@@ -105,7 +124,17 @@ def _destroy(tx: Tx, tenant: str, message: str, actor: Actor, reason: str) -> di
     tx.run("DELETE FROM sessions WHERE message = ?", message)
     tx.run("DELETE FROM codes WHERE grant_id IN (SELECT id FROM grants WHERE message = ?)", message)
     grants.seal_rows(tx, message)
-    return {"destroyed_us": tx.now_us, "final_us": final_us, "receipt": receipt(tx, tenant, index)}
+    if row["under_hold"]:
+        holds.drop_key(tx, tenant, row["day"])
+    return {"destroyed_us": tx.now_us, "final_us": final, "receipt": receipt(tx, tenant, index)}
+
+
+def _asked(tx: Tx, tenant: str, message: str, actor: Actor) -> dict[str, Any]:
+    row = grants.message_row(tx, message)
+    if row is not None and row["tenant"] == tenant and row["destroyed_us"] is None and holds.over(tx, row):
+        holds.owe(tx, row)
+        raise refused(tx, tenant, "share:kept", "on-hold", object=message, actor=actor)
+    return destroy(tx, tenant, message, actor, "asked")
 
 
 def _keep(tx: Tx, item: dict[str, Any], mac: bytes) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keys import access
+from keys.datakey import ValueKey
 from keys.encoding import canonical, lp
 from keys.errors import Denied, Tampered
 from keys.keyholder import custody, sessions
@@ -94,7 +95,7 @@ def share(tx: Tx, message: sqlite3.Row) -> bytes:
     """S of a message. Raises Denied("destroyed"); Tampered when the sealed value was moved or changed."""
     if message["share"] is None:
         raise Denied("destroyed")
-    key = custody.day_key(tx, message["tenant"], message["day"])
+    key = resting_key(tx, message)
     return key.open(share_context(message["tenant"], message["id"], message["expires_us"]), bytes(message["share"]))
 
 
@@ -102,8 +103,15 @@ def secret(tx: Tx, grant: sqlite3.Row, message: sqlite3.Row) -> bytes:
     """R of a review or staff grant. Raises Denied("not-held") when it was destroyed."""
     if grant["secret"] is None:
         raise Denied("not-held")
-    key = custody.day_key(tx, message["tenant"], message["day"])
+    key = resting_key(tx, message)
     return key.open(secret_context(message["tenant"], message["id"], grant["id"]), bytes(grant["secret"]))
+
+
+def resting_key(tx: Tx, message: sqlite3.Row) -> ValueKey:
+    """Under which S and every R of a message lie: the key of its day, or of a legal hold. Denied("destroyed")."""
+    if message["under_hold"]:
+        return custody.hold_key(tx, message["tenant"], message["day"])
+    return custody.day_key(tx, message["tenant"], message["day"])
 
 
 def share_context(tenant: str, message: str, expires_us: int) -> bytes:
@@ -193,7 +201,7 @@ def apply(
         )
         for name in names:
             tx.run("UPDATE grants SET expires_us = MIN(expires_us, ?) WHERE id = ?", until, name)
-        if grant is None:
+        if grant is None and not row["under_hold"]:  # what a hold keeps past its day has no day to be moved to
             _move(tx, row, until)
     seal_rows(tx, message)
     return receipt(tx, tenant, index)

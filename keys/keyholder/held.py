@@ -13,7 +13,7 @@ from typing import Any
 
 from keys import access
 from keys.derive import object_share
-from keys.keyholder import closing, custody, factors, grants, sessions, staff, tries
+from keys.keyholder import closing, custody, factors, grants, holds, sessions, staff, tries
 from keys.keyholder.database import Tx
 from keys.keyholder.releaselog import Actor, receipt, record, refused
 from keys.keyholder.sessions import SECOND_US, Live
@@ -68,7 +68,7 @@ def _may(tx: Tx, live: Live, act: str, tenant: str, message: str) -> None:
     """Raises what refuses this person this act on this message, recorded."""
     row = grants.message_row(tx, message)
     same = row is not None and row["tenant"] == tenant
-    held = same and _review(tx, message) is not None
+    held = same and review(tx, message) is not None
     verdict = access.may_act(live.facts, tenant, held)
     if isinstance(verdict, access.Denial) and act == "drop" and row is not None:
         own = access.may_cancel(live.facts, tenant, row["sender_user"], held)
@@ -77,6 +77,8 @@ def _may(tx: Tx, live: Live, act: str, tenant: str, message: str) -> None:
     if not why:
         waiting = _waiting(tx, tenant, message, act)
         why = "same-person" if waiting is not None and waiting["user"] == live.facts.user else ""
+        if not why and act == "drop" and row is not None and holds.over(tx, row):
+            why = "on-hold"
     if why:
         raise refused(tx, live.facts.tenant, "act:refused", why, object=message, actor=live.actor)
 
@@ -149,13 +151,13 @@ def release_held(tx: Tx, *, tenant: str, message: str, act: str) -> dict[str, An
     """
     row = tx.one("SELECT * FROM acts WHERE id = ?", act)
     held = grants.message_row(tx, message)
-    review = _review(tx, message)
+    found = review(tx, message)
     reason = _unusable(tx, row, tenant, message)
     if reason != "no-act" and row is not None and row["act"] not in RELEASES:
         reason = "another-act"
-    elif not reason and (held is None or held["tenant"] != tenant or review is None):
+    elif not reason and (held is None or held["tenant"] != tenant or found is None):
         reason = "not-held"
-    if reason or row is None or held is None or review is None:
+    if reason or row is None or held is None or found is None:
         raise refused(tx, tenant, "share:refused", reason or "not-held", object=message, actor=_WORKER, request=act)
     whole = grants.share(tx, held)
     index = record(tx, tenant, "held:released", object=message, actor=_WORKER, reason=row["act"], request=act)
@@ -165,21 +167,25 @@ def release_held(tx: Tx, *, tenant: str, message: str, act: str) -> dict[str, An
             thing["id"]: b64(object_share(whole, tenant=tenant, message=message, object_id=thing["id"]))
             for thing in tx.all("SELECT id FROM objects WHERE message = ?", message)
         },
-        "secret": b64(grants.secret(tx, review, held)),
-        "grant": review["id"],
+        "secret": b64(grants.secret(tx, found, held)),
+        "grant": found["id"],
         "receipt": receipt(tx, tenant, index),
     }
 
 
 def held_done(tx: Tx, *, tenant: str, message: str) -> None:
-    """Destroy R of a held message. Idempotent."""
+    """Destroy R of a held message, or, under a legal hold, close it. Idempotent."""
     row = grants.message_row(tx, message)
     if row is None or row["tenant"] != tenant:
         raise refused(tx, tenant, "grant:refused", "unknown", object=message, actor=_WORKER)
     tx.destroyed = True  # also when repeated: an earlier attempt may have failed at truncating the write-ahead log
-    if _review(tx, message) is None:
+    if review(tx, message) is None:
         return
-    tx.run("UPDATE grants SET secret = NULL WHERE message = ? AND kind = 'review'", message)
+    if holds.over(tx, row):  # R goes with S, when the hold is lifted; until then nobody decides on it again
+        tx.run("UPDATE grants SET revoked_us = ? WHERE message = ? AND kind = 'review'", tx.now_us, message)
+        grants.seal_rows(tx, message)
+    else:
+        tx.run("UPDATE grants SET secret = NULL WHERE message = ? AND kind = 'review'", message)
     tx.run("UPDATE acts SET done_us = ? WHERE message = ? AND done_us IS NULL", tx.now_us, message)
     record(tx, tenant, "held:settled", object=message, actor=_WORKER)
 
@@ -198,7 +204,8 @@ def raise_budget(tx: Tx, *, session: str, totp: str) -> dict[str, int]:
     return {"until_us": until_us}
 
 
-def _review(tx: Tx, message: str) -> Any:
+def review(tx: Tx, message: str) -> Any:
+    """The grant by which a message that waits for a decision is read; None when none waits."""
     rows = tx.all(
         "SELECT id FROM grants WHERE message = ? AND kind = 'review' AND secret IS NOT NULL AND revoked_us IS NULL",
         message,

@@ -9,7 +9,8 @@ held:settled log:read log:refused
 settings:signed settings:waiting settings:approved settings:withdrawn settings:refused user:added user:waiting
 user:joined user:refused user:disabled user:password user:app-password tenant:waiting tenant:closed tenant:reopened
 checkpoint:refused
-deposit:refused day:destroyed budget:raised budget:alarm call:refused people:registered
+deposit:refused share:kept hold:set hold:lifted certificate:issued
+day:destroyed budget:raised budget:alarm call:refused people:registered
 backup:begun backup:made backup:refused backup:verified store:restored``.
 A receipt is ``lp("sealgate/receipt/v1", log, index, leaf_hash)`` signed with the tenant's release log key, the same
 whose vkey the first entry of the tenant's log states. What belongs to no tenant goes to the tenant ``system``.

@@ -100,7 +100,7 @@ CREATE TABLE cards (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX cards_person ON cards (tenant, person);
 CREATE TABLE news (  -- what the worker still has to tell: phone, phone-first, enrolled, frozen (about: a grant),
-  -- proposal, account, closed, reopened
+  -- proposal, account, closed, reopened, disposal, erased, hold-set, hold-lifted
   id TEXT PRIMARY KEY, tenant TEXT NOT NULL, person TEXT NOT NULL, kind TEXT NOT NULL, about TEXT NOT NULL,
   at_us INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -1,0 +1,89 @@
+"""Certificates of destruction: what was destroyed, when, from when on no copy of ours can be left, and what they do not
+cover.
+
+Promises: a certificate is a signed note of the tenant's release log key, whose SHA-256 stands in the entry
+``certificate:issued`` of that log, so that an export and a public key are enough to check it; it holds ids, times and
+numbers only; it is made once and never changed. A first line of its own keeps it from being read as a checkpoint.
+DESIGN §4a (S: the certificate); NIST SP 800-88 2.6 and 4.8; 45 CFR 164.310(d)(2)(i). Bytes: FORMAT.md §13.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from keys import notes
+from keys.keyholder import custody
+from keys.keyholder.database import Tx
+from keys.keyholder.releaselog import record, release_origin, tenant_origin
+
+HEADING = "Sealgate certificate of destruction v1"
+METHOD = "cryptographic erase, NIST SP 800-88: the keyholder's share of the key was overwritten"
+NOT_COVERED = (
+    "machine snapshots taken outside our backup", "files that somebody downloaded or saved",
+    "the sender's mailbox and mail archive",
+)  # fmt: skip
+REMAINS = "ciphertext may remain; no key of ours opens it"
+_WHAT = {
+    "erase-link": "one reader of one message", "erase-message": "one message", "erase-person": "all mail to one person",
+    "erase-tenant": "all mail of the clinic", "lift": "what ended while a legal hold kept it",
+    "certify": "one message that had ended",
+}  # fmt: skip
+
+
+def issue(tx: Tx, row: Any) -> str:
+    """Make the certificate of a decision that is done, and record it; its text."""
+    tenant, origin = row["tenant"], release_origin(tx, row["tenant"])
+    text = "\n".join([HEADING, *(f"{name}: {value}" for name, value in _lines(tx, row))]) + "\n"
+    note = notes.sign_note(text, origin, custody.signer(tx, tenant, "release_sign"))
+    tx.run("UPDATE disposals SET certificate = ? WHERE id = ?", note, row["id"])
+    record(
+        tx, tenant, "certificate:issued", object=row["id"], actor=("user", row["second"] or row["user"]),
+        reason=digest(note), request=row["id"],
+    )  # fmt: skip
+    return note
+
+
+def digest(note: str) -> str:
+    """What the log's entry says of a certificate: SHA-256 of all its bytes, in hexadecimal."""
+    return hashlib.sha256(note.encode()).hexdigest()
+
+
+def _lines(tx: Tx, row: Any) -> list[tuple[str, str]]:
+    name = tx.one("SELECT name FROM tenants WHERE id = ?", row["tenant"])
+    return [
+        ("certificate", row["id"]),
+        ("clinic", f"{'' if name is None else name['name']} ({row['tenant']})"),
+        ("log", tenant_origin(tx, row["tenant"])),
+        ("what", _WHAT.get(row["kind"], row["kind"])),
+        ("about", row["object"]),
+        ("messages destroyed", str(row["messages"])),
+        ("sealed objects in them", str(row["objects"])),
+        ("readers' ways closed in messages that others still have", str(row["links"])),
+        ("left alone because of a legal hold", str(row["kept"])),
+        ("asked for by", f"{row['user']} on {moment(row['made_us'])}"),
+        ("confirmed by", row["second"] or "nobody; one person was enough"),
+        ("share destroyed on", _span(row["first_us"], row["last_us"])),
+        ("final on", "nothing was destroyed" if row["final_us"] is None else moment(row["final_us"])),
+        ("method", METHOD),
+        *(("not covered", one) for one in NOT_COVERED),
+        ("remains", REMAINS),
+        *(
+            [("others", "a message that others may still read ends for them with its own time, and is final then")]
+            if row["links"]
+            else []
+        ),
+    ]  # fmt: skip
+
+
+def _span(first_us: int | None, last_us: int | None) -> str:
+    if first_us is None or last_us is None:
+        return "nothing was destroyed"
+    return moment(first_us) if first_us == last_us else f"{moment(first_us)} to {moment(last_us)}"
+
+
+def moment(at_us: int) -> str:
+    """A time in UTC, whole seconds, as certificates write it. A "final on" is never earlier than it is true."""
+    whole = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us)
+    return whole.strftime("%Y-%m-%dT%H:%M:%SZ")
