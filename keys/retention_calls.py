@@ -71,7 +71,7 @@ class FollowsEnds(Disposes):
 
     def ended(self, tenant: str, start: int) -> dict[str, Any]:
         """What was destroyed, closed, held and certified, from that place in the release log on: ``entries``,
-        ``next``, ``size``.
+        ``next``, ``size``, ``before``, ``mark``.
         """
         return cast("dict[str, Any]", self._call("ended", tenant=tenant, start=start))
 

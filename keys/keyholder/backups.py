@@ -96,12 +96,14 @@ def verified(tx: Tx, *, id: str) -> None:
     record(tx, SYSTEM, "backup:verified", object=id, actor=_OPERATOR, reason=row["kind"])
 
 
-def final_us(tx: Tx) -> int:
+def final_us(tx: Tx, by_us: int | None = None) -> int:
     """From when on no registered copy of this store opens anything; 0 when there is none. For certificates.
 
-    One that was begun and never signed counts: its bytes may lie somewhere.
+    Those registered after `by_us` do not count: what was destroyed by then is in none of them. One that was begun and
+    never signed counts: its bytes may lie somewhere.
     """
-    return tx.number("SELECT MAX(expires_us) FROM backups WHERE kind = ?", KEYHOLDER)
+    latest = tx.now_us if by_us is None else by_us
+    return tx.number("SELECT MAX(expires_us) FROM backups WHERE kind = ? AND made_us <= ?", KEYHOLDER, latest)
 
 
 class Expired(NoStore):

@@ -12,7 +12,7 @@ from typing import Any
 
 from keys import access
 from keys.encoding import canonical
-from keys.keyholder import custody, grants, holds, tries
+from keys.keyholder import backups, custody, grants, holds, tries
 from keys.keyholder.calls import BadCall, is_id
 from keys.keyholder.custody import DAY_US
 from keys.keyholder.database import Recorded, Tx
@@ -96,10 +96,12 @@ def expire(tx: Tx) -> dict[str, int]:
 
 
 def final_us(tx: Tx, row: Any) -> int:
-    """When no copy of ours of a message's share can be left, were it destroyed now: the last day key it lay under is
-    destroyed by then.
+    """From when on no copy of ours of a message's share can be left, were it destroyed now or when it was: the last day
+    key it lay under, and every backup of this store that may hold it, have ended by then.
     """
-    return int((max(row["day"], row["last_day"]) + 1 + tx.limits.day_grace_days) * DAY_US)
+    days_us = (max(row["day"], row["last_day"]) + 1 + tx.limits.day_grace_days) * DAY_US
+    gone_us = tx.now_us if row["destroyed_us"] is None else row["destroyed_us"]
+    return int(max(days_us, gone_us, backups.final_us(tx, gone_us)))
 
 
 def destroy(tx: Tx, tenant: str, message: str, actor: Actor, reason: str, request: str = "") -> dict[str, Any]:

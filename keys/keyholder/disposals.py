@@ -15,7 +15,6 @@ from typing import Any
 
 from keys import access
 from keys.keyholder import certificates, custody, deposits, grants, held, holds, sessions, staff, tries
-from keys.keyholder.custody import DAY_US
 from keys.keyholder.database import Tx
 from keys.keyholder.releaselog import receipt, record, refused
 from keys.keyholder.sessions import SECOND_US, Live
@@ -308,7 +307,7 @@ def _close(tx: Tx, row: Any, message: Any, actor: tuple[str, str]) -> None:
             tx.now_us, index, one["id"],
         )  # fmt: skip
         sessions.end_of_grants(tx, [one["id"]])
-        final = int((message["last_day"] + 1 + tx.limits.day_grace_days) * DAY_US)
+        final = deposits.final_us(tx, message)
         tx.run(
             "UPDATE disposals SET links = links + 1, first_us = COALESCE(first_us, ?), last_us = ?,"
             " final_us = MAX(COALESCE(final_us, 0), ?) WHERE id = ?",

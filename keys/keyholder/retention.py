@@ -105,11 +105,13 @@ def retention_of(tx: Tx, *, tenant: str) -> dict[str, Any]:
 
 
 def ended(tx: Tx, *, tenant: str, start: int) -> dict[str, Any]:
-    """What the gateway must follow of the release log from `start` on: ``entries``, ``next`` (go on there), ``size``.
+    """What the gateway must follow of the release log from `start` on: ``entries``, ``next`` (go on there), ``size``,
+    ``before`` (a mark of the entry in front of `start`, and of the one in front of ``next`` in ``mark``; 0 for none).
 
     An entry has ``index``, ``action``, ``object``, ``actor``, ``reason``, ``request``, ``at_us``, ``receipt`` and
-    ``until_us`` (when the message it is about ends). Its action is share:destroyed, hold:set, hold:lifted, certificate:issued, or grant:narrowed for a reader who was erased
-    ("erased") or a message that ends sooner ("shortened").
+    ``until_us`` (when the message it is about ends). Its action is share:destroyed, hold:set, hold:lifted,
+    certificate:issued, or grant:narrowed for a reader who was erased ("erased") or a message that ends sooner
+    ("shortened").
     """
     size = tx.number("SELECT size FROM log_heads WHERE tenant = ?", tenant)
     rows = tx.all(
@@ -133,7 +135,8 @@ def ended(tx: Tx, *, tenant: str, start: int) -> dict[str, Any]:
         after = row["log_index"] + 1
         if len(found) == 500:
             break
-    return {"entries": found, "next": after, "size": size}
+    marks = {"before": _mark(tx, tenant, start), "mark": _mark(tx, tenant, after)}
+    return {"entries": found, "next": after, "size": size} | marks
 
 
 def alive(tx: Tx, *, tenant: str, messages: list[Any]) -> list[str]:
@@ -142,6 +145,12 @@ def alive(tx: Tx, *, tenant: str, messages: list[Any]) -> list[str]:
         raise BadCall
     found = [grants.message_row(tx, one) for one in messages[:1000]]
     return [one["id"] for one in found if one is not None and one["tenant"] == tenant and one["share"] is not None]
+
+
+def _mark(tx: Tx, tenant: str, index: int) -> int:
+    """48 bits of the leaf hash in front of a place: another log has another there."""
+    row = tx.one("SELECT hash FROM log_nodes WHERE tenant = ? AND level = 0 AND position = ?", tenant, index - 1)
+    return 0 if row is None else int.from_bytes(bytes(row["hash"])[:6], "big")
 
 
 def _certificate(tx: Tx, message: Any) -> str:
