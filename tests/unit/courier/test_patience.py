@@ -112,7 +112,7 @@ def test_a_smarthost_that_falls_silent_at_the_end_of_a_mail_keeps_one_thread(
 ) -> None:
     monkeypatch.setattr(patience, "SLOW_SECONDS", 0.2)
     with Smarthost() as smarthost:
-        courier = courier_to(smarthost, timeout_seconds=1, end_timeout_seconds=1)
+        courier = courier_to(smarthost, timeout_seconds=60, end_timeout_seconds=1)
         assert courier.deliver(outbound("timeout-end@b.example"))[0].outcome == Deferred(
             "4.4.2", "timeout", unknown=True
         )
