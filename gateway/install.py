@@ -254,8 +254,15 @@ def settings_body(settings: Settings) -> dict[str, object]:
         "policy_toml": data.decode("utf-8"),
         "message_days": settings.policy.message_days,
         "hold_days": settings.policy.hold_days,
+        **_texts(settings),
         **senders.bodies(settings.devices, settings.shared),
     }
+
+
+def _texts(settings: Settings) -> dict[str, object]:
+    """Who is handed the codes that open messages; nothing where no texts are sent."""
+    notify = settings.notify
+    return {} if notify.sms == "none" else {"sms": notify.sms, "sms_url": notify.sms_url}
 
 
 def read_setup(path: Path) -> Setup:

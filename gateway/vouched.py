@@ -12,7 +12,7 @@ from datetime import timedelta
 from gateway.actions.tenants import DeviceView, TenantView
 from gateway.policy import parse
 from gateway.senders import loop_value
-from gateway.settings import Courier
+from gateway.settings import Courier, Notify
 from gateway.settingtypes import smarthost
 from gateway.share import answering
 from keys.client import PortalClient, WorkerClient, unb64
@@ -46,6 +46,8 @@ def vouched_view(keyholder: WorkerClient | PortalClient, pinned: bytes, tenant: 
             one["name"]: DeviceView(one["owner"], frozenset(one["senders"]), one["assume_phi"])
             for one in body.get("devices", ())
         },
+        sms=body.get("sms", "none"),
+        sms_url=body.get("sms_url", ""),
         loop=next((loop_value(bytes.fromhex(one["verifier"])) for one in body.get("shared", ()) if one["loop"]), ""),
     )
 
@@ -56,3 +58,11 @@ def vouched_courier(courier: Courier, view: TenantView) -> Courier:
     A changed one would be a place from which all future mail can be read (DESIGN §4).
     """
     return replace(courier, smarthost=view.smarthost, tls=view.smarthost_tls)
+
+
+def vouched_notify(notify: Notify, view: TenantView) -> Notify:
+    """The settings of text messages with the carrier that was signed.
+
+    Another one would hear every code, and whoever also has a mailbox, or sees links go by, opens what was sent.
+    """
+    return replace(notify, sms=view.sms, sms_url=view.sms_url)

@@ -39,6 +39,9 @@ class TenantView:
     message_for: timedelta = timedelta(days=90)
     hold_for: timedelta = timedelta(days=7)
     devices: Mapping[str, DeviceView] = field(default_factory=dict)
+    sms: str = "none"
+    """Who carries text messages with codes, and where they are handed in: as [notify]."""
+    sms_url: str = ""
     loop: str = field(default="", repr=False)
     """Value of the field that tells the provider's rule that a mail was here; empty where mail goes elsewhere."""
 

@@ -22,6 +22,7 @@ from gateway.flow.settle import finish_narrowings
 from gateway.flow.upkeep import Duty, SignOfLife, Texts, Upkeep
 from gateway.logs import Log
 from gateway.metrics import Figures, MetricsServer, Parts
+from gateway.notify import TextSender
 from gateway.notify import sender as text_sender
 from gateway.portal import roles as permissions
 from gateway.scan import probe
@@ -29,6 +30,7 @@ from gateway.share import answering
 from gateway.spool import doors, snapshot
 from gateway.spool.reader import SpoolReader
 from gateway.store.engines import parse, path_of
+from gateway.vouched import vouched_notify
 from keys.client import Connection, PortalClient, WorkerClient, unb64
 
 log = Log("gateway.upkeep")
@@ -64,7 +66,7 @@ class WorkerSide(WorkerParts):
         }
         self.life = SignOfLife(settings.snapshot_directory / "health.json", checks, ground.clock)
         self._metrics(spools)
-        texts = Texts(self.keyholder, text_sender(settings.notify), self._text_words)
+        texts = Texts(self.keyholder, self._carriers(), self._text_words)
         acts = HeldActs(ground.store, ground.rows, ground.audit, self.keyholder, self.held, ground.clock)
         confirm = self._once("openings", self._confirm)
         watch = ClockWatch(self.steady, settings.worker_directory, ground.clock, self._renew)
@@ -90,6 +92,14 @@ class WorkerSide(WorkerParts):
                 ],
             ]
         )
+
+    def _carriers(self) -> dict[str, TextSender]:
+        """Who carries the text messages of each clinic, one for all that have the same."""
+        ground, made = self.ground, dict[tuple[str, str], TextSender]()
+        for view in ground.views.values():
+            if (view.sms, view.sms_url) not in made:
+                made[view.sms, view.sms_url] = text_sender(vouched_notify(self.settings.notify, view))
+        return {view.id: made[view.sms, view.sms_url] for view in ground.views.values()}
 
     def _metrics(self, spools: dict[str, SpoolReader]) -> None:
         ground, settings = self.ground, self.settings

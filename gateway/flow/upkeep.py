@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -132,9 +132,12 @@ class Texts:
     portal.
     """
 
-    def __init__(self, keyholder: WorkerClient, sender: TextSender, words: Callable[[str, str], str]) -> None:
+    def __init__(
+        self, keyholder: WorkerClient, carriers: Mapping[str, TextSender], words: Callable[[str, str], str]
+    ) -> None:
+        """`carriers`: each tenant's, as its signed settings name it."""
         self._keyholder = keyholder
-        self._sender = sender
+        self._carriers = carriers
         self._words = words
 
     def __call__(self) -> None:
@@ -143,9 +146,10 @@ class Texts:
             waiting = self._keyholder.take_texts(20)
         for text in waiting:
             try:
-                self._sender.send(Sensitive(text["number"]), Sensitive(self._words(text["tenant"], text["code"])))
+                carrier = self._carriers[text["tenant"]]
+                carrier.send(Sensitive(text["number"]), Sensitive(self._words(text["tenant"], text["code"])))
                 sent = True
-            except GatewayError as error:
+            except (GatewayError, KeyError) as error:  # a clinic that joined after this process began has no carrier
                 log.warning("text:failed", tenant=text["tenant"], error=type(error).__name__)
                 sent = False
             with answering():

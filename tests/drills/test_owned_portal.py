@@ -23,6 +23,7 @@ from tests.support.keyholder import PHONE, TENANT, Keyholder, deposit_for, runni
 from tests.support.thief import unseal
 from tests.unit.keyholder.conftest import PERSON, SECOND, House, set_up_house
 
+pytestmark = pytest.mark.full
 DAY = 86_400
 OTHER = "tnt_Second0000000001"
 PETER = "per_Peter00000000001"
