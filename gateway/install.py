@@ -178,6 +178,8 @@ def storage(settings: Settings, who: Identities) -> None:
         if Vault.absent(settings.vault.url):
             Vault.create(settings.vault.url)
         own_tree(vault, who)
+    elif Vault.absent(settings.vault.url):
+        Vault.create(settings.vault.url)
     spool(settings, who)
 
 

@@ -69,8 +69,6 @@ __all__ = [
 
 DEFAULT_PATH = Path("/etc/sealgate/sealgate.toml")
 _LATER: tuple[tuple[str, str, Callable[[Settings], bool], str], ...] = (
-    ("vault", "url", lambda s: not s.vault.url.startswith("file:"),
-     'a vault outside this machine comes with a later release; write "file:///absolute/folder"'),
     ("keys", "provider", lambda s: s.keys.provider != "file",
      'other than "file" comes with a later release; write provider = "file"'),
 )  # fmt: skip

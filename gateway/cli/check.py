@@ -17,6 +17,7 @@ from gateway.install import settings_body
 from gateway.policy import load as load_policy
 from gateway.settings import SECTIONS, SecretFile, Settings, example, refuse_later, render_value
 from gateway.tenancies import PLACES
+from gateway.vault import Vault
 
 NAME = "check"
 HELP = "validate the configuration and print what is in force"
@@ -46,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         settings_body(own)  # the secrets of shared networks as well
         if unheeded := unheeded_devices(own, policy):
             print(f"sealgate check: warning: {unheeded}", file=sys.stderr)
+    Vault.check(settings.vault.url)
     refuse_later(settings)
     rows = in_force(settings)
     if args.json:

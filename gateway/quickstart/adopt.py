@@ -41,6 +41,7 @@ def adopt(settings: Settings, who: Identities) -> None:
 def _owned(settings: Settings) -> list[tuple[Path, str, str]]:
     """Whole trees with their role and its group, the outer ones first."""
     spool = settings.spool.directory
+    vault = [(Path(settings.vault.url.removeprefix("file://")), "gateway", "gateway")]
     return [
         (spool / "in", "smtp", "gateway"),
         (spool / "in" / "marks", "gateway", "gateway"),
@@ -49,7 +50,7 @@ def _owned(settings: Settings) -> list[tuple[Path, str, str]]:
         (settings.worker_directory, "gateway", "gateway"),
         (settings.snapshot_directory, "gateway", "smtp"),
         (Path(settings.store.url.removeprefix("sqlite:///")).parent, "gateway", "gateway"),
-        (Path(settings.vault.url.removeprefix("file://")), "gateway", "gateway"),
+        *(vault if settings.vault.url.startswith("file://") else []),
         (settings.keys.directory, "keyholder", "keyholder"),
         (settings.sockets_directory, "keyholder", "gateway"),
         (settings.keys.kek_file, "keyholder", "keyholder"),

@@ -76,7 +76,10 @@ class BlobStoreType(Protocol):
         """Make a new, empty store. Raises Misconfigured when there is something already."""
 
     def absent(self, url: str) -> bool:
-        """Whether there is nothing at all at that place: missing or empty."""
+        """Whether there is nothing at all at that place: missing or empty. Raises Misconfigured, TryLater."""
+
+    def check(self, url: str) -> None:
+        """Look at the URL, and at the files it names, without going there. Raises Misconfigured."""
 
 
 BLOBSTORES: Registry[BlobStoreType] = Registry("blob store", "gateway.vault.blobstores")

@@ -53,6 +53,11 @@ class Vault:
         return cls(BLOBSTORES.get(_scheme(url)).create(url))
 
     @staticmethod
+    def check(url: str) -> None:
+        """Whether a vault could be at that place, as far as its URL and the files it names tell. Raises Misconfigured."""
+        BLOBSTORES.get(_scheme(url)).check(url)
+
+    @staticmethod
     def absent(url: str) -> bool:
         """Whether nothing is there: missing or empty."""
         return BLOBSTORES.get(_scheme(url)).absent(url)

@@ -240,6 +240,9 @@ class FileBlobStore:
         except OSError as error:
             raise Misconfigured(f"[vault] url: cannot read {root}: {error.strerror}") from error
 
+    def check(self, url: str) -> None:
+        _root(url)
+
 
 BLOBSTORES.register("file")(FileBlobStore())
 
