@@ -162,7 +162,7 @@ class Vault:
     """Where sealed objects lie."""
 
     url: str = setting(
-        '"file:///absolute/folder", or "s3://bucket/prefix?endpoint=https://…&credentials=/absolute/file" (deploy/S3.md).',
+        '"file:///absolute/folder", or "s3://bucket/prefix?endpoint=https://…&credentials=/file" (deploy/S3.md).',
         kinds.vault_url,
         "file:///var/lib/sealgate/vault",
     )

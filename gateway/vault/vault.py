@@ -54,7 +54,7 @@ class Vault:
 
     @staticmethod
     def check(url: str) -> None:
-        """Whether a vault could be at that place, as far as its URL and the files it names tell. Raises Misconfigured."""
+        """Look at the URL, and at the files it names, without going there. Raises Misconfigured."""
         BLOBSTORES.get(_scheme(url)).check(url)
 
     @staticmethod

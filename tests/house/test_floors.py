@@ -18,6 +18,7 @@ ONLY = {
     "jinja2": ("gateway.portal",),
     "smtplib": ("gateway.courier",),
     "alembic": ("gateway.store",),
+    "obstore": ("gateway.vault",),
     "pydicom": ("gateway.detect",),
     "pypdfium2": ("gateway.detect",),
     "hyperscan": ("gateway.detect",),
@@ -64,7 +65,7 @@ def test_product_imports_only_what_it_depends_on() -> None:
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["postgres"], *extras["pdf"], *extras["bench"]]
+    wanted = [*project["dependencies"], *extras["postgres"], *extras["pdf"], *extras["s3"], *extras["bench"]]
     ours = {re.split(r"[\[<>=~! ]", line)[0].lower().replace("_", "-") for line in wanted}
     packages = importlib.metadata.packages_distributions()
     missing = {

@@ -109,7 +109,7 @@ def vault(case: Case) -> Finding:
     if "No space" in trouble:
         return red(f"{there}: the disk is full", _room(folder or Path("/")))
     if folder is None:
-        return red(f"{there}: {trouble}", "look at the store and at the keys that [vault] url names, then: sealgate doctor")
+        return red(f"{there}: {trouble}", "look at the store, and at the keys that [vault] url names")
     right = f"chown -R sealgate-gateway: {there}" if case.who.enforced else f"chmod -R u+rwX {there}"
     return red(f"{there}: {trouble}", right)
 

@@ -150,7 +150,6 @@ def test_worker_and_portal_are_held_apart_on_postgresql_and_one_on_sqlite(
 @pytest.mark.parametrize(
     ("section", "line"),
     [
-        ("vault", 'url = "s3://bucket/prefix?endpoint=https://s3.example"'),
         ("keys", 'provider = "pkcs11"'),
     ],
 )
