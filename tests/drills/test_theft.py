@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,8 @@ from gateway.demo.clinic import Clinic
 from gateway.demo.visitor import Visitor
 from keys.derive import object_key, object_share
 from keys.encoding import lp
-from keys.links import parse_token
+from keys.links import parse_token, printed_code
+from tests.support import stranger
 from tests.support.installed import processes
 from tests.support.marked import Marked, introduce, settled
 from tests.support.memory import found_in
@@ -285,6 +287,37 @@ def test_the_clinics_own_mail_system_shows_what_staff_sent_and_opens_nothing_of_
                 assert not traces(answer.body, one.planted[place]), (answer.url, place)
         opened = journaled.open()  # the twin: with the recipient's phone
         assert one.body in opened.text
+
+
+def test_a_stranger_with_the_written_page_and_everything_at_rest_reads_it_all(clinic: Clinic, tmp_path: Path) -> None:
+    # keys/FORMAT.md says all of it: tests/support/stranger.py was written from that page and imports nothing of ours.
+    source = Path(stranger.__file__).read_text()
+    assert not re.search(r"^\s*(?:from|import) +(?:keys|gateway|tests)\b", source, re.MULTILINE)
+    steal(clinic.data, tmp_path / "loot", "db", "vault", "spool", "keys")
+    reader = stranger.Installation.of(tmp_path / "loot", clinic.data / "kek")
+    for one in SENT:
+        (mail,) = clinic.sink.wait_for(one.recipient)
+        assert mail.link is not None
+        token = mail.link.rpartition("/")[2]
+        found = {about["kind"]: (about, content) for about, content in reader.objects(token)}
+        about, content = found["file"]
+        assert (about["name"], about["bytes"], content) == (one.filename, len(one.attachment), one.attachment)
+        assert one.body in json.loads(found["body"][1])["text"]
+        grant, secret = stranger.read_token(token)
+        assert stranger.read_printed(printed_code(secret)) == secret
+        ((message,),) = reader.rows("db/sealgate.db", "SELECT message FROM grants WHERE id = ?", grant)
+        shown = reader.subject(message)
+        assert shown["from"] == clinic.amy.address
+        assert (shown["subject"] == one.subject) is not one.subject_is_phi
+    spooled = list(reader.spooled())
+    assert {direction for direction, _, _ in spooled} == {"in", "out"}
+    incoming = {address["address"]: mail for way, envelope, mail in spooled for address in envelope["recipients"]
+                if way == "in"}  # fmt: skip
+    assert traces(incoming[CLARA.recipient], CLARA.inside)
+    origin, entries = reader.log(clinic.tenant)
+    assert origin.endswith(clinic.tenant)
+    assert entries[0]["action"] == "log:opened"
+    assert {"message:accepted", "message:secured", "message:delivered"} <= {entry["action"] for entry in entries}
 
 
 def unwrapped(kek: bytes, use: tuple[str | int, ...], wrapped: bytes) -> bytes | None:
