@@ -72,6 +72,7 @@ class Action(StrEnum):
     SESSION_REFUSED = "session:refused"
     SESSION_ENDED = "session:ended"
     OBJECT_OPENED = "object:opened"
+    OBJECT_PART = "object:part"
     OBJECT_COMPLETED = "object:completed"
     OBJECT_FAILED = "object:failed"
     OBJECT_REFUSED = "object:refused"

@@ -88,9 +88,9 @@ def downloaded(story: Story) -> str:
     expect(part.body == original[100:200], "a range gave other bytes")
     expect(part.headers["content-range"] == f"bytes 100-199/{len(original)}", "a range names other bytes")
     entries = story.logged([
-        ("object:opened", name, {"proof": 2, "reason": "text", "outcome": "ok"}),
+        ("object:opened", name, {"proof": 2, "reason": "text download", "outcome": "ok"}),
         ("object:completed", name, {"bytes": len(original), "outcome": "ok"}),
-        ("object:completed", name, {"bytes": 100, "outcome": "ok"}),
+        ("object:part", name, {"bytes": 100, "outcome": "partial", "reason": "range 100-199"}),
     ])  # fmt: skip
     expect("/keyholder#" in entries[0]["receipt"], "the opening quotes no receipt of the keyholder")
     return (

@@ -10,10 +10,9 @@ or key is kept between requests.
 
 from __future__ import annotations
 
+import hashlib
 import json
-import time
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -21,8 +20,11 @@ from sqlalchemy import select
 from gateway import steps
 from gateway.audit.event import GATEWAY, Action, Actor, receipt_text
 from gateway.clock import Clock
-from gateway.errors import GatewayError, NotFound, Refused, Tampered, TryLater
-from gateway.flow.running import Running
+from gateway.errors import NotFound, Tampered
+from gateway.flow.counting import Left, record
+from gateway.flow.opened import File, Letter, Measured, MeasuredAll, Opened, etag, shown_files
+from gateway.flow.running import Running, Stop
+from gateway.flow.sending import DownloadStopped, Sending, whole
 from gateway.flow.trail import Happened, Origin, Trail
 from gateway.flow.visit import Denial, Door
 from gateway.share import answering
@@ -42,62 +44,6 @@ from gateway.vault.vault import Reader, Vault
 BODY_BYTES = 2_097_152
 SUBJECT_BYTES = 65_536
 LOOK_BYTES = 262_144
-RECHECK_SECONDS = 2.0
-
-
-class DownloadStopped(Refused):
-    """This download was stopped because the message was taken back or has ended."""
-
-    http_status = 410
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """One file of a message as its card shows it."""
-
-    id: str
-    kind: str
-    name: str
-    media_type: str
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A message as its recipient reads it. `text` and `html` are as they were sent; html is not yet sanitised."""
-
-    subject: str
-    sender: str
-    text: str | None
-    html: str | None
-    too_large: bool
-    files: tuple[File, ...]
-    received_at_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """An object whose opening is committed.
-
-    `chunks(start, stop)` yields its plain bytes, verified, logs how it ended and closes; `close` is for those who do
-    not read.
-    """
-
-    name: str
-    media_type: str
-    size_bytes: int
-    etag: str
-    chunks: Callable[[int, int], Generator[bytes, None, None]]
-    close: Callable[[], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A file of a message as its row describes it: the plain length and the ETag."""
-
-    row: Row = field(repr=False)
-    size_bytes: int
-    etag: str
 
 
 class Downloads:
@@ -124,21 +70,16 @@ class Downloads:
         try:
             with answering():
                 meta = self._keys.release_meta(session["handle"], door.message)
-            steps.reached("d3")
-            shown = [
-                (row, self._release(origin, door, session, row, "read"))
-                for row in objects
-                if row["kind"] in ("body", "subject")
-            ]
         except Denied as denied:
             return self._denied(origin, door, session, denied)
-        # 4 commit: one transaction for all that this page opens
-        self._trail.record(
-            origin,
-            Happened(Action.META_OPENED, door.message, _person(door), proof=session["proof"], receipt=_receipt(meta)),
-            *(self._opening(door, session, row, released) for row, released in shown),
-        )
-        steps.reached("d4")
+        steps.reached("d3")
+        seen = Happened(
+            Action.META_OPENED, door.message, _person(door), proof=session["proof"], receipt=_receipt(meta)
+        )  # fmt: skip
+        rows = [row for row in objects if row["kind"] in ("body", "subject")]
+        shown = self._open(origin, door, session, rows, "read", seen)
+        if isinstance(shown, Denial):
+            return shown
         # 5, 6, 7
         body: dict[str, Any] = {}
         subject = ""
@@ -146,17 +87,20 @@ class Downloads:
         with self._alarmed(origin, door):
             words = subject_of(meta["key"], message) if message["meta"] is not None else {}
             files = tuple(self._file(meta["key"], row) for row in shown_files(objects))
-        for row, released in shown:
-            opened = self._opened(origin, door, session, row, released)
-            if opened.size_bytes > (BODY_BYTES if row["kind"] == "body" else SUBJECT_BYTES):
-                too_large = True
+        try:
+            for row, opened in zip(rows, shown, strict=True):
+                if opened.size_bytes > (BODY_BYTES if row["kind"] == "body" else SUBJECT_BYTES):
+                    too_large = True
+                    opened.close()
+                    continue
+                content = whole(opened.part(0, opened.size_bytes))
+                if row["kind"] == "subject":
+                    subject = content.decode("utf-8", "replace")
+                else:
+                    body = _body(content)
+        finally:
+            for opened in shown:
                 opened.close()
-                continue
-            content = b"".join(opened.chunks(0, opened.size_bytes))
-            if row["kind"] == "subject":
-                subject = content.decode("utf-8", "replace")
-            else:
-                body = _body(content)
         return Letter(
             subject=subject or words.get("subject", ""),
             sender=words.get("from_name") or words.get("from", ""),
@@ -195,14 +139,61 @@ class Downloads:
         TryLater and Tampered as `read`.
         """
         row = what.row if isinstance(what, Measured) else _one(self._load(origin, door)[1], what)
+        found = self._open(origin, door, session, [row], purpose)
+        return found if isinstance(found, Denial) else found[0]
+
+    def measure_all(self, origin: Origin, door: Door) -> MeasuredAll:
+        """All files of the message, from their rows alone. Raises NotFound for a message without files, Tampered."""
+        message, objects = self._load(origin, door)
+        rows = shown_files(objects)
+        if not rows:
+            raise NotFound("no files in this message")
+        tags = hashlib.sha256(b"".join(bytes(row["header_tag"]) for row in rows)).hexdigest()
+        return MeasuredAll(tuple(rows), message["received_at"], f'"{tags[:32]}"')
+
+    def open_all(self, origin: Origin, door: Door, session: Session, what: MeasuredAll) -> list[Opened] | Denial:
+        """Every file of the message, for one answer: each released for itself, all openings committed together.
+
+        Raises TryLater and Tampered as `read`.
+        """
+        return self._open(origin, door, session, what.rows, "zip")
+
+    def _open(
+        self, origin: Origin, door: Door, session: Session, rows: Sequence[Row], purpose: str, *more: Happened
+    ) -> list[Opened] | Denial:
+        """3 release, 4 commit: one transaction for all that this request opens, and what else it has to say.
+
+        What was released before one was denied stands in the log as opened, and as stopped with no byte.
+        """
+        stops = [self._running.begin(door.grant) for _ in rows]  # before the release: a recall from now on is heard
+        released: list[Any] = []
+        denied: Denied | None = None
         try:
-            released = self._release(origin, door, session, row, purpose)  # 3 release
-        except Denied as denied:
-            return self._denied(origin, door, session, denied)
-        steps.reached("d3")
-        self._trail.record(origin, self._opening(door, session, row, released))  # 4 commit
-        steps.reached("d4")
-        return self._opened(origin, door, session, row, released)
+            try:
+                for row in rows:
+                    released.append(self._release(origin, door, session, row, purpose))
+            except Denied as refused:
+                denied = refused
+            if rows:
+                steps.reached("d3")
+            both = list(zip(rows, released, strict=False))
+            openings = [self._opening(door, session, row, one, purpose) for row, one in both]
+            if openings or more:
+                self._trail.record(origin, *more, *openings)
+            if rows:
+                steps.reached("d4")
+            if denied is not None:
+                none = [_left(row, (0, 0), "stopped") for row, _ in both]
+                record(self._store, self._trail, origin, _person(door), session["proof"], none)
+                return self._denied(origin, door, session, denied)
+            found = []
+            for (row, one), stop in zip(both, stops, strict=True):
+                found.append(self._opened(origin, door, session, row, one, stop))
+            stops = []
+            return found
+        finally:
+            for stop in stops:
+                stop.over()
 
     def _load(self, origin: Origin, door: Door) -> tuple[Row, list[Row]]:
         statement = select(schema.objects).where(schema.objects.c.message == door.message)
@@ -223,67 +214,41 @@ class Downloads:
             request = f"{origin.request}-{row['position']}"
             return self._keys.release(session["handle"], door.grant, row["id"], purpose, request)
 
-    def _opening(self, door: Door, session: Session, row: Row, released: Any) -> Happened:
+    def _opening(self, door: Door, session: Session, row: Row, released: Any, purpose: str) -> Happened:
         return Happened(
             Action.OBJECT_OPENED, row["id"], _person(door), proof=session["proof"], receipt=_receipt(released),
-            reason=session["method"],
+            reason=f"{session['method']} {purpose}",
         )  # fmt: skip
 
-    def _opened(self, origin: Origin, door: Door, session: Session, row: Row, released: Any) -> Opened:
+    def _opened(
+        self, origin: Origin, door: Door, session: Session, row: Row, released: Any, stop: Stop
+    ) -> Opened:  # fmt: skip
         # 5 open: W and L give MK, MK and S_o the object's key
         with self._alarmed(origin, door, row["id"]):
             key = key_of_object(message_key(door.secret, door.row), released["share"], row)
             details = inner_details_of(key, row)
-            reader = self._vault.open(
+            size = self._vault.plain_bytes(row["sealed_bytes"])
+
+        def reader() -> Reader:
+            made = self._vault.open(
                 key, tenant=row["tenant"], object_id=row["id"], kind=row["kind"], blob=row["blob"],
                 header_tag=row["header_tag"], sealed_bytes=row["sealed_bytes"],
             )  # fmt: skip
-        steps.reached("d5")
-        return Opened(
-            name=str(details.get("name") or ""), media_type=str(details.get("type") or ""),
-            size_bytes=reader.plain_bytes, etag=etag(row),
-            chunks=lambda start, stop: self._stream(origin, door, session, row, reader, start, stop),
-            close=reader.close,
-        )  # fmt: skip
+            steps.reached("d5")
+            return made
 
-    def _stream(
-        self, origin: Origin, door: Door, session: Session, row: Row, reader: Reader, start: int, stop: int
-    ) -> Generator[bytes, None, None]:
-        """6 stream, 7 commit the outcome, whichever way it ends."""
-        sent = 0
-        outcome, reason = "failed", "cut"  # when the browser goes away the generator is closed at a yield
-        try:
-            with self._running.on(door.grant) as stopped:
-                # A recall between the release and here cut nothing: from now on it would be seen, so look once.
-                self._still(door, session)
-                checked = time.monotonic()
-                for chunk in reader.read(start, stop):
-                    if time.monotonic() - checked > RECHECK_SECONDS:
-                        checked = time.monotonic()
-                        self._still(door, session)
-                    if stopped.is_set():
-                        raise DownloadStopped("recalled under way")
-                    yield chunk
-                    sent += len(chunk)
-                    steps.reached("d6")
-            if sent != stop - start:
-                raise Tampered("an object ended early")
-            outcome, reason = "ok", ""
-        except Tampered:
-            reason = "tampered"
-            self._tampered(origin, row["id"], "blob")
-            raise
-        except GatewayError:
-            reason = "stopped"
-            raise
-        finally:
-            reader.close()
-            action = Action.OBJECT_COMPLETED if outcome == "ok" else Action.OBJECT_FAILED
-            happened = Happened(
-                action, row["id"], _person(door), outcome=outcome, reason=reason, proof=session["proof"], bytes=sent
-            )
-            self._trail.record(origin, happened)
-            steps.reached("d7")
+        def settled(ends: Sequence[Left]) -> None:
+            record(self._store, self._trail, origin, _person(door), session["proof"], ends)
+
+        return Opened(
+            name=str(details.get("name") or ""), media_type=str(details.get("type") or ""), size_bytes=size,
+            etag=etag(row), close=stop.over, settled=settled,
+            part=lambda start, end: Sending(
+                (row["id"], bytes(row["header_tag"]), size), (start, end), opened=reader, stop=stop,
+                still=lambda: self._still(door, session), alarm=lambda: self._tampered(origin, row["id"], "blob"),
+                record=lambda left: settled([left]),
+            ),
+        )  # fmt: skip
 
     def _still(self, door: Door, session: Session) -> None:
         """Raises DownloadStopped when grant or session ended elsewhere; the keyholder's word, not a row's."""
@@ -330,27 +295,16 @@ class _Alarm:
             self._alarm()
 
 
-def etag(row: Row) -> str:
-    """Strong validator of an object (RFC 9110 8.8.3): its header tag commits to every byte of it."""
-    return f'"{row["header_tag"].hex()[:32]}"'
-
-
-def shown_files(objects: list[Row]) -> list[Row]:
-    """The files a recipient sees: the parts, or the whole original where it was sealed as one.
-
-    An original beside parts is what an officer reads of held mail; it is not the recipient's.
-    """
-    files = [row for row in objects if row["kind"] == "file"]
-    if files or any(row["kind"] == "body" for row in objects):
-        return files
-    return [row for row in objects if row["kind"] == "original"][:1]
-
-
 def _one(objects: list[Row], object_id: str) -> Row:
     for row in shown_files(objects):
         if row["id"] == object_id:
             return row
     raise NotFound("no such file in this message")
+
+
+def _left(row: Row, span: tuple[int, int], why: str) -> Left:
+    size = Vault.plain_bytes(row["sealed_bytes"])
+    return Left(row["id"], bytes(row["header_tag"]), size, span[0], span[1], size, why)
 
 
 def _receipt(released: Any) -> str:
@@ -369,6 +323,3 @@ def _body(content: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Tampered("a body has another form")
     return {name: value for name, value in found.items() if name in ("text", "html") and isinstance(value, str)}
-
-
-__all__ = ["Denial", "DownloadStopped", "Downloads", "File", "Letter", "Opened", "TryLater", "etag"]

@@ -17,9 +17,10 @@ from gateway.audit.event import Action, parse
 from gateway.clock import from_us
 from gateway.store import schema
 from gateway.store.waiting import said
-from gateway.vault import Vault
 
-_ACTIONS = (Action.OBJECT_OPENED, Action.OBJECT_COMPLETED, Action.OBJECT_FAILED, Action.OPENING_UNCONFIRMED)
+_ACTIONS = (
+    Action.OBJECT_OPENED, Action.OBJECT_PART, Action.OBJECT_COMPLETED, Action.OBJECT_FAILED, Action.OPENING_UNCONFIRMED,
+)  # fmt: skip
 FILES = ("file", "original")
 MOST_ENTRIES = 5000
 """Entries read of one message; of openings that have more it is not said how they ended."""
@@ -27,8 +28,8 @@ MOST_ENTRIES = 5000
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """One object as one person opened it. `end`: whole (as many bytes as it has, whichever
-    they were), part, stopped (by us, taken back under way), running, unknown.
+    """One object as one person opened it. `end`: whole (every byte of it, in one request or several), part, stopped
+    (by us, taken back under way), running, unknown.
 
     `person` is empty where only the keyholder's log knows of the opening (a crash between the two logs). `proof` is a
     key under `staff.proof`; `bytes` is what left, over all requests for that object.
@@ -46,8 +47,8 @@ class Opening:
 def openings(conn: Connection, tenant: str, message: str) -> tuple[Opening, ...]:
     """Every opening of a message's objects, oldest first."""
     objects = schema.objects.c
-    rows = conn.execute(select(objects.id, objects.kind, objects.sealed_bytes).where(objects.message == message)).all()
-    kinds = {str(id): (str(kind), int(sealed)) for id, kind, sealed in rows}
+    rows = conn.execute(select(objects.id, objects.kind).where(objects.message == message)).all()
+    kinds = {str(id): str(kind) for id, kind in rows}
     if not kinds:
         return ()
     columns = said(conn).c
@@ -66,7 +67,7 @@ def openings(conn: Connection, tenant: str, message: str) -> tuple[Opening, ...]
         person = entry["actor"]["id"] if entry["actor"]["kind"] == "person" else ""
         key = (person, entry["object"])
         known = found.get(key)
-        found[key] = _after(known, entry, person, *kinds[entry["object"]])
+        found[key] = _after(known, entry, person, kinds[entry["object"]])
     if len(early) <= MOST_ENTRIES:
         return tuple(found.values())
     return tuple(one if one.end == "whole" else replace(one, end="unknown") for one in found.values())
@@ -86,14 +87,17 @@ def people(found: tuple[Opening, ...]) -> frozenset[str]:
     return frozenset(one.person for one in found if one.person)
 
 
-def _after(known: Opening | None, entry: Mapping[str, Any], person: str, kind: str, sealed: int) -> Opening:
+def _after(known: Opening | None, entry: Mapping[str, Any], person: str, kind: str) -> Opening:
     action = entry["action"]
     end = known.end if known else "running"
-    left = (known.bytes if known else 0) + int(entry["bytes"] or 0)
-    if action == Action.OBJECT_COMPLETED:  # of the bytes that were asked for, which may be a range
-        end = "whole" if end == "whole" or left >= Vault.plain_bytes(sealed) else "part"
-    elif action == Action.OBJECT_FAILED and end != "whole":
-        end = "stopped" if entry["reason"] == "stopped" else "part"
+    how = str(entry["reason"]).partition(" ")[0]
+    left = known.bytes if known else 0
+    if how != "resumed":  # that one says that the parts before it were all
+        left += int(entry["bytes"] or 0)
+    if action == Action.OBJECT_COMPLETED:
+        end = "whole"
+    elif action in (Action.OBJECT_PART, Action.OBJECT_FAILED) and end != "whole":
+        end = "stopped" if how == "stopped" else "part"
     elif action == Action.OPENING_UNCONFIRMED:
         end = "unknown"
     elif known is not None and end in ("part", "stopped"):
@@ -110,6 +114,5 @@ def _after(known: Opening | None, entry: Mapping[str, Any], person: str, kind: s
 
 
 def _proof(entry: Mapping[str, Any]) -> str:
-    return (
-        entry["reason"] if entry["reason"] in ("text", "staff", "card", "totp", "device") else str(entry["proof"] or 0)
-    )
+    method = str(entry["reason"]).partition(" ")[0]  # what it was opened for follows
+    return method if method in ("text", "staff", "card", "totp", "device") else str(entry["proof"] or 0)

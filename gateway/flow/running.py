@@ -6,8 +6,19 @@ Promises: after `cut` no further segment of a download on that grant leaves this
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+
+
+class Stop(threading.Event):
+    """One download: set when it must stop. `over` takes it out of the list; safe twice."""
+
+    def __init__(self, running: Running, grant: str) -> None:
+        super().__init__()
+        self._running = running
+        self._grant = grant
+
+    def over(self) -> None:
+        """It has ended."""
+        self._running.forget(self._grant, self)
 
 
 class Running:
@@ -15,22 +26,22 @@ class Running:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._stops: dict[str, set[threading.Event]] = {}
+        self._stops: dict[str, set[Stop]] = {}
 
-    @contextmanager
-    def on(self, grant: str) -> Iterator[threading.Event]:
-        """While one download runs; the event is set when it must stop."""
-        stop = threading.Event()
+    def begin(self, grant: str) -> Stop:
+        """Before the release is asked for: a recall from then on is either refused there or heard here."""
+        stop = Stop(self, grant)
         with self._lock:
             self._stops.setdefault(grant, set()).add(stop)
-        try:
-            yield stop
-        finally:
-            with self._lock:
-                left = self._stops[grant]
-                left.discard(stop)
-                if not left:
-                    del self._stops[grant]
+        return stop
+
+    def forget(self, grant: str, stop: Stop) -> None:
+        """Take one out. Safe twice."""
+        with self._lock:
+            left = self._stops.get(grant, set())
+            left.discard(stop)
+            if not left:
+                self._stops.pop(grant, None)
 
     def cut(self, grant: str) -> None:
         """Stop every download on that grant."""

@@ -42,6 +42,8 @@ LOOKED_AT = 200
 FILES = ("file", "original")
 METHODS = ("text", "staff", "card", "totp", "device")
 """Proofs that have words of their own under `staff.proof`."""
+PURPOSES = ("read", "look", "download", "zip")
+"""What an object is opened for: shown on the message's page, looked at, saved, saved with all the others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Answers that are more than a page: a file streamed with ranges, a redirect that keeps its tongue.
 
-Promises: bytes are decrypted in a small thread pool with one segment of read-ahead, so one download never makes
-another client wait (DESIGN §4a); when a segment does not hold, the connection is cut before the promised length, so a
-part never looks like the whole; a browser that goes away stops the decryption.
+Promises: bytes are decrypted in a small thread pool with one batch of read-ahead, so one download never makes another
+client wait (DESIGN §4a); who does not read costs two batches and what the connection has taken; when a segment does not
+hold, the connection is cut before the promised length, so a part never looks like the whole; a browser that goes away
+stops the decryption; an answer counts as sent once the connection has taken it.
 Clauses: RFC 9110 13 and 14 (conditions, ranges), RFC 6266 with RFC 8187 (file names).
 """
 
@@ -12,7 +13,6 @@ import asyncio
 import contextlib
 import re
 import unicodedata
-from collections.abc import Generator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import GatewayError
+from gateway.flow.sending import Source
 from gateway.logs import Log
 
 log = Log("sealgate.portal")
@@ -61,6 +62,14 @@ def span_of(size: int, etag: str, range_field: str, if_range: str) -> Span | Non
     return Span(start, stop, True) if start < size else None
 
 
+def matches(field: str, etag: str, *, weakly: bool) -> bool:
+    """Whether If-Match or If-None-Match names this strong ETag; `weakly` for the second (RFC 9110 13.1.1, 13.1.2)."""
+    named = [one.strip() for one in field.split(",")]
+    if weakly:
+        named = [one.removeprefix("W/") for one in named]
+    return "*" in named or etag in named
+
+
 def disposition(name: str, *, inline: bool = False) -> str:
     """Content-Disposition with the true name: a plain ASCII form, and the exact one as `filename*` (RFC 8187 3.2).
 
@@ -90,56 +99,71 @@ class Away(RedirectResponse):
 class FileAnswer(Response):
     """A stream of verified bytes with a known length.
 
-    The first piece is read when the answer is made, in the page's own thread: what fails there is an honest 503.
+    The first batch is read when the answer is made, in the page's own thread: what fails there is an honest 503.
     """
 
-    def __init__(
-        self, chunks: Generator[bytes, None, None], length: int, pool: Executor, *, status: int, headers: dict[str, str]
-    ) -> None:
-        self._first = next(chunks, None)
+    def __init__(self, source: Source, pool: Executor, *, status: int, headers: dict[str, str]) -> None:
+        try:
+            self._first = source.read()
+        except BaseException:
+            source.end(well=False)
+            raise
         super().__init__(status_code=status, headers=headers)
-        self.headers["content-length"] = str(length)
-        self._chunks = chunks
-        self._left = length
+        self.headers["content-length"] = str(source.length)
+        self._source = source
         self._pool = pool
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         gone = asyncio.ensure_future(_gone(receive))
-        pending: asyncio.Future[bytes | None] | None = None
+        reading: asyncio.Future[list[bytes]] | None = None
+        well = False
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            chunk = self._first
-            while chunk is not None:
-                pending = asyncio.get_running_loop().run_in_executor(self._pool, next, self._chunks, None)
-                self._left -= len(chunk)
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                both: set[asyncio.Future[Any]] = {pending, gone}
+            batch, left = self._first, self._source.length
+            del self._first  # a stalled client keeps what is on its way and one batch ahead, and nothing else
+            while batch:
+                left -= sum(map(len, batch))
+                ahead = asyncio.get_running_loop().run_in_executor(self._pool, self._source.read) if left else None
+                reading = ahead
+                while batch:
+                    piece = batch.pop(0)
+                    self._source.left(len(piece))
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    if gone.done():
+                        return
+                if ahead is None:
+                    break
+                both: set[asyncio.Future[Any]] = {ahead, gone}
                 await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
                 if gone.done():
                     return
-                chunk = await pending
-            if self._left == 0:
+                batch = await ahead
+            if left == 0:
+                # An empty piece waits until nearly all is on its way: only then may the log say that it has left.
+                await send({"type": "http.response.body", "body": b"", "more_body": True})
+                await asyncio.sleep(0)
+                well = not gone.done()
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         except GatewayError as error:
             # Returning without a last body message makes the server close the connection short of its length.
             log.warning("portal:download-cut", error=type(error).__name__)
         finally:
             gone.cancel()
-            self._finish(pending)
+            self._finish(reading, well)
 
-    def _finish(self, pending: asyncio.Future[bytes | None] | None) -> None:
-        """Close the generator, in the pool and never while it runs: closing commits the outcome."""
+    def _finish(self, reading: asyncio.Future[list[bytes]] | None, well: bool) -> None:
+        """End the source, in the pool and never while it is read: ending commits the outcome."""
 
-        def close(done: asyncio.Future[bytes | None] | None = None) -> None:
+        def end(done: asyncio.Future[list[bytes]] | None = None) -> None:
             if done is not None and not done.cancelled():
                 done.exception()  # heard already, or the browser is gone
             with contextlib.suppress(RuntimeError):  # the pool is closing down
-                self._pool.submit(_close, self._chunks)
+                self._pool.submit(_end, self._source, well)
 
-        if pending is None or pending.done():
-            close(pending)
+        if reading is None or reading.done():
+            end(reading)
         else:
-            pending.add_done_callback(close)
+            reading.add_done_callback(end)
 
 
 async def _gone(receive: Receive) -> None:
@@ -148,8 +172,8 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-def _close(chunks: Generator[bytes, None, None]) -> None:
+def _end(source: Source, well: bool) -> None:
     try:
-        chunks.close()
+        source.end(well=well)
     except Exception as error:  # the log is down: start-up reconciles openings without an outcome
         log.warning("portal:outcome-lost", error=type(error).__name__)

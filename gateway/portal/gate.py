@@ -7,6 +7,7 @@ descriptor left is a pause and never the end of listening.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ import uvicorn
 
 from gateway.logs import Log
 from gateway.portal.crowd import Crowd
-from gateway.portal.protocol import Bounded
+from gateway.portal.protocol import UNSENT_BYTES, Bounded
 
 HANDSHAKE_SECONDS = 15.0
 PAUSE_SECONDS = 0.1
@@ -60,6 +61,8 @@ class Server(uvicorn.Server):
             if name is None:
                 line.close()
             else:
+                with contextlib.suppress(OSError):  # gone already: the handshake will see it
+                    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
                 self._keep(loop.create_task(self._greet(loop, line, name)))
 
     async def _greet(self, loop: asyncio.AbstractEventLoop, line: socket.socket, name: str) -> None:

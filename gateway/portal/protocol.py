@@ -1,7 +1,8 @@
 """HTTP connections with bounds that the server's own parser does not have: header size, header time, body rate.
 
 Promises: a header has at most `HEADER_BYTES` and `HEADER_FIELDS` and comes within `HEADER_SECONDS`, a body at
-`BODY_BYTES_A_SECOND` or faster; who does not keep to it is cut off. An answer under way is never cut off here.
+`BODY_BYTES_A_SECOND` or faster; an answer that waits for its reader is taken on at least once in `STALL_SECONDS`; who
+does not keep to it is cut off.
 RFC 9110 15.5.9; RFC 6585 5.
 """
 
@@ -16,6 +17,10 @@ from gateway.portal.crowd import Crowd
 HEADER_BYTES, HEADER_FIELDS = 16_384, 100
 HEADER_SECONDS = BODY_GRACE_SECONDS = 15.0
 BODY_BYTES_A_SECOND = 1024
+STALL_SECONDS = 90.0
+UNSENT_BYTES = 131_072
+"""What the kernel takes beyond what is on its way: without a bound it takes megabytes, and a reader that goes on slowly
+looks for minutes like one that stopped. With it, 1.5 KB/s are enough."""
 _TOO_MUCH = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\ncache-control: no-store\r\n"
     b"connection: close\r\n\r\n"
@@ -39,9 +44,12 @@ class Bounded(HttpToolsProtocol):
     _phase = "header"  # header, body, or rest: an answer is under way, or the next request is waited for
     _since = 0.0
     _body = 0
+    _waiting = 0
+    _moved = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._moved = self.loop.time()
         self.begun = True
         self._since = self.loop.time()
         self.crowd.guests.add(self)
@@ -105,7 +113,9 @@ class Bounded(HttpToolsProtocol):
         super().on_message_complete()
 
     def late(self, now: float) -> bool:
-        """Whether the header, or the body for its length, takes too long."""
+        """Whether the header, or the body for its length, takes too long, or nobody reads the answer."""
+        if self._stalled(now):
+            return True
         if self._phase == "rest":
             return False
         if self._phase == "body":
@@ -117,6 +127,13 @@ class Bounded(HttpToolsProtocol):
             self._since = now  # the answer before is still being read
             return False
         return now - self._since > HEADER_SECONDS
+
+    def _stalled(self, now: float) -> bool:
+        """What waits for the reader is the same number of bytes as long ago; it is looked at once a second."""
+        waiting = self.transport.get_write_buffer_size()
+        if waiting == 0 or waiting != self._waiting:
+            self._waiting, self._moved = waiting, now
+        return now - self._moved > STALL_SECONDS
 
     def cut(self) -> None:
         """End it without a word: whoever is this slow would not read one."""

@@ -49,7 +49,7 @@ def test_recalled_before_opening_means_zero_bytes(clinic: Clinic, desks: tuple[D
     assert FILE not in page.text
     story = desks[1].get(f"/audit/messages/{message}").text
     assert 'data-event="link:revoked"' in story
-    for event in ("object:opened", "object:completed", "object:failed"):
+    for event in ("object:opened", "object:part", "object:completed", "object:failed"):
         assert f'data-event="{event}"' not in story
     assert not clinic.search("action:object", f"object:{message}"), "no entry tells of a byte that went out"
 
@@ -74,14 +74,14 @@ def test_after_a_partial_download_the_officer_sees_exactly_what_went_out(
     while "500 bytes sent" not in (story := desk.get(f"/audit/messages/{message}").text):
         assert time.monotonic() < end, "the end of the download never reached the log"
         time.sleep(0.1)
-    rows = re.findall(r'<tr data-event="object:completed"[^>]*>(.*?)</tr>', story, re.DOTALL)
+    rows = re.findall(r'<tr data-event="object:part"[^>]*>(.*?)</tr>', story, re.DOTALL)
     (row,) = [one for one in rows if "500 bytes sent" in one]
     assert mails.MARGUERITE in row
     assert FILE in row
     assert mails.LAB_FILE not in story
-    (entry,) = [one for one in clinic.search(f"object:{message} action:object:completed") if one["bytes"] == 500]
+    (entry,) = [one for one in clinic.search(f"object:{message} action:object:part") if one["bytes"] == 500]
     assert entry["proof"] == 2
-    assert clinic.search(f"recipient:{mails.MARGUERITE}", "action:object:completed", "actor:marguerite@patient.test")
+    assert clinic.search(f"recipient:{mails.MARGUERITE}", "action:object:part", "actor:marguerite@patient.test")
     person = re.search(r'href="/audit/people/(per_[0-9A-Za-z]+)"', row)
     assert person is not None
     page_of = desk.get(f"/audit/people/{person[1]}").text

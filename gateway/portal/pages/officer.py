@@ -17,6 +17,7 @@ from gateway.audit.query import BadQuery, parse_query
 from gateway.errors import NotFound
 from gateway.flow.officer import DAYS
 from gateway.flow.officer_names import Line, Named
+from gateway.flow.sent import PURPOSES
 from gateway.portal.call import Call
 from gateway.portal.face import reference_words, size_words
 from gateway.portal.guards import Rate, Trace, Unlogged, page
@@ -180,9 +181,12 @@ def _reason(line: Line) -> str:
         return words.say(f"officer.act.{line.reason}")
     if line.action == "person:changed" and f"officer.number.{line.reason}" in words.language():
         return words.say(f"officer.number.{line.reason}")
+    if line.action == "object:opened" and (purpose := line.reason.partition(" ")[2]) in PURPOSES:
+        return words.say(f"event.purpose.{purpose}")
     if line.outcome == "ok" or not line.reason:
         return ""
-    key = f"staff.reason.{line.reason}"
+    word = line.reason.partition(" ")[0]  # which bytes they were may follow
+    key = f"staff.reason.{word}"
     return words.say(key) if key in words.language() else line.reason
 
 
@@ -190,8 +194,9 @@ def words_of_proof(line: Line) -> str:
     """The proof as it was: the method where the entry names it, else its level."""
     if line.proof is None:
         return ""
-    if line.reason in METHODS:
-        text = words.say(f"staff.proof.{line.reason}")
+    method = line.reason.partition(" ")[0]  # what it was opened for may follow
+    if method in METHODS:
+        text = words.say(f"staff.proof.{method}")
         return text[:1].upper() + text[1:]
     return words.say(f"officer.proof.{line.proof}")
 

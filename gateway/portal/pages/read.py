@@ -10,10 +10,13 @@ from starlette.responses import Response
 
 from gateway.audit.event import Action
 from gateway.clock import from_us
-from gateway.flow.download import LOOK_BYTES, File, Opened
+from gateway.flow.bundle import Bundle
+from gateway.flow.download import LOOK_BYTES
+from gateway.flow.opened import File, Opened
+from gateway.flow.sending import whole
 from gateway.flow.visit import Denial
 from gateway.portal import cookies
-from gateway.portal.answers import FileAnswer, disposition, span_of
+from gateway.portal.answers import FileAnswer, disposition, matches, span_of
 from gateway.portal.call import Call
 from gateway.portal.door import ended, slow
 from gateway.portal.face import size_words, type_key
@@ -26,6 +29,7 @@ PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 TEXTS = frozenset({"text/plain", "text/csv"})
 LOOK_PICTURE_BYTES = 26_214_400
 PLAIN_TYPE = "application/octet-stream"
+ZIP_TYPE = "application/zip"
 
 
 def letter(call: Call) -> Response:
@@ -56,6 +60,7 @@ def letter(call: Call) -> Response:
         body_large=found.too_large,
         both_forms=bool(found.text) and bool(found.html),
         files=[card(file) for file in found.files],
+        all_words=size_words(sum(file.size_bytes for file in found.files)),
         base=call.plain_base,
         offer_app="totp" not in call.door.doors,
         offer_device=call.door.may_remember and not call.jar.get(cookies.DEVICE + cookies.short(call.door.person)),
@@ -79,10 +84,10 @@ def download(call: Call) -> Response:
     measured = call.deps.downloads.measure(call.origin, call.door, identifier)
     size, etag = measured.size_bytes, measured.etag
     headers = {"etag": etag, "accept-ranges": "bytes", "content-security-policy": FILE_CSP, "cache-control": "no-store"}
-    if call.fields.get("if-none-match", "") == etag:
-        return Response(status_code=304, headers=headers)
-    if call.fields.get("if-match", etag) not in (etag, "*"):
+    if "if-match" in call.fields and not matches(call.fields["if-match"], etag, weakly=False):
         return Response(status_code=412, headers=headers)
+    if "if-none-match" in call.fields and matches(call.fields["if-none-match"], etag, weakly=True):
+        return Response(status_code=304, headers=headers)
     if call.is_head:
         return Response(headers=headers | {"content-length": str(size), "content-type": PLAIN_TYPE})
     span = span_of(size, etag, call.fields.get("range", ""), call.fields.get("if-range", ""))
@@ -95,10 +100,35 @@ def download(call: Call) -> Response:
     headers["content-type"] = PLAIN_TYPE
     if span.partial:
         headers["content-range"] = f"bytes {span.start}-{span.stop - 1}/{size}"
-    chunks = opened.chunks(span.start, span.stop)
-    return FileAnswer(
-        chunks, span.stop - span.start, call.files_pool, status=206 if span.partial else 200, headers=headers
-    )
+    sending = opened.part(span.start, span.stop)
+    return FileAnswer(sending, call.files_pool, status=206 if span.partial else 200, headers=headers)
+
+
+@page("/m/{token}/files", "GET", trace=READER)
+def download_all(call: Call) -> Response:
+    """All files as one ZIP, made while it is sent; its length is known, and a part resumes it (RFC 9110 14)."""
+    found = call.deps.downloads.measure_all(call.origin, call.door)
+    headers = {"etag": found.etag, "accept-ranges": "bytes", "content-security-policy": FILE_CSP}
+    headers["cache-control"] = "no-store"
+    if "if-match" in call.fields and not matches(call.fields["if-match"], found.etag, weakly=False):
+        return Response(status_code=412, headers=headers)
+    if call.is_head:
+        return Response(headers=headers, media_type=ZIP_TYPE)
+    opened = call.deps.downloads.open_all(call.origin, call.door, call.session, found)
+    if isinstance(opened, Denial):
+        return refused(call, opened)
+    bundle = Bundle(opened, from_us(found.moment_us))
+    size = bundle.size_bytes
+    span = span_of(size, found.etag, call.fields.get("range", ""), call.fields.get("if-range", ""))
+    if span is None:
+        bundle.end(well=False)
+        return Response(status_code=416, headers=headers | {"content-range": f"bytes */{size}"})
+    headers["content-disposition"] = disposition(f"message-{call.door.reference}.zip")
+    headers["content-type"] = ZIP_TYPE
+    if span.partial:
+        headers["content-range"] = f"bytes {span.start}-{span.stop - 1}/{size}"
+        bundle.only(span.start, span.stop)
+    return FileAnswer(bundle, call.files_pool, status=206 if span.partial else 200, headers=headers)
 
 
 @page("/m/{token}/files/{object}/look", "GET", trace=READER)
@@ -143,8 +173,7 @@ def picture(call: Call) -> Response:
         "content-type": _plain(found.media_type),
         "content-disposition": disposition(opened.name, inline=True),
     }
-    chunks = opened.chunks(0, opened.size_bytes)
-    return FileAnswer(chunks, opened.size_bytes, call.files_pool, status=200, headers=headers)
+    return FileAnswer(opened.part(0, opened.size_bytes), call.files_pool, status=200, headers=headers)
 
 
 def card(file: File) -> dict[str, object]:
@@ -182,7 +211,7 @@ def _plain(media_type: str) -> str:
 
 def _text(opened: Opened) -> str:
     """The first part of a text file, in the encoding it most likely has."""
-    data = b"".join(opened.chunks(0, min(opened.size_bytes, LOOK_BYTES)))
+    data = whole(opened.part(0, min(opened.size_bytes, LOOK_BYTES)))
     for encoding in ("utf-8-sig", "utf-16") if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig",):
         try:
             return data.decode(encoding)

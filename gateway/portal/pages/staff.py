@@ -10,7 +10,7 @@ from starlette.responses import Response
 from gateway import words
 from gateway.audit.event import Action
 from gateway.flow.desk import MAY_RECALL_ALL
-from gateway.flow.sent import METHODS, SHOWS, Place, Step
+from gateway.flow.sent import METHODS, PURPOSES, SHOWS, Place, Step
 from gateway.flow.visit import Denial
 from gateway.portal import cookies
 from gateway.portal.answers import Away
@@ -194,12 +194,14 @@ def _step(step: Step) -> dict[str, Any]:
     """A line of the timeline: the event in words, then who, with which proof, and why not."""
     key = f"event.{step.action}"
     details = [step.person] if step.person else []
+    word, _, more = step.reason.partition(" ")
     if step.reason == "scanner-likely":
         details.append(words.say("event.scanner"))
-    elif step.reason in METHODS:
-        details.append(words.say(f"staff.proof.{step.reason}"))
+    elif word in METHODS:
+        details.append(words.say(f"staff.proof.{word}"))
+        details += [words.say(f"event.purpose.{more}")] if more in PURPOSES else []
     elif step.outcome != "ok" and step.reason:
-        known_reason = f"staff.reason.{step.reason}"
+        known_reason = f"staff.reason.{word}"  # which bytes they were may follow
         details.append(words.say(known_reason) if known_reason in words.language() else f"({step.reason})")
     known = key in words.language()
     return {

@@ -50,7 +50,7 @@ CODE: dict[str, Any] = {
 READ: dict[str, Any] = {
     "subject": "Your test results", "sender": "Dr. Amy Reyes", "address": "maria.hernandez@mail.example",
     "sent_at": AT, "ends_at": AT, "body_html": "", "body_text": "Dear Maria,\n\nyour results are in.\n\nDr. Reyes",
-    "body_large": False, "both_forms": True, "plain_only": False,
+    "body_large": False, "all_words": "4.6 kB", "both_forms": True, "plain_only": False,
     "files": FILES, "base": BASE, "offer_app": True, "offer_device": True,
 }  # fmt: skip
 HTML = Markup("<h2>Results</h2><p>Dear <b>Maria</b>,</p><table><tr><th>Test</th><td>4.1</td></tr></table>")

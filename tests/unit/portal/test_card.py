@@ -38,7 +38,7 @@ def test_a_card_from_the_front_desk_opens_the_message_once(world: World) -> None
     person = mail.links[who].person
     assert [one["reason"] for one in world.events("card:printed", person)] == ["here"]
     assert [one["reason"] for one in world.events("session:started", mail.grant(who))] == ["card"]
-    assert [one["reason"] for one in world.events("object:opened") if one["actor"]["id"] == person][:1] == ["card"]
+    assert [one["reason"] for one in world.events("object:opened") if one["actor"]["id"] == person][:1] == ["card read"]
     again = world.browser()
     page = again.get(f"/m/{mail.token(who)}/code").text
     assert again.post(f"/m/{mail.token(who)}/verify", page, code=letters).status_code == 409

@@ -69,7 +69,7 @@ def test_a_bad_segment_in_the_middle_cuts_the_connection_short_of_its_length(wor
     assert len(body) < len(PDF)
     assert PDF.startswith(body)
     failed = wait_for(lambda: world.events("object:failed", mail.object(1)))
-    assert failed[0]["reason"] == "tampered"
+    assert failed[0]["reason"] == f"tampered 0-{len(body) - 1}"
 
 
 def test_changed_rows_are_refused_and_named(world: World) -> None:
@@ -124,7 +124,7 @@ def test_a_recall_ends_a_download_under_way(world: World) -> None:
             got += len(piece)
     assert got < len(big) // 2
     failed = wait_for(lambda: world.events("object:failed", mail.object(1)))
-    assert failed[0]["reason"] == "stopped"
+    assert failed[0]["reason"].split()[0] == "stopped"
     assert world.running.count() == 0
 
 
@@ -136,7 +136,7 @@ def test_a_browser_that_goes_away_stops_the_decryption(world: World) -> None:
     with browser.client.stream("GET", f"{plain(mail, who)}/files/{mail.object(1)}") as answer:
         next(answer.iter_bytes(1000))
     failed = wait_for(lambda: world.events("object:failed", mail.object(1)))
-    assert failed[0]["reason"] == "cut"
+    assert failed[0]["reason"].split()[0] == "cut"
     assert 0 < failed[0]["bytes"] < len(big)
 
 

@@ -37,7 +37,7 @@ def test_link_to_bytes_with_event_before_bytes_and_equal_hash(world: World) -> N
     assert [one["outcome"] for one in opened] == ["ok"]
     assert opened[0]["proof"] == 2
     assert opened[0]["receipt"]
-    assert opened[0]["reason"] == "text"
+    assert opened[0]["reason"] == "text download"
     done = wait_for(lambda: world.events("object:completed", file))
     assert done[0]["bytes"] == len(PDF)
     assert world.events("session:started", mail.grant(who))[0]["reason"] == "text"
