@@ -269,8 +269,14 @@ def _body_edit(message: Message, part: Part, written: bytes) -> Edit:
 
 
 def _into_body(source: Source, part: Part, block: NoticeBlock, newline: bytes) -> list[Edit]:
-    """The block in a text part. Where no blank line ends the header, there is no body yet: it gets one."""
+    """The block in a text part. Where no blank line ends the header, there is no body yet: it gets one.
+
+    Raises `Unrewritable` where the part's letters are such that ours would be no lines of a mail (RFC 5321 2.3.8): wide
+    ones, or EBCDIC, in a part without an encoding.
+    """
     edits = [*inserted(source, part, block, newline), *_named_encoding(part, newline)]
+    if re.search(rb"[\0\r\n]", edits[0].data.replace(newline, b"")):
+        raise Unrewritable("letters that need an encoding")
     if part.header_stop < part.body_start:
         return edits
     _require_ended(part)

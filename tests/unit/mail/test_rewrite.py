@@ -18,6 +18,7 @@ from gateway.mail.notices import NoticeFacts, attachment_block
 from gateway.mail.rewrite import (
     NoticeBlock,
     Range,
+    Unrewritable,
     as_is,
     render,
     seal_attachments,
@@ -312,3 +313,15 @@ def test_in_wide_pages_the_block_stands_behind_the_body_tag_too(charset: str) ->
     assert html.startswith(before + "<table")
     assert html.rstrip(" ").endswith("Hello" + after)
     assert URL in html
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "utf-16-le", "utf-32", "cp037"])
+@pytest.mark.parametrize("encoding", ["", "Content-Transfer-Encoding: 8bit\r\n", "Content-Transfer-Encoding: 7bit\r\n"])
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_no_words_of_ours_go_where_their_line_ends_would_be_none(
+    charset: str, encoding: str, kind: str
+) -> None:
+    top = f"Content-Type: text/{kind}; charset={charset}\r\n{encoding}\r\n".encode()
+    data = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n%bhello there\r\n--b\r\n" % top
+    with pytest.raises(Unrewritable, match="need an encoding"):
+        sealed(data + b"Content-Type: application/pdf\r\n\r\n%PDF\r\n--b--\r\n", (2,))
