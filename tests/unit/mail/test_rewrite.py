@@ -318,9 +318,7 @@ def test_in_wide_pages_the_block_stands_behind_the_body_tag_too(charset: str) ->
 @pytest.mark.parametrize("charset", ["utf-16", "utf-16-le", "utf-32", "cp037"])
 @pytest.mark.parametrize("encoding", ["", "Content-Transfer-Encoding: 8bit\r\n", "Content-Transfer-Encoding: 7bit\r\n"])
 @pytest.mark.parametrize("kind", ["plain", "html"])
-def test_no_words_of_ours_go_where_their_line_ends_would_be_none(
-    charset: str, encoding: str, kind: str
-) -> None:
+def test_no_words_of_ours_go_where_their_line_ends_would_be_none(charset: str, encoding: str, kind: str) -> None:
     top = f"Content-Type: text/{kind}; charset={charset}\r\n{encoding}\r\n".encode()
     data = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n%bhello there\r\n--b\r\n" % top
     with pytest.raises(Unrewritable, match="need an encoding"):
