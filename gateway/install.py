@@ -141,9 +141,14 @@ def prepare(settings: Settings, who: Identities) -> Setup:
         note = {"tenant": setup.tenant, "name": setup.name, "origin": setup.origin}
         _write(path, json.dumps(note).encode(), 0o644 if who.enforced else 0o600)
     node_folders(settings, who)
+    keys_folder(settings, who)
+    return setup
+
+
+def keys_folder(settings: Settings, who: Identities) -> None:
+    """The folder of the keyholder's store. May be repeated."""
     _above(settings.keys.directory, who)
     _folder(settings.keys.directory, who, "keyholder", 0o700)
-    return setup
 
 
 def node_folders(settings: Settings, who: Identities) -> None:

@@ -10,6 +10,7 @@ that changed are put to the keyholder, which lets them wait once the tenant has 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -18,14 +19,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway import enlisting, install, nodes, owners
+from gateway import enlisting, install, nodes, owners, restored
 from gateway.errors import GatewayError, Misconfigured, TryLater
 from gateway.logs import Log
 from gateway.roles import GROUP_READS, PRIVATE, Identities, identities
 from gateway.settings import Endpoint, Settings
 from gateway.supervise import DRAIN_SECONDS, ChildEnded, Supervisor, python
 from keys.client import OperatorClient
-from keys.errors import KeysError
+from keys.errors import Denied, KeysError
 from keys.providers.file import FileProvider
 
 log = Log("gateway.launch")
@@ -96,6 +97,7 @@ def launch(settings: Settings, config: Path | None, *, single_user: bool, log_le
         raise
     if setup is not None:
         install.finished(settings)
+    restored.done(settings.node_directory)
 
     def started() -> None:
         first = tenants[settings.tenant.name]
@@ -192,9 +194,19 @@ def keyholder_ready(settings: Settings, who: Identities, setup: install.Setup | 
             operator.create_tenant(setup.tenant, setup.name, setup.origin)
             print(f"new log: {setup.origin}", flush=True)
             nodes.node_keys(settings, who, operator)
+        if (back := restored.read(settings.node_directory)) is not None:
+            _come_back(settings, who, operator, back)
         nodes.check_node_keys(settings, operator)
         if settings.node.keyholder == "shared":  # what is signed comes from the node that starts the keyholder
             return enlisting.known(settings, operator)
         return enlisting.put(settings, operator)
     finally:
         operator.close()
+
+
+def _come_back(settings: Settings, who: Identities, operator: OperatorClient, back: restored.Restored) -> None:
+    """The first start after a restore: new keys for this node, and accounts that had been disabled are so again."""
+    nodes.node_keys(settings, who, operator)
+    for tenant, user in back.disabled:
+        with contextlib.suppress(Denied):  # one that was added after the keyholder's copy is not there at all
+            operator.disable_user(tenant, user)

@@ -108,6 +108,9 @@ class Action(StrEnum):
     LOG_CHECKPOINT = "log:checkpoint"
     LOG_EXPORTED = "log:exported"
     LOG_SEARCHED = "log:searched"
+    BACKUP_MADE = "backup:made"
+    BACKUP_VERIFIED = "backup:verified"  # somebody restored it elsewhere and said so here
+    BACKUP_RESTORED = "backup:restored"
     TAMPER_FOUND = "tamper:found"
 
 

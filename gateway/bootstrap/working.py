@@ -8,11 +8,12 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from gateway import words
+from gateway import restored, words
 from gateway.bootstrap import room
 from gateway.bootstrap.ground import Ground
 from gateway.bootstrap.parts import WorkerParts
 from gateway.control import ControlServer
+from gateway.flow import comeback
 from gateway.flow.clockwatch import LOOK_SECONDS, ClockWatch
 from gateway.flow.ended import Wanted
 from gateway.flow.evidence import Evidence
@@ -194,7 +195,16 @@ class WorkerSide(WorkerParts):
     def start(self) -> None:
         """Finish what a crash left half done, then take work."""
         self.ground.numbering.start()
+        back = restored.read(self.settings.node_directory)
+        if back is not None:
+            comeback.carry_out(self.ground.store, self.keyholder, list(self.ground.views), back.keyholder_us)
         self._once("openings", self._confirm)()
+        if back is not None:
+            ground = self.ground
+            comeback.note(
+                ground.store, ground.audit, list(ground.views), back.content, back.began_us, back.logs,
+                ground.clock.now_us(),
+            )  # fmt: skip
         self._snapshot()
         self.worker.start()
         self.upkeep.start()

@@ -13,7 +13,7 @@ from typing import Any
 from gateway.accounts.people import People
 from gateway.accounts.users import Users
 from gateway.actions.tenants import TenantView
-from gateway.audit.event import Action, Actor, Event, receipt_text
+from gateway.audit.event import SYSTEM, Action, Actor, Event, receipt_text
 from gateway.audit.log import AuditLog
 from gateway.audit.sequencer import Sequencer
 from gateway.clock import Clock
@@ -30,6 +30,7 @@ from keys.client import WorkerClient
 
 OPERATOR = Actor("operator", "")
 PROPOSAL = re.compile(r"prp_[0-9a-f]{40}", re.ASCII)
+BACKUP = re.compile(r"bkp_[0-9a-f]{20}", re.ASCII)
 NOT_A_CHANGE = {
     "role": "only an officer or an administrator of this clinic approves a change",
     "not-an-officer": "only an officer of this clinic ends a change that waits",
@@ -84,6 +85,7 @@ class Office:
             "person.record": self.person_record,
             "log.note": self.log_note,
             "log.lookup": self.log_lookup,
+            "backup.note": self.backup_note,
             "tenant.approve": lambda given: self.change(given, "approve"),
             "tenant.withdraw": lambda given: self.change(given, "withdraw"),
         }
@@ -259,6 +261,15 @@ class Office:
         with self._store.reading(log=view.id):  # until that entry has its number, by whichever worker
             pass
         return {"signed": self._sequencer.run_once()}
+
+    def backup_note(self, given: Mapping[str, Any]) -> dict[str, str]:
+        """Write into the system log that a backup was made, or that one was restored elsewhere and held."""
+        actions = {"made": Action.BACKUP_MADE, "verified": Action.BACKUP_VERIFIED}
+        action, id, kind = actions.get(str(given["what"])), str(given["id"]), str(given.get("kind") or "")
+        if action is None or not BACKUP.fullmatch(id) or kind not in ("", "content", "keyholder"):
+            raise Misconfigured("unknown word about a backup")
+        self._store.run(lambda tx: self._audit.append(tx, Event(action, SYSTEM, id, OPERATOR, reason=kind)))
+        return {"id": id}
 
     def log_lookup(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The keyed index of an address (or of "@" and a domain), and the users whose address begins with a name.

@@ -50,6 +50,11 @@ class BlobStore(Protocol):
     def create(self) -> BlobWriter:
         """Begin a blob. Raises TryLater."""
 
+    def put_back(self, blob: str) -> BlobWriter:
+        """Begin a blob under the name it had, for a restore. Raises ValueError for a name that no blob can have, or
+        that is taken; TryLater.
+        """
+
     def open(self, blob: str) -> BlobReader:
         """Raises Missing, also for a name that no blob can have; TryLater."""
 

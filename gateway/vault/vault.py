@@ -104,6 +104,25 @@ class Vault:
             blobs.close()
             raise
 
+    def sealed(self, blob: str) -> BlobReader:
+        """The sealed bytes of a blob, for a backup. Raises Missing, TryLater."""
+        return self._blobs.open(blob)
+
+    def put_back(self, blob: str, chunks: Iterable[bytes]) -> None:
+        """Write the sealed bytes of a blob under the name it had. Durable when it returns.
+
+        Raises ValueError for a name that is taken or is none, TryLater, and whatever `chunks` raises; nothing is left
+        behind then.
+        """
+        writer = self._blobs.put_back(blob)
+        try:
+            for chunk in chunks:
+                writer.write(chunk)
+            writer.commit()
+        except BaseException:
+            writer.abort()
+            raise
+
     def remove(self, blob: str) -> None:
         """Remove a blob; one that is gone already is fine. Raises TryLater."""
         self._blobs.remove(blob)

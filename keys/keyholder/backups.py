@@ -159,6 +159,10 @@ def note(tx: Tx) -> None:
     if row is not None:
         mark = parse_canonical(bytes(row["value"]))
         record(tx, SYSTEM, "store:restored", object=str(mark["id"]), reason=f"made {mark['made_us']}")
+        tx.run(
+            "UPDATE backups SET verified_us = ?, signed_us = COALESCE(signed_us, made_us) WHERE id = ?",
+            tx.now_us, mark["id"],
+        )  # fmt: skip
         tx.run("DELETE FROM meta WHERE name = ?", ADMITTED)
 
 

@@ -39,6 +39,12 @@ class FileBlobs:
         self._present()
         return FileWriter(self._root)
 
+    def put_back(self, blob: str) -> FileWriter:
+        self._present()
+        if _NAME.fullmatch(blob) is None or os.path.lexists(_path(self._root, blob)):
+            raise ValueError("a name that no blob can have, or that is taken")
+        return FileWriter(self._root, blob)
+
     def open(self, blob: str) -> FileReader:
         if _NAME.fullmatch(blob) is None:  # a name from a changed row must not lead out of the directory
             raise Missing
@@ -115,9 +121,9 @@ class FileBlobs:
 class FileWriter:
     """A blob in the making: a temporary file in the same file system."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, name: str = "") -> None:
         self._root = root
-        self._name = secrets.token_hex(20)
+        self._name = name or secrets.token_hex(20)
         self._temporary = root / UNFINISHED / self._name
         try:
             self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
