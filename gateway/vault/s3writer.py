@@ -99,7 +99,9 @@ class _Upload:
 class S3Writer:
     """A blob in the making. `path` gives a name's place, `failed` hears whether a write did."""
 
-    def __init__(self, store: S3Store, path: Callable[[str], str], failed: Callable[[bool], None]) -> None:
+    def __init__(
+        self, store: S3Store, path: Callable[[str], str], failed: Callable[[bool], None], name: str = ""
+    ) -> None:
         from obstore.exceptions import AlreadyExistsError, BaseError
 
         self._taken = AlreadyExistsError
@@ -107,7 +109,8 @@ class S3Writer:
         self._store = store
         self._path = path
         self._failed = failed
-        self._name = secrets.token_hex(20)
+        self._given = bool(name)
+        self._name = name or secrets.token_hex(20)
         self._held: list[bytes] = []
         self._bytes = 0
         self._upload: _Upload | None = None
@@ -161,6 +164,8 @@ class S3Writer:
                 return
             except self._taken:
                 # Most likely our own: the answer to a first try was lost. It has no row, and is swept up.
+                if self._given:
+                    raise ValueError("a name that is taken") from None
                 self._name = secrets.token_hex(20)
             except self._errors as error:
                 raise later("write", error) from None

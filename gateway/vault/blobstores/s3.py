@@ -48,6 +48,12 @@ class S3Blobs:
             self._present()
         return S3Writer(self._store, _path, self._heard)
 
+    def put_back(self, blob: str) -> S3Writer:
+        self._present()
+        if _NAME.fullmatch(blob) is None:
+            raise ValueError("a name that no blob can have")
+        return S3Writer(self._store, _path, self._heard, blob)
+
     def open(self, blob: str) -> S3Reader:
         if _NAME.fullmatch(blob) is None:  # a name from a changed row must not lead out of the prefix
             raise Missing
