@@ -209,9 +209,13 @@ def domain(value: Any) -> str:
     name = text(value).rstrip(".").lower()
     if not name.isascii():
         try:
-            name = name.encode("idna").decode("ascii")
+            coded = name.encode("idna").decode("ascii")
         except UnicodeError:
             raise ValueError('must be a mail domain such as "clinic.example"') from None
+        if coded.encode("ascii").decode("idna") != name:
+            # ß, ς and wide letters: one reading (RFC 3490) makes another domain of them than the other (RFC 5891).
+            raise ValueError("has letters that stand for others; write it in its ASCII form, which begins with xn--")
+        name = coded
     if not _DOMAIN.fullmatch(name):
         raise ValueError('must be a mail domain such as "clinic.example"')
     return name

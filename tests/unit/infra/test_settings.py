@@ -290,3 +290,13 @@ def test_where_anybody_may_write_somebody_reads_what_comes_to_postmaster(tmp_pat
     owned = load(write(tmp_path, on + '[notify]\nowner = "office@clinic.example"\n'), {})
     assert owned.portal.postmaster == "office@clinic.example"
     assert load(write(tmp_path, LEAST), {}).portal.postmaster == ""
+
+
+@pytest.mark.parametrize("name", ["straße.example", "klinik\uff41.example", "λόγος.example"])
+def test_a_domain_that_may_mean_another_one_is_refused(tmp_path: Path, name: str) -> None:
+    assert "begins with xn--" in refusal(tmp_path, LEAST.replace('["clinic.example"]', f'["{name}"]'))
+
+
+def test_a_domain_in_other_letters_has_one_ascii_form(tmp_path: Path) -> None:
+    settings = load(write(tmp_path, LEAST.replace('["clinic.example"]', '["Bücher.example"]')), {})
+    assert settings.tenant.domains == ("xn--bcher-kva.example",)
