@@ -17,6 +17,7 @@ from keys.keyholder.backup_calls import MakesBackups
 from keys.keyholder.connection import Connection
 from keys.keyholder.mailkey_calls import MakesMailKeys, SignsMail
 from keys.keyholder.offers import Deposit, DepositGrant, DepositObject
+from keys.keyholder.rotation_calls import TurnsRootKey
 from keys.keyholder.wire import b64, unb64
 from keys.retention_calls import FollowsEnds, RetentionDesk
 
@@ -28,7 +29,7 @@ __all__ = [
 _BATCH_BYTES = 600_000
 
 
-class OperatorClient(LogReader, MakesMailKeys, MakesBackups):
+class OperatorClient(LogReader, MakesMailKeys, MakesBackups, TurnsRootKey):
     """Set-up, user and people records, destruction."""
 
     def status(self) -> dict[str, Any]:

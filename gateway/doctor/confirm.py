@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from gateway.errors import Misconfigured
 from gateway.settings import Settings
-from keys.providers.file import MAGIC, FileProvider
+from keys.providers.file import MAGIC, FileProvider, key_of
 
 if TYPE_CHECKING:
     from gateway.doctor.case import Case
@@ -29,13 +29,12 @@ def check_value(path: Path) -> str:
     """The check value of the key in that file. Raises Misconfigured, without a byte of it, when there is none."""
     try:
         with open(path, "rb") as file:
-            line = file.read(200).decode("ascii", "replace").rstrip("\r\n")
+            raw = key_of(file.read(200))
     except OSError as error:
         raise Misconfigured(f"{path} cannot be read: {error.strerror}") from error
-    word, _, digits = line.partition(" ")
-    if word != MAGIC or len(digits) != 64 or digits.strip("0123456789abcdef"):
+    if raw is None:
         raise Misconfigured(f"{path} holds no root key: its one line reads '{MAGIC}' and 64 hexadecimal digits")
-    return FileProvider(bytes.fromhex(digits), path).check_value
+    return FileProvider(raw, path).check_value
 
 
 def stored_check_value(case: Case) -> str | None:

@@ -19,12 +19,14 @@ from keys.keyholder import custody
 from keys.keyholder.custody import DAY_US, SYSTEM
 from keys.keyholder.database import NoStore, Tx
 from keys.keyholder.releaselog import Actor, record, refused
+from keys.keyholder.rootkey import RootKey
 from keys.keyholder.wire import b64, unb64
-from keys.providers import KeyProvider
 
 KEYHOLDER, CONTENT = "keyholder", "content"
 MARK, ADMITTED = "backup", "restored"
 """Names of rows of `meta`: in a copy, what it is; in a store that was let in, what it came from."""
+TURNED = "turned_us"
+"""The row of `meta` that says when the last rotation of the root key began."""
 LABEL = "sealgate/backup/v1"
 _ROOT_KEYS = ("root_seed", "hashing")
 _OPERATOR: Actor = ("operator", "operator")
@@ -36,12 +38,15 @@ def begin(tx: Tx, *, kind: str, days: int) -> dict[str, Any]:
     """Register a copy that is to be made. ``id``, ``made_us``, ``expires_us`` (None for one of content), ``kek`` (check
     value), ``public_key``, and for a copy of this store ``mark`` and ``keys``: its rows of `meta`, base64.
 
-    Denied("days") for less than a day and for more days than the grace; Denied("kind").
+    Denied("days") for less than a day and for more days than the grace; Denied("kind");
+    Denied("rotating") while keys go from one root key to the other, because a copy would need both.
     """
     if kind not in (KEYHOLDER, CONTENT):
         raise Denied("kind")
     if kind == KEYHOLDER and not 1 <= days <= tx.limits.day_grace_days:
         raise refused(tx, SYSTEM, "backup:refused", "days", data={"most": tx.limits.day_grace_days}, actor=_OPERATOR)
+    if kind == KEYHOLDER and tx.custody.key.before is not None:
+        raise refused(tx, SYSTEM, "backup:refused", "rotating", actor=_OPERATOR)
     id = "bkp_" + secrets.token_hex(10)
     expires_us = tx.now_us + days * DAY_US if kind == KEYHOLDER else None
     tx.run("INSERT INTO backups (id, kind, made_us, expires_us) VALUES (?, ?, ?, ?)", id, kind, tx.now_us, expires_us)
@@ -63,11 +68,14 @@ def begin(tx: Tx, *, kind: str, days: int) -> dict[str, Any]:
 def sign(tx: Tx, *, id: str, digest: str) -> dict[str, str]:
     """``signature`` over (LABEL, kind, id, digest): the copy is whole, and its manifest has this SHA-256 (base64).
 
-    Denied("unknown"), Denied("differs") when another manifest of that copy was signed before.
+    Denied("unknown"); Denied("rotating") when a rotation of the root key began meanwhile: the copy's root keys may be
+    under the one before; Denied("differs") when another manifest of that copy was signed before.
     """
     row = tx.one("SELECT * FROM backups WHERE id = ?", id)
     if row is None:
         raise refused(tx, SYSTEM, "backup:refused", "unknown", object=id, actor=_OPERATOR)
+    if row["kind"] == KEYHOLDER and row["signed_us"] is None and row["made_us"] <= turned_us(tx):
+        raise refused(tx, SYSTEM, "backup:refused", "rotating", object=id, actor=_OPERATOR)
     value = unb64(digest)
     if len(value) != 32 or (row["digest"] is not None and bytes(row["digest"]) != value):
         raise refused(tx, SYSTEM, "backup:refused", "differs", object=id, actor=_OPERATOR)
@@ -96,6 +104,12 @@ def verified(tx: Tx, *, id: str) -> None:
     record(tx, SYSTEM, "backup:verified", object=id, actor=_OPERATOR, reason=row["kind"])
 
 
+def turned_us(tx: Tx) -> int:
+    """When the last rotation of the root key began; 0 before the first."""
+    row = tx.one("SELECT value FROM meta WHERE name = ?", TURNED)
+    return 0 if row is None else int(bytes(row["value"]))
+
+
 def final_us(tx: Tx, by_us: int | None = None) -> int:
     """From when on no registered copy of this store opens anything; 0 when there is none. For certificates.
 
@@ -110,7 +124,7 @@ class Expired(NoStore):
     """The store came from a backup whose days are over."""
 
 
-def admit(conn: sqlite3.Connection, provider: KeyProvider, now_us: int) -> None:
+def admit(conn: sqlite3.Connection, key: RootKey, now_us: int) -> None:
     """Let in a store that was put here from a backup; nothing to do for any other.
 
     Raises Expired, and Tampered for a copy whose mark or root keys were changed or are not under this KEK; nothing is
@@ -124,8 +138,6 @@ def admit(conn: sqlite3.Connection, provider: KeyProvider, now_us: int) -> None:
         id, made_us, expires_us = str(mark["id"]), int(mark["made_us"]), int(mark["expires_us"])
         rows = {name: bytes(value) for name, value in conn.execute("SELECT name, value FROM meta")}
         wrapped = {name: rows[name] for name in _ROOT_KEYS}
-        if rows["kek_check"].decode("ascii") != provider.check_value:
-            return  # the right words for that are Custody.open's
     except (ValueError, KeyError, TypeError) as error:
         raise Tampered("the mark of a restored store cannot be read") from error
     if not made_us <= now_us < expires_us:
@@ -136,15 +148,16 @@ def admit(conn: sqlite3.Connection, provider: KeyProvider, now_us: int) -> None:
     uses = {"root_seed": "root", "hashing": "hashing"}
     try:
         keys = {
-            name: provider.unwrap(value, custody.context(*_use(uses[name], id, expires_us)))
+            name: key.unwrap(value, custody.context(*_use(uses[name], id, expires_us)))
             for name, value in wrapped.items()
         }
     except KeysError as error:
         raise Tampered("the root keys of a restored store do not fit its mark or its KEK") from error
     conn.execute("BEGIN IMMEDIATE")
-    for name, key in keys.items():
+    seal = key.before or key.seal  # the one that a rotation has not come to the end of keeps them till then
+    for name, opened in keys.items():
         conn.execute(
-            "UPDATE meta SET value = ? WHERE name = ?", (provider.wrap(key, custody.context(uses[name])), name)
+            "UPDATE meta SET value = ? WHERE name = ?", (seal.rows.wrap(opened, custody.context(uses[name])), name)
         )
     for table in ("sessions", "codes", "cards", "devices", "texts", "requests", "releases"):
         conn.execute(f"DELETE FROM {table}")  # noqa: S608 - fixed names; a copy holds none of these anyway

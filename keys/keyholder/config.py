@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from keys.providers import Choice
+
 ROLES = ("worker", "portal", "operator")
 
 
@@ -54,13 +56,19 @@ class Limits:
     hash_queue: int = 8
     password_min: int = 8
     housekeeping_seconds: int = 300
+    pulse_seconds: int = 30
+    pulse_silence_seconds: int = 900
 
 
 @dataclass(frozen=True, slots=True)
 class KeyholderConfig:
     """`socket_groups`: role → gid that may reach its socket (empty: only our own user). `uids`: role → peer uids that
     may call as that role; empty means single user, where the boundary between roles is not enforced.
-    `reserve_bytes`: room kept in `directory` for a full disk (`keys.reserve`), 0 for none."""
+    `provider`, `provider_values`: who guards the root key and where it finds it (`keys.providers.Choice`);
+    `kek_file` is that of provider ``file``. `key_descriptor`: an open file with the key that the parent took out of a
+    sealed credential, -1 for none. `reserve_bytes`: room kept in `directory` for a full disk (`keys.reserve`), 0 for
+    none.
+    """
 
     directory: Path
     kek_file: Path
@@ -71,6 +79,15 @@ class KeyholderConfig:
     limits: Limits = field(default_factory=Limits)
     die_with_parent: bool = False
     reserve_bytes: int = 0
+    provider: str = "file"
+    provider_values: Mapping[str, str] = field(default_factory=dict)
+    key_descriptor: int = -1
+
+    @property
+    def choice(self) -> Choice:
+        """The provider of the root key."""
+        values = {"kek_file": str(self.kek_file)} if self.provider == "file" else self.provider_values
+        return Choice(self.provider, values)
 
     @property
     def database(self) -> Path:
@@ -83,6 +100,7 @@ class KeyholderConfig:
             "directory": str(self.directory),
             "kek_file": str(self.kek_file),
             "sockets_dir": str(self.sockets_dir),
+            "provider_values": dict(self.provider_values),
             "socket_groups": dict(self.socket_groups),
             "uids": {role: list(uids) for role, uids in self.uids.items()},
         }
@@ -109,6 +127,9 @@ def parse(raw: dict[str, Any], where: str) -> KeyholderConfig:
     for name in ("directory", "kek_file", "sockets_dir"):
         if not isinstance(raw.get(name), str) or not raw[name]:
             raise BadConfig(f"{where}: '{name}' must be a path")
+    values = raw.get("provider_values", {})
+    if not isinstance(values, dict) or not all(isinstance(one, str) for one in values.values()):
+        raise BadConfig(f"{where}: 'provider_values' must be an object of texts")
     numbers = raw.get("limits", {})
     names = {f.name for f in dataclasses.fields(Limits)}
     for name, value in numbers.items():
@@ -130,4 +151,7 @@ def parse(raw: dict[str, Any], where: str) -> KeyholderConfig:
         limits=Limits(**numbers),
         die_with_parent=bool(raw.get("die_with_parent", False)),
         reserve_bytes=int(raw.get("reserve_bytes", 0)),
+        provider=str(raw.get("provider", "file")),
+        provider_values=values,
+        key_descriptor=int(raw.get("key_descriptor", -1)),
     )

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from keys.datakey import ValueKey
 from keys.encoding import lp
 from keys.errors import Denied, Tampered, WrongKek
-from keys.providers import KeyProvider
+from keys.keyholder.rootkey import RootKey, Seal
+from keys.providers import Choice, KeyProvider
 from keys.signing import SigningKey
 
 if TYPE_CHECKING:
@@ -37,43 +39,45 @@ class Custody:
     `hashing` keys every stored HMAC: handles, codes, devices, requests, row MACs, password pepper.
     """
 
-    provider: KeyProvider
+    key: RootKey
     root: SigningKey
     hashing: ValueKey
     _known: dict[bytes, bytes] = field(default_factory=dict, repr=False)
     _signers: dict[bytes, SigningKey] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def create(cls, conn: sqlite3.Connection, provider: KeyProvider) -> Custody:
+    def create(cls, conn: sqlite3.Connection, provider: KeyProvider, choice: Choice) -> Custody:
         """Make the root keys of a new store and wrap them."""
-        root, hashing = SigningKey.generate(), ValueKey.random()
+        root, hashing, seal = SigningKey.generate(), ValueKey.random(), Seal.make(provider, choice)
         rows = {
-            "kek_provider": provider.name.encode("utf-8"),
-            "kek_check": provider.check_value.encode("ascii"),
+            **seal_rows(seal),
             "root_public": root.public,
-            "root_seed": provider.wrap(root.seed(), _context("root")),
-            "hashing": provider.wrap(hashing.raw(), _context("hashing")),
+            "root_seed": seal.rows.wrap(root.seed(), _context("root")),
+            "hashing": seal.rows.wrap(hashing.raw(), _context("hashing")),
         }
         conn.execute("BEGIN IMMEDIATE")
         conn.executemany("INSERT INTO meta (name, value) VALUES (?, ?)", list(rows.items()))
         conn.execute("COMMIT")
-        return cls.open(conn, provider)
+        return cls(RootKey(seal), root, hashing)
 
     @classmethod
-    def open(cls, conn: sqlite3.Connection, provider: KeyProvider) -> Custody:
-        """The keys of an existing store. Raises WrongKek naming both check values, Tampered for a changed row."""
-        rows = {name: bytes(value) for name, value in conn.execute("SELECT name, value FROM meta")}
+    def open(cls, conn: sqlite3.Connection, key: RootKey) -> Custody:
+        """The keys of an existing store under its root key (`opened`). Raises Tampered for a changed row."""
+        rows = _meta(conn)
         try:
-            expected = rows["kek_check"].decode("ascii")
-            if expected != provider.check_value:
-                raise WrongKek(provider.name, expected=expected, found=provider.check_value)
-            root = SigningKey.from_bytes(provider.unwrap(rows["root_seed"], _context("root")))
-            hashing = ValueKey(provider.unwrap(rows["hashing"], _context("hashing")))
+            root = SigningKey.from_bytes(key.unwrap(rows["root_seed"], _context("root")))
+            hashing = ValueKey(key.unwrap(rows["hashing"], _context("hashing")))
         except KeyError as error:
             raise Tampered("the keyholder's store lacks its root keys") from error
         if root.public != rows["root_public"]:
             raise Tampered("the keyholder's store names another root public key")
-        return cls(provider, root, hashing)
+        _note(conn, rows, key.before or key.seal)
+        return cls(key, root, hashing)
+
+    @property
+    def provider(self) -> KeyProvider:
+        """The provider in force."""
+        return self.key.seal.provider
 
     @property
     def system_origin(self) -> str:
@@ -90,13 +94,13 @@ class Custody:
 
     def wrap(self, key: bytes, *use: str | int) -> bytes:
         """`key` wrapped by the KEK for one named use."""
-        return self.provider.wrap(key, _context(*use))
+        return self.key.wrap(key, _context(*use))
 
     def unwrap(self, wrapped: bytes, *use: str | int) -> bytes:
         """The key. Raises Tampered when it was changed or wrapped for another use."""
         address = lp(*use) + wrapped
         if address not in self._known:
-            self._known[address] = self.provider.unwrap(wrapped, _context(*use))
+            self._known[address] = self.key.unwrap(wrapped, _context(*use))
         return self._known[address]
 
     def signer(self, seed: bytes) -> SigningKey:
@@ -178,6 +182,63 @@ def destroy_hold_key(tx: Tx, tenant: str, day: int) -> None:
         tx.custody.forget(row["wrapped"], "hold", tenant, day)
     tx.run("UPDATE hold_keys SET wrapped = NULL, destroyed_us = ? WHERE tenant = ? AND day = ?", tx.now_us, tenant, day)
     tx.destroyed = True
+
+
+def seal_rows(seal: Seal, prefix: str = "kek") -> dict[str, bytes]:
+    """What the store notes of a root key: the provider's name, check value, where it lies, and its store key."""
+    rows = {
+        f"{prefix}_provider": seal.provider.name.encode("utf-8"),
+        f"{prefix}_check": seal.provider.check_value.encode("ascii"),
+        f"{prefix}_choice": seal.choice.encode(),
+    }
+    if seal.store_key is not None:
+        rows[f"{prefix}_store_key"] = seal.store_key
+    return rows
+
+
+def opened(
+    conn: sqlite3.Connection, provider: KeyProvider, choice: Choice, other: Callable[[Choice], KeyProvider]
+) -> RootKey:
+    """The root key that a store is under, and the one before it while a rotation runs.
+
+    `other` opens a provider that the store itself names: where a rotation is not over, or the configuration still names
+    the key before the last one. Raises WrongKek naming both check values, Tampered, and whatever `other` does.
+    """
+    rows = _meta(conn)
+    try:
+        expected = rows["kek_check"].decode("ascii")
+        coming = rows.get("next_check", b"").decode("ascii")
+        before = rows.get("before_check", b"").decode("ascii")
+        if provider.check_value not in {expected, coming or expected, before or expected}:
+            raise WrongKek(provider.name, expected=expected, found=provider.check_value)
+
+        def seal(prefix: str, wanted: str) -> Seal:
+            found, where = provider, choice
+            if found.check_value != wanted:
+                where = Choice.decode(rows[f"{prefix}_choice"])
+                found = other(where)
+            if found.check_value != wanted:
+                raise WrongKek(found.name, expected=wanted, found=found.check_value)
+            return Seal.open(found, where, rows.get(f"{prefix}_store_key"))
+
+        now = seal("kek", expected)
+        key = RootKey(seal("next", coming), now) if coming else RootKey(now)
+    except KeyError as error:
+        raise Tampered("the keyholder's store does not say under which root key it is") from error
+    return key
+
+
+def _meta(conn: sqlite3.Connection) -> dict[str, bytes]:
+    return {name: bytes(value) for name, value in conn.execute("SELECT name, value FROM meta")}
+
+
+def _note(conn: sqlite3.Connection, rows: Mapping[str, bytes], seal: Seal) -> None:
+    """Keep where the key in force was found this time: a file may have been moved, an address changed."""
+    now = {name: value for name, value in seal_rows(seal).items() if rows.get(name) != value}
+    if now:
+        conn.execute("BEGIN IMMEDIATE")
+        conn.executemany("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", list(now.items()))
+        conn.execute("COMMIT")
 
 
 def _context(*use: str | int) -> bytes:

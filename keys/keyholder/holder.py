@@ -18,12 +18,14 @@ from keys.errors import KeysError, Unavailable
 from keys.keyholder import backups, database, deposits, journal, tenants
 from keys.keyholder.calls import BadCall, is_id
 from keys.keyholder.config import KeyholderConfig
-from keys.keyholder.custody import SYSTEM, Custody
+from keys.keyholder.custody import SYSTEM, Custody, opened
 from keys.keyholder.database import Database, Tx
 from keys.keyholder.releaselog import record
 from keys.keyholder.roles import METHODS, Method
+from keys.keyholder.rootkey import Answers, Pulse
+from keys.keyholder.rotation import Rotation
 from keys.keyholder.staff import Hasher
-from keys.providers.file import FileProvider
+from keys.providers import Choice, KeyProvider, open_provider
 from keys.reserve import Reserve
 
 WAITS_FOR_ROOM = frozenset({
@@ -57,13 +59,19 @@ class Holder:
         self.now_us = now_us
         self.hasher = Hasher(config.limits)
         self.methods: Mapping[str, Mapping[str, Method]] = MappingProxyType(dict(METHODS))
+        self.rotation = Rotation(base, custody)
+        self._pulse = Pulse(
+            custody.key, every_seconds=config.limits.pulse_seconds,
+            silence_seconds=config.limits.pulse_silence_seconds, told=_answers,
+        )  # fmt: skip
         self._lock = lock
 
     @classmethod
     def open(cls, config: KeyholderConfig, *, now_us: Callable[[], int] = system_now_us) -> Holder:
         """Open the store; with `config.create` make it first if there is none, and only then a missing KEK file.
 
-        Raises NoStore, StoreInUse, WrongKek (naming both check values), Unusable (the KEK file), Tampered.
+        Raises NoStore, StoreInUse, WrongKek (naming both check values), Unusable (the KEK and what guards it),
+        Unavailable (whoever guards it does not answer), Tampered.
         """
         if config.create:
             config.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -75,12 +83,13 @@ class Holder:
         conn = None
         try:
             fresh = config.create and not config.database.exists()
-            provider = FileProvider.open(config.kek_file, create=fresh)
+            provider = open_provider(config.choice, create=fresh, secret=_handed(config.key_descriptor))
             if fresh:
                 _make(config, provider, now_us)
             conn = database.open_store(config.database)
-            backups.admit(conn, provider, now_us())
-            custody = Custody.open(conn, provider)
+            key = opened(conn, provider, config.choice, _named_by_the_store)
+            backups.admit(conn, key, now_us())
+            custody = Custody.open(conn, key)
             reserve = Reserve(config.directory, config.reserve_bytes, told=_room)
             return cls(config, custody, Database(conn, custody, config.limits, now_us, reserve), lock, now_us)
         except BaseException:
@@ -94,7 +103,7 @@ class Holder:
         """What the handler answers. Raises Denied, NotAllowed, BadCall, Tampered, Unavailable.
 
         On a full disk the room that was put by is for recalls and what staff need for them: new mail and new readers
-        wait.
+        wait. So they do while whoever guards the root key refuses.
         """
         known = self.methods.get(role, {}).get(method)
         if known is None:
@@ -104,6 +113,8 @@ class Holder:
         room = self.database.reserve
         if room is not None and not room.look() and method in WAITS_FOR_ROOM:
             raise Unavailable("the disk is full")
+        if self.custody.key.answers != "yes" and method in WAITS_FOR_ROOM:
+            raise Unavailable("whoever guards the root key refuses or is silent")
         if not known.inside:
             return known.handler(self, **arguments)
         return self.database.run(lambda tx: known.handler(tx, **arguments))
@@ -119,17 +130,38 @@ class Holder:
 
         self.database.run(work)
 
+    def begin(self) -> None:
+        """Go on with a rotation that a stop interrupted, and ask a distant provider again and again from now on."""
+        self.rotation.resume()
+        self._pulse.start()
+
     def keep_house(self) -> dict[str, int]:
         """Destroy what is over. Called at start and every few minutes."""
         self.database.run(backups.note)
         return self.database.run(deposits.expire)
 
     def close(self) -> None:
-        """Finish what was begun and let go of the store."""
+        """Finish what was begun and let go of the store. A rotation goes on at the next start."""
+        self._pulse.stop()
+        self.rotation.stop()
         self.database.close()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+
+def _answers(now: Answers) -> None:
+    journal.line(f"kek:{'answers' if now == 'yes' else now}")
+
+
+def _handed(descriptor: int) -> bytes | None:
+    """What the parent took out of a sealed credential for us, if it did."""
+    return None if descriptor < 0 else os.pread(descriptor, 4096, 0)
+
+
+def _named_by_the_store(choice: Choice) -> KeyProvider:
+    journal.line("kek:named-by-the-store")
+    return open_provider(choice)
 
 
 def _room(whole: bool) -> None:
@@ -147,13 +179,13 @@ def _take(config: KeyholderConfig) -> int:
     return handle
 
 
-def _make(config: KeyholderConfig, provider: FileProvider, now_us: Callable[[], int]) -> None:
+def _make(config: KeyholderConfig, provider: KeyProvider, now_us: Callable[[], int]) -> None:
     """Make a store beside its name and move it there when whole: a crash leaves none, never half of one."""
     beside = config.directory / "keyholder.db.making"
     for name in config.directory.glob(beside.name + "*"):
         name.unlink()
     conn = database.open_store(beside, create=True)
-    custody = Custody.create(conn, provider)
+    custody = Custody.create(conn, provider, config.choice)
     base = Database(conn, custody, config.limits, now_us)
     try:
         base.run(tenants.create_system)

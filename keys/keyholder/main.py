@@ -59,6 +59,7 @@ def run(config: KeyholderConfig) -> int:
     try:
         holder.keep_house()
         server.start()
+        holder.begin()
         print(json.dumps({"ready": True, "public_key": b64(holder.custody.root.public)}), flush=True)
         while not stop.wait(config.limits.housekeeping_seconds):
             if not steady():  # what looks over may not be, and a destroyed share does not come back

@@ -28,6 +28,7 @@ from keys.keyholder import (
     releaselog,
     releases,
     retention,
+    rotation,
     sessions,
     staff,
     tenants,
@@ -153,6 +154,12 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
             "dkim_list": mailkeys.dkim_list,
             "dkim_remove": mailkeys.dkim_remove,
         },
-        {"add_user": staff.add_user, "set_password": staff.set_password, "dkim_make": mailkeys.dkim_make},
+        {
+            "add_user": staff.add_user,
+            "set_password": staff.set_password,
+            "dkim_make": mailkeys.dkim_make,
+            "rotate": rotation.rotate,
+            "root_key": rotation.state,
+        },
     ),
 }

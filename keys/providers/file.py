@@ -2,45 +2,42 @@
 
 The file holds one line, ``sealgate-kek-v1`` and 64 hexadecimal digits, so that it can be printed and kept on paper.
 Promises: it is created whole or not at all and never overwritten; a file that others may read is refused.
-A wrap is ``0x01 ‖ nonce(12) ‖ AES-256-GCM(KEK, key)``, AAD ``lp("sealgate/kek/v1", context)``. DESIGN §4a (Root KEK).
+DESIGN §4a (Root KEK); FORMAT §11.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-import stat
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-from keys.encoding import lp
-from keys.errors import Tampered, Unusable
-from keys.kdf import hkdf
+from keys.errors import Unusable
 from keys.providers import register
-from keys.secret import Secret
+from keys.providers._local import MAGIC, LocalKey, fresh_line, key_of
+from keys.providers._private import MODE, read_private
 
-VERSION = 1
-MAGIC = "sealgate-kek-v1"
-MODE = 0o400
+__all__ = ["MAGIC", "FileProvider", "key_of", "sync_directory"]
 
 _LONGEST = 200
-_TOLERATED = 0o600  # an owner who may write could change the mode anyway
-_OVERHEAD = 1 + 12 + 16
 
 
 @register("file")
-class FileProvider(Secret):
+class FileProvider(LocalKey):
     """The port over a key read from a file once."""
 
-    __slots__ = ("_gcm", "check_value", "name")
+    __slots__ = ()
+    NEEDS: ClassVar[tuple[str, ...]] = ("kek_file",)
+    MAY: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, raw: bytes, path: str | os.PathLike[str]) -> None:
-        super().__init__(raw)
-        self.name = f"file {os.fspath(path)}"
-        self.check_value = hkdf(self._raw, lp("sealgate/kek-check/v1"), 8).hex()
-        self._gcm = AESGCM(self._raw)
+        super().__init__(raw, f"file {os.fspath(path)}")
+
+    @classmethod
+    def opened(cls, values: Mapping[str, str], *, create: bool, secret: bytes | None) -> FileProvider:
+        """As `open`, for a configuration."""
+        return cls.open(values["kek_file"], create=create)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], create: bool = False) -> FileProvider:
@@ -53,18 +50,6 @@ class FileProvider(Secret):
             _create(Path(path))
         return cls(_read(path), path)
 
-    def wrap(self, key: bytes, context: bytes) -> bytes:
-        nonce = os.urandom(12)
-        return bytes((VERSION,)) + nonce + self._gcm.encrypt(nonce, key, lp("sealgate/kek/v1", context))
-
-    def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
-        if len(wrapped) < _OVERHEAD or wrapped[0] != VERSION:
-            raise Tampered("a wrapped key has an unknown form")
-        try:
-            return self._gcm.decrypt(wrapped[1:13], wrapped[13:], lp("sealgate/kek/v1", context))
-        except InvalidTag as error:
-            raise Tampered("a wrapped key does not open") from error
-
 
 def _create(path: Path) -> None:
     """Write beside, sync, link into place: after a crash the file is whole or absent, and none is ever replaced."""
@@ -73,7 +58,7 @@ def _create(path: Path) -> None:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(f"{MAGIC} {os.urandom(32).hex()}\n".encode())
+                file.write(fresh_line())
                 file.flush()
                 os.fchmod(file.fileno(), MODE)
                 os.fsync(file.fileno())
@@ -82,12 +67,12 @@ def _create(path: Path) -> None:
             pass  # another process was first; its key is the one
         finally:
             os.unlink(beside)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         raise Unusable(f"{path}: the root key cannot be created here: {error.strerror}") from error
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """Make the name durable too: a synced file without its directory entry is lost at a power cut."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -98,25 +83,7 @@ def _sync_directory(directory: Path) -> None:
 
 def _read(path: str | os.PathLike[str]) -> bytes:
     where = os.fspath(path)
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError as error:
-        raise Unusable(f"{where}: the root key is missing; put the file back from its safe place") from error
-    except OSError as error:
-        raise Unusable(f"{where}: the root key cannot be read: {error.strerror}") from error
-    try:
-        status = os.fstat(descriptor)
-        mode = stat.S_IMODE(status.st_mode)
-        if not stat.S_ISREG(status.st_mode):
-            raise Unusable(f"{where}: the root key must be a regular file")
-        if mode & ~_TOLERATED:
-            raise Unusable(f"{where}: the root key has mode {mode:04o}, others may reach it; run: chmod 0400 {where}")
-        if status.st_uid not in (0, os.geteuid()):
-            raise Unusable(f"{where}: the root key belongs to user {status.st_uid}, it must be the keyholder's own")
-        line = os.read(descriptor, _LONGEST)
-    finally:
-        os.close(descriptor)
-    word, _, digits = line.decode("ascii", "replace").rstrip("\n").partition(" ")
-    if word != MAGIC or len(digits) != 64 or digits.strip("0123456789abcdef"):
+    raw = key_of(read_private(path, "the root key", "put the file back from its safe place", longest=_LONGEST))
+    if raw is None:
         raise Unusable(f"{where}: this is no root key; its one line reads '{MAGIC}' and 64 hexadecimal digits")
-    return bytes.fromhex(digits)
+    return raw

@@ -176,7 +176,7 @@ def test_a_wrong_kek_is_refused_by_name() -> None:
 
 def test_providers_are_found_by_name_and_a_name_is_taken_once() -> None:
     assert providers.provider_class("file") is FileProvider
-    with pytest.raises(Unusable, match="known: file"):
+    with pytest.raises(Unusable, match="known: aws-kms, file"):
         providers.provider_class("fille")
     with pytest.raises(ValueError):
         providers.register("file")(object)
