@@ -20,7 +20,7 @@ PROVIDERS = ("file", "systemd-creds", "pkcs11", "aws-kms", "vault-transit")
 MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so")
 PIN = "7391-test"
 REGION = "us-east-1"
-AWS = {"key": "AKIATESTSEALGATE0001", "secret": "a-secret-of-the-test-9fd2"}
+AWS = {"key": "AKIA-of-the-test", "secret": "a-secret-of-the-test-9fd2"}
 
 
 @dataclass(frozen=True)

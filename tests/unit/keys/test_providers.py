@@ -298,7 +298,7 @@ def test_kms_refuses_a_wrong_credential(tmp_path: Path) -> None:
     from moto.core import set_initial_no_auth_action_count
 
     file = tmp_path / "aws"
-    file.write_text("[default]\naws_access_key_id = AKIANOBODYMADETHIS01\naws_secret_access_key = not-the-one\n")
+    file.write_text("[default]\naws_access_key_id = AKIA-nobody-made-this\naws_secret_access_key = not-the-one\n")
     file.chmod(0o400)
     values = {"aws_key": "alias/sealgate", "aws_region": rootkeys.REGION, "aws_credentials_file": str(file)}
 
