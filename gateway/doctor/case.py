@@ -109,6 +109,18 @@ class Case:
         """The gateway's sign of life."""
         return health.read(self.settings.snapshot_directory / "health.json", time.time_ns() // 1000)
 
+    @cached_property
+    def backups(self) -> list[dict[str, Any]] | None:
+        """Every backup that the keyholder registered, newest first; None while it cannot be asked."""
+        path = self.settings.sockets_directory / "operator.sock"
+        client = OperatorClient(Connection(path, timeout_seconds=ANSWER_SECONDS, size=1))
+        try:
+            return client.backups()
+        except KeysError:
+            return None
+        finally:
+            client.close()
+
     @property
     def serving(self) -> bool:
         """Whether a gateway gave a sign of life in the last seconds, well or not."""

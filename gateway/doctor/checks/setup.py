@@ -110,16 +110,3 @@ def _approve(case: Case) -> str:
     if importlib.util.find_spec("gateway.cli.tenant") is None:
         return back
     return f"{case.command('tenant show')}, then have an officer approve it: sealgate tenant approve; or {back}"
-
-
-@check(
-    "places.backup",
-    "A backup of database, vault and settings exists and is young",
-    "without one, a lost disk is lost mail, lost links and a lost log",
-)
-def backup(case: Case) -> Finding:
-    return yellow(
-        "not known: the backup command comes with a later release, and nothing is recorded until then",
-        "copy [store], [vault] and the configuration by your machine's backup while serve is stopped; "
-        "keep kek_file apart from it, and the spool out of it",
-    )
