@@ -68,7 +68,7 @@ class Downloads:
         message, objects = self._load(origin, door)
         # 3 release: metadata first, then what is shown at once
         try:
-            with answering():
+            with self._alarmed(origin, door), answering():
                 meta = self._keys.release_meta(session["handle"], door.message)
         except Denied as denied:
             return self._denied(origin, door, session, denied)
@@ -113,7 +113,7 @@ class Downloads:
         _, objects = self._load(origin, door)
         row = _one(objects, object_id)
         try:
-            with answering():
+            with self._alarmed(origin, door), answering():
                 meta = self._keys.release_meta(session["handle"], door.message)
         except Denied as denied:
             return self._denied(origin, door, session, denied)
@@ -209,7 +209,8 @@ class Downloads:
         return message, objects
 
     def _release(self, origin: Origin, door: Door, session: Session, row: Row, purpose: str) -> Any:
-        with answering():
+        # A share that does not open at the keyholder is as much an alarm as a blob that does not open here.
+        with self._alarmed(origin, door, row["id"]), answering():
             # A page may release several objects, and a request id names one release (DESIGN §4b 3).
             request = f"{origin.request}-{row['position']}"
             return self._keys.release(session["handle"], door.grant, row["id"], purpose, request)

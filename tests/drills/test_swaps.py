@@ -17,7 +17,10 @@ from typing import Any
 import pytest
 
 from gateway.demo.clinic import Clinic
+from gateway.doctor import RED
+from gateway.settings import load
 from keys import floe
+from tests.support import doctoring
 from tests.support.marked import Marked, introduce, settled
 from tests.support.patient import Patient
 from tests.support.spool import eventually
@@ -25,6 +28,7 @@ from tests.support.spool import eventually
 pytestmark = pytest.mark.full
 LIMITS = {"texts_per_hour": 1000, "text_resend_seconds": 0}
 SEGMENT = floe.SEGMENT_BYTES
+KEYHOLDER = "keys/keyholder.db"
 ANNA = Marked("anna", "quillfeather7719@patient.test", 4 * SEGMENT)
 BERT = Marked("bert", "inkhorn5532@patient.test", 4 * SEGMENT)
 PHONES = {ANNA.recipient: "+15550100191", BERT.recipient: "+15550100192"}
@@ -248,6 +252,39 @@ def test_a_recall_undone_in_the_database_is_refused(scene: Scene) -> None:
     with scene.changed("grants", "revoked_at", [scene.anna.grant], [1]):
         assert scene.anna.patient.browser.get(scene.anna.address).status == 503
     assert alarms_of(scene, scene.anna) > before
+
+
+@pytest.mark.parametrize(("table", "column"), [("messages", "share"), ("day_keys", "wrapped")])
+def test_a_flipped_bit_in_a_share_or_in_the_key_over_it_is_refused_and_named(
+    scene: Scene, table: str, column: str
+) -> None:
+    message = scene.value("grants", "message", scene.anna.grant)
+    ((day, share),) = scene.sql("SELECT day, share FROM messages WHERE id = ?", message, store=KEYHOLDER)
+    key, id = ("id", message) if table == "messages" else ("day", day)
+    whole = share if table == "messages" else scene.sql(
+        "SELECT wrapped FROM day_keys WHERE day = ?", day, store=KEYHOLDER)[0][0]  # fmt: skip
+    before = alarms_of(scene, scene.anna)
+    with scene.changed(table, column, [id], [whole[:40] + bytes((whole[40] ^ 1,)) + whole[41:]], key, KEYHOLDER):
+        for address in (scene.anna.address, scene.anna.patient.plain):
+            answer = scene.anna.patient.browser.get(address)
+            assert answer.status == 503, address
+            assert b"line of anna" not in answer.body
+    assert alarms_of(scene, scene.anna) > before, "the alarm names grant, object or message"
+
+
+def test_an_alarm_is_red_in_doctor_and_named_by_a_search(scene: Scene) -> None:
+    found = doctoring.look("log.alarms", load(scene.clinic.config, {}), scene.clinic.config)
+    known = scene.alarms(scene.anna.object)
+    path = scene.blob(scene.anna)
+    swap_segments(path, 0, 1)
+    assert scene.anna.patient.browser.get(scene.anna.address).status == 503
+    swap_segments(path, 0, 1)
+    assert eventually(lambda: scene.alarms(scene.anna.object) > known)
+    after = doctoring.look("log.alarms", load(scene.clinic.config, {}), scene.clinic.config)
+    assert (after.level, found.found == after.found) == (RED, False)
+    assert "audit search" in after.repair
+    assert scene.anna.object not in after.found + after.repair
+    assert scene.anna.object in {entry["object"] for entry in scene.clinic.search("action:tamper:found")}
 
 
 @pytest.mark.parametrize(("column", "value"), [("floor", 0), ("floor", 3), ("expires_us", 2**52), ("person", "per_x")])

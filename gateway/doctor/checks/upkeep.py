@@ -17,6 +17,7 @@ HOUR = 3600.0
 OUTSIDE_DAYS = 7
 WAITING_SECONDS, WAITING_LONG_SECONDS = 10.0, 60.0
 FAULT_DAYS = 30
+ALARM_DAYS, ALARM_FORGOTTEN_DAYS = 7, 90
 EXTRAS = (("psycopg", "PostgreSQL"), ("weasyprint", "reports as PDF"))
 
 
@@ -98,6 +99,33 @@ def numbered(case: Case) -> Finding:
         repair = case.start("worker")
         findings.append((red if age > WAITING_LONG_SECONDS else yellow)(words, repair))
     return worst(findings, words if count else "none waits")
+
+
+@check(
+    "log.alarms",
+    "No seal, row or proof of ours was found broken lately",
+    "somebody wrote to our stores, or a disk fails; what does not hold is refused, and stays closed until it is mended",
+)
+def alarms(case: Case) -> Finding:
+    statement = (
+        "SELECT max(ts), count(*) FROM log_leaves WHERE action = 'tamper:found' "
+        "AND log IN (SELECT id FROM tenants UNION SELECT 'system')"  # so that the index over both is used
+    )
+    try:
+        last, count = _number(case, statement)
+    except Refused:
+        return _unknown(case)
+    if last is None:
+        return green("none was found")
+    days = (time.time() - last / 1e6) / (24 * HOUR)
+    words = f"{count} times something did not hold, last {days:.1f} days ago"
+    repair = (
+        f"{case.command('audit search action:tamper:found')} names what; keep the disks as they are, ask who could "
+        "write to them, and bring that part back from a backup"
+    )
+    if days > ALARM_FORGOTTEN_DAYS:
+        return green(words)
+    return (red if days < ALARM_DAYS else yellow)(words, repair)
 
 
 @check(
