@@ -221,6 +221,32 @@ def test_a_row_changed_behind_the_keyholders_back_is_refused_as_tampered(house: 
         house.portal.release(session, grant, thing, "download", "req_1")
 
 
+def test_a_flip_in_any_byte_of_a_share_at_rest_is_refused_and_nothing_is_released(house: House) -> None:
+    deposit = house.deposit()
+    grant, thing = deposit.grants[0].id, deposit.objects[0].id
+    session = house.enter(grant)
+    ((sealed,),) = house.rows("SELECT share FROM messages WHERE id = ?", deposit.message)
+    ((day_key, tenant, day),) = house.rows("SELECT wrapped, tenant, day FROM day_keys WHERE wrapped IS NOT NULL")
+    for at in range(len(sealed)):
+        house.change("UPDATE messages SET share = ? WHERE id = ?", flipped(sealed, at), deposit.message)
+        with pytest.raises(Tampered):
+            house.portal.release(session, grant, thing, "download", f"req_{at}")
+    house.change("UPDATE messages SET share = ? WHERE id = ?", sealed, deposit.message)
+    for at in range(len(day_key)):
+        statement = "UPDATE day_keys SET wrapped = ? WHERE tenant = ? AND day = ?"
+        house.change(statement, flipped(day_key, at), tenant, day)
+        with pytest.raises(Tampered):
+            house.portal.release(session, grant, thing, "download", f"req_k{at}")
+    house.change("UPDATE day_keys SET wrapped = ? WHERE tenant = ? AND day = ?", day_key, tenant, day)
+    assert [reason for action, reason in house.actions() if action == "share:released"] == []
+    assert house.portal.release(session, grant, thing, "download", "req_twin")["share"]
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    """With one bit changed in that byte."""
+    return data[:at] + bytes((data[at] ^ 1 << at % 8,)) + data[at + 1 :]
+
+
 def test_swapped_shares_of_two_messages_open_neither(house: House) -> None:
     first, second = house.deposit(), house.deposit()
     session = house.enter(first.grants[0].id)

@@ -57,7 +57,10 @@ def test_half_written_record_is_waited_for(ring: Keyring, spool: Path) -> None:
     assert reader.bad_tails == 0
 
 
-def test_every_flipped_byte_of_a_record_is_refused_and_the_next_one_goes_on(ring: Keyring, spool: Path) -> None:
+@pytest.mark.parametrize("step", [11, pytest.param(1, marks=pytest.mark.nightly)])
+def test_every_flipped_byte_of_a_record_is_refused_and_the_next_one_goes_on(
+    ring: Keyring, spool: Path, step: int
+) -> None:
     writer = ring.writer(spool)
     put(ring, writer, b"first")
     last = put(ring, writer, b"last")
@@ -65,7 +68,7 @@ def test_every_flipped_byte_of_a_record_is_refused_and_the_next_one_goes_on(ring
     (path,) = segment_files(spool)
     whole = path.read_bytes()
     stop = whole.index(frame.MAGIC, 1)
-    for at in (*range(frame.HEAD_BYTES), *range(frame.HEAD_BYTES, stop, 11)):
+    for at in (*range(frame.HEAD_BYTES), *range(frame.HEAD_BYTES, stop, step)):
         damaged = bytearray(whole)
         damaged[at] ^= 0x10
         path.write_bytes(damaged)
@@ -75,14 +78,15 @@ def test_every_flipped_byte_of_a_record_is_refused_and_the_next_one_goes_on(ring
         reader.close()
 
 
-def test_byte_flipped_by_someone_who_mends_the_checksum_is_refused_too(ring: Keyring, spool: Path) -> None:
+@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.nightly)])
+def test_byte_flipped_by_someone_who_mends_the_checksum_is_refused_too(ring: Keyring, spool: Path, step: int) -> None:
     writer = ring.writer(spool)
     queue = put(ring, writer, b"first")
     writer.close()
     (path,) = segment_files(spool)
     whole = path.read_bytes()
     body = whole[frame.HEAD_BYTES : -4]
-    for at in range(0, len(body), 7):
+    for at in range(0, len(body), step):
         damaged = bytearray(body)
         damaged[at] ^= 0x01
         path.write_bytes(frame.encode(item.INLINE, queue, bytes(damaged)))
