@@ -194,6 +194,8 @@ def keyholder_ready(settings: Settings, who: Identities, setup: install.Setup | 
             operator.create_tenant(setup.tenant, setup.name, setup.origin)
             print(f"new log: {setup.origin}", flush=True)
             nodes.node_keys(settings, who, operator)
+        if restored.settled(settings.node_directory, settings.worker_directory):
+            restored.done(settings.node_directory)
         if (back := restored.read(settings.node_directory)) is not None:
             _come_back(settings, who, operator, back)
         nodes.check_node_keys(settings, operator)

@@ -1,8 +1,8 @@
 """The note that a restore leaves for the first start after it, in a folder that no role can write to.
 
 `serve` registers this node's new keys while it is there, the worker carries out what was destroyed after the
-keyholder's half was copied and writes down that the installation came back, and `serve` takes the note away. All of
-that may be repeated. It holds ids and times only.
+keyholder's half was copied and writes down that the installation came back, and `serve` takes the note away
+(where each role is a unit of its own, the next start does). All of that may be repeated. It holds ids and times only.
 """
 
 from __future__ import annotations
@@ -54,6 +54,21 @@ def read(folder: Path) -> Restored | None:
         return None
     except (OSError, ValueError, TypeError) as error:
         raise Misconfigured(f"{folder / NAME} cannot be read; restore again onto an empty machine") from error
+
+
+def settled(folder: Path, own: Path) -> bool:
+    """Whether the worker, in its own folder, has written down that it did what this note asks for."""
+    try:
+        return (own / NAME).read_bytes() == (folder / NAME).read_bytes()
+    except OSError:
+        return False
+
+
+def settle(folder: Path, own: Path) -> None:
+    """The worker's word: each role as a unit of its own has nobody above it who could take the note away at once."""
+    fresh = own / (NAME + ".new")
+    fresh.write_bytes((folder / NAME).read_bytes())
+    os.replace(fresh, own / NAME)
 
 
 def done(folder: Path) -> None:

@@ -1,55 +1,54 @@
 """The database in a backup: one moment of it, taken while the gateway writes, and looked into without its keys.
 
 SQLite is copied page by page by its own backup from one read transaction, which makes no writer wait. PostgreSQL is
-dumped by pg_dump from a snapshot that this process holds, and comes back by pg_restore: that is what those who look
-after such servers know (decision 0036). Promises: what is read of the copy (heads of logs, names of blobs) is of the
-same moment; a password is never on a command line.
+copied table by table from one read transaction, as the worker's role: the tables hide their rows from everybody else,
+their owner and pg_dump included, and a role that could pass that by has no business with this program (decision 0036).
+Promises: what is read of the copy (heads of logs, names of blobs) is of the same moment; what comes back is one
+transaction, by the owner, into empty tables, after which the rows are hidden again.
 """
 
 from __future__ import annotations
 
 import base64
 import os
-import shutil
 import sqlite3
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, create_engine, select
-from sqlalchemy.engine import URL
+from sqlalchemy import Connection, Table, create_engine, func, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool, StaticPool
 
 from gateway.audit.event import SYSTEM
 from gateway.audit.log import hashes
 from gateway.audit.sequencer import latest_note
-from gateway.backup.manifest import Failed
+from gateway.backup.manifest import Changed, Failed, Manifest, checked
 from gateway.errors import Misconfigured
 from gateway.settings import Settings
 from gateway.store import engines, migrations
-from gateway.store.schema import log_leaves, tenants
+from gateway.store.schema import log_leaves, metadata, outbox, tenants
 from keys.merkle import root
 
-SQLITE, DUMP = "database.sqlite", "database.pgdump"
+SQLITE, TABLES = "database.sqlite", "database.tables"
 PAGES = 4096
 Progress = Callable[[str], None]
 
 
 @contextmanager
-def copied(settings: Settings, directory: Path, progress: Progress) -> Iterator[tuple[str, Connection]]:
-    """Name of the copy in that folder, and a view of exactly what is in it. Raises Failed, Misconfigured."""
+def copied(settings: Settings, directory: Path, progress: Progress) -> Iterator[tuple[list[str], Connection]]:
+    """Names of the files of the copy in that folder, and a view of exactly what is in it. Raises Failed."""
     if settings.on_postgres:
-        with _dumped(settings, directory, progress) as conn:
-            yield DUMP, conn
+        with _from_server(settings, directory, progress) as (names, conn):
+            yield names, conn
         return
     path = engines.path_of(engines.parse(settings.store.url))
     assert path is not None
     _pages(path, directory / SQLITE, progress)
     with looked_into(directory / SQLITE) as conn:
-        yield SQLITE, conn
+        yield [SQLITE], conn
 
 
 @contextmanager
@@ -82,18 +81,61 @@ def heads(conn: Connection) -> dict[str, dict[str, Any]]:
     return found
 
 
-def bring_back(settings: Settings, dump: Path) -> None:
-    """Fill an empty PostgreSQL database from a dump, all of it or nothing, and give the roles their rights.
+def bring_back(settings: Settings, source: Path, manifest: Manifest, progress: Progress) -> None:
+    """Make the tables on PostgreSQL and fill them, all or nothing, and give the roles their rights.
 
-    Raises Misconfigured where nobody is named who owns the tables, Failed.
+    Raises Misconfigured where nobody is named who owns the tables, Changed, Failed.
     """
     from gateway.store import grants
 
-    owner = _owner(settings)
-    _run("pg_restore", ["--exit-on-error", "--single-transaction", "--no-owner", "--no-acl", str(dump)], owner)
-    migrations.check(settings.store.url)
+    if not settings.store.owner_url:
+        raise Misconfigured("[store] owner_url is needed: the owner makes the tables and fills them")
+    migrations.upgrade(settings.store.owner_url)
+    engine = create_engine(settings.store.owner_url, poolclass=NullPool, hide_parameters=True)
+    try:
+        with engine.connect() as conn, conn.begin():
+            hidden = [str(name) for name in conn.exec_driver_sql(_HIDDEN).scalars()]
+            for name in hidden:
+                conn.exec_driver_sql(f"ALTER TABLE {name} NO FORCE ROW LEVEL SECURITY")
+            for table in metadata.sorted_tables:
+                progress(f"database: {table.name}")
+                _fill(conn, table, source, manifest)
+            last = conn.execute(select(func.max(outbox.c.seq))).scalar()
+            conn.exec_driver_sql(f"ALTER TABLE outbox ALTER COLUMN seq RESTART WITH {int(last or 0) + 1}")
+            for name in hidden:
+                conn.exec_driver_sql(f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY")
+    except SQLAlchemyError as error:
+        raise Failed(f"the database cannot be filled ({type(error).__name__})") from error
+    finally:
+        engine.dispose()
     worker, portal = (engines.parse(url).username or "" for url in (settings.store.url, settings.store.portal_url))
     grants.apply(settings.store.owner_url, worker, portal)
+
+
+_HIDDEN = (
+    "SELECT quote_ident(c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE c.relforcerowsecurity AND n.nspname = current_schema() ORDER BY 1"
+)
+
+
+def _fill(conn: Connection, table: Table, source: Path, manifest: Manifest) -> None:
+    import psycopg
+
+    if conn.execute(select(func.count()).select_from(table)).scalar():
+        conn.execute(table.delete())  # the one row that a migration puts into a fresh table
+    part = manifest.part(f"{TABLES}/{table.name}")
+    driver: Any = conn.connection.driver_connection
+    try:
+        with driver.cursor() as cursor, cursor.copy(f"COPY {_columns(table)} FROM STDIN") as copy:
+            for chunk in checked(source, part):
+                copy.write(chunk)
+    except psycopg.Error as error:
+        raise Changed(part.name) from error
+
+
+def _columns(table: Table) -> str:
+    names = ", ".join(f'"{column.name}"' for column in table.columns)
+    return f'"{table.name}" ({names})'
 
 
 def _pages(source: Path, target: Path, progress: Progress) -> None:
@@ -115,47 +157,31 @@ def _pages(source: Path, target: Path, progress: Progress) -> None:
 
 
 @contextmanager
-def _dumped(settings: Settings, directory: Path, progress: Progress) -> Iterator[Connection]:
-    owner = _owner(settings)
+def _from_server(
+    settings: Settings, directory: Path, progress: Progress
+) -> Iterator[tuple[list[str], Connection]]:  # fmt: skip
+    import psycopg
+
     engine = create_engine(
-        owner, poolclass=NullPool, hide_parameters=True, isolation_level="REPEATABLE READ",
-        connect_args={"connect_timeout": 5},
+        settings.store.url, poolclass=NullPool, hide_parameters=True, isolation_level="REPEATABLE READ",
+        connect_args={"connect_timeout": 5, "application_name": "sealgate backup"},
     )  # fmt: skip
+    (directory / TABLES).mkdir(mode=0o700)
+    names = []
     try:
         with engine.connect() as conn:
-            snapshot = conn.exec_driver_sql("SELECT pg_export_snapshot()").scalar()
-            progress("database: pg_dump")
-            target = directory / DUMP
-            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
-            options = ["--format=custom", "--no-owner", "--no-acl", f"--snapshot={snapshot}", f"--file={target}"]
-            _run("pg_dump", options, owner)
-            yield conn
+            conn.exec_driver_sql("SET TRANSACTION READ ONLY")
+            driver: Any = conn.connection.driver_connection
+            for table in metadata.sorted_tables:
+                progress(f"database: {table.name}")
+                columns = ", ".join(f'"{column.name}"' for column in table.columns)
+                wanted = f'COPY (SELECT {columns} FROM "{table.name}") TO STDOUT'  # noqa: S608 - names of the schema
+                names.append(f"{TABLES}/{table.name}")
+                with driver.cursor() as cursor, cursor.copy(wanted) as copy, open(directory / names[-1], "xb") as file:
+                    for piece in copy:
+                        file.write(piece)
+            yield names, conn
+    except (SQLAlchemyError, psycopg.Error) as error:
+        raise Failed(f"the database cannot be copied ({type(error).__name__})") from error
     finally:
         engine.dispose()
-
-
-def _owner(settings: Settings) -> URL:
-    if not settings.store.owner_url:
-        raise Misconfigured("[store] owner_url is needed: their owner alone may read all tables")
-    return engines.parse(settings.store.owner_url)
-
-
-def _run(program: str, options: list[str], owner: URL) -> None:
-    """One of PostgreSQL's own programs, with the connection in its environment (libpq), where `ps` shows nothing."""
-    if shutil.which(program) is None:
-        raise Misconfigured(f"{program} is not installed: apt-get install postgresql-client, of the server's version")
-    query = {name: str(value) for name, value in owner.query.items()}
-    given = {
-        "PGHOST": owner.host or query.get("host"), "PGPORT": str(owner.port) if owner.port else query.get("port"),
-        "PGUSER": owner.username, "PGDATABASE": owner.database, "PGPASSWORD": owner.password,
-        "PGPASSFILE": query.get("passfile"), "PGSSLMODE": query.get("sslmode"),
-        "PGSSLROOTCERT": query.get("sslrootcert"),
-    }  # fmt: skip
-    environ = os.environ | {name: value for name, value in given.items() if value}
-    target = [] if program == "pg_dump" else [f"--dbname={owner.database}"]
-    done = subprocess.run(
-        [program, *target, *options], env=environ, stdin=subprocess.DEVNULL, capture_output=True, check=False
-    )
-    if done.returncode != 0:  # its own first line of error; what follows may quote a row
-        said = next((one for one in done.stderr.decode(errors="replace").splitlines() if "error:" in one), "")
-        raise Failed(f"{program} ended with {done.returncode}: {said[:200]}")

@@ -59,15 +59,16 @@ def content(
     target = place.take(directory, CONTENT, settings)
     begun = operator.backup_begin(CONTENT)
     try:
-        with database.copied(settings, target, progress) as (name, conn):
+        with database.copied(settings, target, progress) as (names, conn):
             heads = database.heads(conn)
             tally = blobs.copy(conn, Vault.at(settings.vault.url), target, since, progress)
-        files = [name, blobs.LIST, *_configuration(settings, config, target)]
+        files = [*names, blobs.LIST, *_configuration(settings, config, target)]
         parts = tuple(part_of(target, one) for one in files)
     except OSError as error:
         raise Failed(f"{target} cannot be written: {error.strerror}") from error
+    stored = database.TABLES if settings.on_postgres else database.SQLITE
     about = {
-        "blobs": tally.plain(), "database": name, "logs": heads, "node": settings.node.name, "tables": HEAD,
+        "blobs": tally.plain(), "database": stored, "logs": heads, "node": settings.node.name, "tables": HEAD,
     }  # fmt: skip
     manifest = _finish(target, CONTENT, begun, operator, release, parts, about)
     return Made(manifest, target, time.monotonic() - began, tally.files, tally.linked, tally.missing, tally.size_bytes)

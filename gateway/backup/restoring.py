@@ -108,7 +108,7 @@ def _fits(settings: Settings, ours: Manifest, theirs: Manifest, now_us: int) -> 
             f"the days of the keyholder's backup {theirs.id} were over at {ended}: what was destroyed since could open "
             "again. Take a younger one"
         )
-    dumped = ours.about["database"] == database.DUMP
+    dumped = ours.about["database"] == database.TABLES
     if dumped != settings.on_postgres:
         raise Misconfigured(
             f"[store] url: this backup is of {'PostgreSQL' if dumped else 'SQLite'}; restore it into the same kind"
@@ -150,14 +150,12 @@ def _database(
     settings: Settings, who: Identities, content: Path, keyholder: Path, ours: Manifest, theirs: Manifest,
     verify: bool, progress: Progress,
 ) -> tuple[gap.Gap, dict[str, int]]:  # fmt: skip
-    part = ours.part(str(ours.about["database"]))
-    if part.name == database.DUMP:
-        progress("database: pg_restore")
-        database.bring_back(settings, content / part.name)
+    if settings.on_postgres:
+        database.bring_back(settings, content, ours, progress)
     else:
         path = engines.path_of(engines.parse(settings.store.url))
         assert path is not None
-        _place(content, part, path, who, "gateway")
+        _place(content, ours.part(database.SQLITE), path, who, "gateway")
     store = Store.open(settings.store.url, writing=False)
     try:
         with store.reading() as conn:

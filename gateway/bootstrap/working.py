@@ -195,7 +195,8 @@ class WorkerSide(WorkerParts):
     def start(self) -> None:
         """Finish what a crash left half done, then take work."""
         self.ground.numbering.start()
-        back = restored.read(self.settings.node_directory)
+        folder, own = self.settings.node_directory, self.settings.worker_directory
+        back = None if restored.settled(folder, own) else restored.read(folder)
         if back is not None:
             comeback.carry_out(self.ground.store, self.keyholder, list(self.ground.views), back.keyholder_us)
         self._once("openings", self._confirm)()
@@ -205,6 +206,7 @@ class WorkerSide(WorkerParts):
                 ground.store, ground.audit, list(ground.views), back.content, back.began_us, back.logs,
                 ground.clock.now_us(),
             )  # fmt: skip
+            restored.settle(folder, own)
         self._snapshot()
         self.worker.start()
         self.upkeep.start()
