@@ -50,6 +50,7 @@ class Action(StrEnum):
     MESSAGE_RECALLED = "message:recalled"
     MESSAGE_EXPIRED = "message:expired"
     MESSAGE_ERASED = "message:erased"
+    MESSAGE_KEPT = "message:kept"  # its time is over, and a legal hold keeps it
     MALWARE_FOUND = "malware:found"
     NOTICE_SENT = "notice:sent"
     BOUNCE_RECEIVED = "bounce:received"
@@ -103,6 +104,9 @@ class Action(StrEnum):
     ACT_CONFIRMED = "act:confirmed"
     ACT_REFUSED = "act:refused"
     ACT_FAILED = "act:failed"
+    HOLD_SET = "hold:set"
+    HOLD_LIFTED = "hold:lifted"
+    CERTIFICATE_ISSUED = "certificate:issued"
     LOG_OPENED = "log:opened"
     LOG_ROTATED = "log:rotated"
     LOG_CHECKPOINT = "log:checkpoint"

@@ -24,7 +24,7 @@ from keys.merkle import leaf_hash
 from keys.notes import Checkpoint, Verifier, open_note, parse_checkpoint, parse_vkey
 
 KEYHOLDER_DIR, SYSTEM_DIR, OUTSIDE = "keyholder", "system", "outside.json"
-_BESIDE = frozenset({KEYHOLDER_DIR, SYSTEM_DIR, OUTSIDE})
+BESIDE = frozenset({KEYHOLDER_DIR, SYSTEM_DIR, OUTSIDE})
 _OPENINGS = {Action.OBJECT_OPENED: "share:released", Action.META_OPENED: "meta:released"}
 _UNREADABLE = "cannot be read"
 _DISCLOSING = frozenset({"share:released", "meta:released", "held:released"})
@@ -90,7 +90,7 @@ def verify(directory: Path, vkey: str, checkpoint: Path | None = None) -> Report
     Raises ValueError for a vkey that is none. Everything else that is wrong stands in the report.
     """
     verifier = parse_vkey(vkey)
-    log = check_log(directory, "", verifier, vkey.strip(), _BESIDE)
+    log = check_log(directory, "", verifier, vkey.strip(), BESIDE)
     logs = [log]
     problems: list[Problem] = []
     disclosures: list[Disclosure] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -14,11 +15,14 @@ from gateway.bootstrap.ground import Ground
 from gateway.bootstrap.parts import WorkerParts
 from gateway.control import ControlServer
 from gateway.flow import comeback
+from gateway.errors import TryLater
 from gateway.flow.clockwatch import LOOK_SECONDS, ClockWatch
 from gateway.flow.ended import Wanted
+from gateway.flow.erasing import Erasing
 from gateway.flow.evidence import Evidence
 from gateway.flow.officer_acts import HeldActs
 from gateway.flow.orphans import destroy_orphans
+from gateway.flow.retention_office import RetentionOffice
 from gateway.flow.settle import finish_narrowings
 from gateway.flow.upkeep import Duty, SignOfLife, Texts, Upkeep
 from gateway.logs import Log
@@ -51,6 +55,7 @@ class WorkerSide(WorkerParts):
         self.keyholder_pulse = WorkerClient(
             Connection(ground.settings.sockets_directory / "worker.sock", timeout_seconds=PULSE_SECONDS, size=1)
         )
+        self.officers = officers
         super().__init__(ground, keyholder, officers)
         self._upkeep()
 
@@ -70,6 +75,10 @@ class WorkerSide(WorkerParts):
         texts = Texts(self.keyholder, self._carriers(), self._text_words)
         acts = HeldActs(ground.store, ground.rows, ground.audit, self.keyholder, self.held, ground.clock)
         confirm = self._once("openings", self._confirm)
+        self.erasing = Erasing(
+            ground.store, self.records, ground.vault, self.keyholder, self.held, lambda: list(ground.views.values()),
+            ground.clock,
+        )  # fmt: skip
         watch = ClockWatch(self.steady, settings.worker_directory, ground.clock, self._renew)
         self.upkeep = Upkeep(
             [
@@ -79,6 +88,7 @@ class WorkerSide(WorkerParts):
                 [Duty("checkpoints", 1.0, self.sequencer.run_once)],
                 [Duty("texts", 0.5, texts)],
                 [Duty("held-acts", 1.0, self._once("held-acts", acts))],
+                [Duty("erasing", 2.0, self._once("erasing", self.erasing))],
                 *self.telling.duties(self._once, self._steadily),
                 *(
                     [[Duty("scanner", SCANNER_SECONDS, probe.watch(self._scanner))]]
@@ -207,6 +217,8 @@ class WorkerSide(WorkerParts):
                 ground.clock.now_us(),
             )  # fmt: skip
             restored.settle(folder, own)
+        with contextlib.suppress(TryLater):  # before anybody can open what had ended, were an older store put back
+            self._once("erasing", self.erasing)()
         self._snapshot()
         self.worker.start()
         self.upkeep.start()
@@ -214,7 +226,11 @@ class WorkerSide(WorkerParts):
 
     def listen(self) -> None:
         """Take commands. Raises Misconfigured for one that the table of permissions does not name."""
-        commands = {**self.queue.commands(), **self.office.commands()}
+        retention = RetentionOffice(
+            self.ground.store, self.ground.users, self.officers, self.keyholder, self.ground.audit,
+            lambda: list(self.ground.views.values()), lambda: self.upkeep.now("erasing"),
+        )  # fmt: skip
+        commands = {**self.queue.commands(), **self.office.commands(), **retention.commands()}
         permissions.same("control command", permissions.table().control, commands)
         self.control = ControlServer(self.settings.worker_directory / "control.sock", commands)
         self.control.start()

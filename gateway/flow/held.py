@@ -176,6 +176,10 @@ class Held:
             self.need(tenant, message), "dropped", "dropped", Actor("user", officer), Action.MESSAGE_DROPPED, act
         )
 
+    def erased(self, row: Row, actor: Actor) -> None:
+        """Its contents were destroyed while it waited: it is dropped, and the sender is told. Raises NotHeld."""
+        self._give_up(row, "dropped", "dropped", actor, Action.MESSAGE_DROPPED, "")
+
     def return_expired(self) -> int:
         """Return what was held too long, and finish what a crash left half done."""
         table = schema.messages
@@ -280,7 +284,11 @@ class Held:
                     )
                 ).first()
             if links is None:  # a message held for one and secured for another lives on for the other
-                self._keyholder.destroy_message(row["tenant"], row["id"])
+                try:
+                    self._keyholder.destroy_message(row["tenant"], row["id"])
+                except Denied as denied:
+                    if denied.reason != "on-hold":  # the keyholder destroys it when the hold is lifted
+                        raise
         self._store.run(lambda tx: self._records.rows.update(tx, schema.messages, row["id"], hold_until=None))
 
     def _open(self, row: Row, given: dict[str, Any]) -> Reader:

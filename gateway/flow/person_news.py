@@ -44,6 +44,10 @@ TO_OFFICERS = {
     "app-password": ("app_password_made", Action.USER_ANNOUNCED),
     "closed": ("clinic_closed", Action.TENANT_CLOSED),
     "reopened": ("clinic_reopened", Action.TENANT_REOPENED),
+    "disposal": ("erasure_waits", None),  # these have their entries from whoever decided, and from the worker
+    "erased": ("erasure_done", None),
+    "hold-set": ("hold_set", None),
+    "hold-lifted": ("hold_lifted", None),
 }
 TO_SENDER = {"phone": "number_changed", "phone-first": "number_first", "frozen": "card_twice",
              **{kind: words for kind, (words, _) in TO_OFFICERS.items()}}  # fmt: skip
@@ -221,6 +225,8 @@ class PersonNews:
 def _events(item: Item) -> list[Event]:
     if item.kind in TO_OFFICERS:
         _, action = TO_OFFICERS[item.kind]
+        if action is None:
+            return []
         reason = item.kind if item.kind in OF_OWNERS else ""
         return [Event(action, item.view.id, item.person, Actor("operator", ""), reason=reason, request=item.id)]
     if item.kind == ENROLLED:  # the portal's own event names the message, and the notice has an event

@@ -184,7 +184,10 @@ class Poster:
         )
 
 
-_PAGES = {"change_waits": "/audit/changes", "account_added": "/audit/changes", "card_twice": "/staff/help"}
+_PAGES = {
+    "change_waits": "/audit/changes", "account_added": "/audit/changes", "card_twice": "/staff/help",
+    **dict.fromkeys(("erasure_waits", "erasure_done", "hold_set", "hold_lifted"), "/audit/retention"),
+}  # fmt: skip
 _CLOSED = "clinic_closed"
 
 

@@ -242,6 +242,8 @@ class Reminders:
             destroyed = True
             receipt = receipt_text(found)  # of the first time, when an earlier try got this far
         except Denied as denied:
+            if denied.reason == "on-hold":  # it ends when the hold is lifted: `gateway.flow.erasing`
+                return [], Event(Action.MESSAGE_KEPT, view.id, row["id"], GATEWAY, reason="on-hold")
             log.error("reminders:not-destroyed", message=row["id"], reason=denied.reason)
             destroyed, receipt = False, ""
         reason = "opened" if opened else "never-opened" if unopened else "taken-back"

@@ -35,6 +35,10 @@ KINDS = (
         "came_back",
         "password_set",
         "app_password_made",
+        "erasure_waits",
+        "erasure_done",
+        "hold_set",
+        "hold_lifted",
     ),
 )
 _FOUND = ("held", "malware", "returned", "protected")

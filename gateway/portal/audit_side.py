@@ -13,6 +13,7 @@ from gateway.flow.officer_changes import ChangeDesk
 from gateway.flow.officer_held import HeldDesk
 from gateway.flow.officer_report import Reports
 from gateway.flow.officer_verify import Proofs
+from gateway.flow.retention import RetentionDesk
 from gateway.flow.trail import Trail
 from gateway.share import Directory
 from gateway.share.portal import PortalClient
@@ -29,6 +30,7 @@ class AuditSide:
     proofs: Proofs
     reports: Reports
     changes: ChangeDesk
+    retention: RetentionDesk
     second_person: Callable[[str], bool]
 
     @classmethod
@@ -43,5 +45,6 @@ class AuditSide:
             Proofs(audit, keys, trail),
             Reports(store, rows, keys, trail, directory, audit, clock),
             ChangeDesk(store, rows, keys, trail, users),
+            RetentionDesk(store, rows, keys, trail, directory, users),
             second_person,
         )

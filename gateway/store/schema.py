@@ -131,6 +131,7 @@ messages = Table(
     _num("created_at"),
     _num("expires_at", nullable=True),  # of the vaulted part
     _num("hold_until", nullable=True),
+    _num("ended_at", nullable=True),  # when the share of its vaulted part was destroyed
     _mac(),
     Index("messages_tenant_time", "tenant", "received_at"),
     Index("messages_queue", "queue"),
@@ -143,6 +144,7 @@ messages = Table(
     _where("messages_own", "reference IS NOT NULL", "tenant", "user", "received_at", "id"),
     _where("messages_sealed", "reference IS NOT NULL", "tenant", "created_at"),
     _where("messages_ending", "reference IS NOT NULL", "tenant", "expires_at"),
+    _where("messages_ended", "ended_at IS NOT NULL", "tenant", "id"),
 )
 
 objects = Table(
@@ -153,7 +155,7 @@ objects = Table(
     _id("message", ForeignKey("messages.id"), nullable=False),
     _text("kind"),  # body file original subject preview text zip
     Column("position", Integer, nullable=False, info={"phi": "none"}),
-    _text("blob"),  # random path in the blob store
+    _text("blob"),  # random path in the blob store; empty once it was removed
     _bytes("header_tag", "none"),  # 32 bytes, pins key and context
     _num("sealed_bytes"),
     _bytes("meta"),  # for pages: sealed under the meta key

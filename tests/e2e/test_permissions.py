@@ -31,11 +31,11 @@ LAST = (
     "POST /staff/messages/{message}/recall",
     "POST /staff/sign-out",
 )
-"""What ends something for the identity that does it comes after everything else."""
+"""What ends something for the identity that does it comes last."""
 ANYONE = {
     "GET /{rest:path}": 404, "POST /{rest:path}": 404,  # there is nothing, for everybody
-    "POST /staff/sign-in": 403,  # wrong words, for everybody
-    "POST /m": 404,  # no such printed code, for everybody
+    "POST /staff/sign-in": 403, "POST /m": 404,  # wrong words, and no such printed code, for everybody
+    **dict.fromkeys((f"GET /audit/certificates/{{id}}{form}" for form in ("", "/text", "/pdf")), 404),  # none was made
 }  # fmt: skip
 FORMS = {
     "POST /staff/sign-in": {"address": "nobody@riverside.test", "password": "not this one", "code": "000000"},
@@ -218,7 +218,7 @@ def path(walk: Walk, route: str, who: Identity) -> str:
     values = {
         "token": who.token, "name": "portal.css", "rest:path": "nothing-is-here", "message": message, "index": "0",
         "person": walk.person, "change": walk.change, "grant": f"lnk_{walk.target.short}",
-        "object": walk.target.objects[0],
+        "object": message if "/retention/" in route else walk.target.objects[0], "act": "hold-message", "id": "dsp_0",
     }  # fmt: skip
     found = route.partition(" ")[2]
     for name, value in values.items():

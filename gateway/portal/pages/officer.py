@@ -84,6 +84,8 @@ def message(call: Call) -> Response:
         rows=[row_of(line) for line in story.lines.lines], older=story.lines.older,
         waiting=story.lines.waiting,
         zone=call.face.zone(story.received_at), words_of_kind=words_of_kind,
+        retained=call.deps.audit.retention.state(call.session, story.id),
+        may_retain=call.may("POST /audit/retention/{act}/{object}"),
     )  # fmt: skip
 
 
@@ -138,7 +140,8 @@ def person_page(call: Call, status: int = 200, **values: Any) -> Response:
     given: dict[str, Any] = {"first": today.replace(day=1).isoformat(), "last": today.isoformat()} | values
     return officer_page(
         call, "officer/person.html", status, person=identifier, address=address, older=lines.older,
-        waiting=lines.waiting, rows=[row_of(line) for line in lines.lines], zone=call.face.zone(call.now()), **given,
+        waiting=lines.waiting, rows=[row_of(line) for line in lines.lines], zone=call.face.zone(call.now()),
+        may_retain=call.may("POST /audit/retention/{act}/{object}"), **given,
     )  # fmt: skip
 
 

@@ -103,6 +103,7 @@ def message(call: Call) -> Response:
         any_live=any(person.live for person in shown.people),
         zone=call.face.zone(shown.received_at),
         note=note(call),
+        retained=call.deps.audit.retention.state(call.session, shown.id),
     )
 
 

@@ -18,6 +18,7 @@ from gateway.portal.pages.officer_changes import opens_of, outcome_of, state_of,
 from gateway.portal.pages.officer_changes import row_of as setting_row
 from gateway.portal.pages.officer_held import words_of_act, words_of_left
 from gateway.portal.pages.officer_report import _row
+from tests.unit.portal import retention_samples
 
 AT = datetime(2026, 12, 4, 23, 0, tzinfo=UTC)
 HASH = "qDpQ0nIhRgL0H3kUAbM2Nq8l8u3jJm1mXb0ZpYl7E1c="
@@ -97,12 +98,15 @@ def pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     message = who | {
         "story": STORY, "state": "Protected", "files": [{"name": FILE.text, "size_words": "2.4 MB"}], "rows": rows,
         "older": 7, "waiting": 0, "zone": "Central time", "words_of_kind": words_of_kind,
+        "retained": retention_samples.KEPT, "may_retain": True,
     }  # fmt: skip
     yield "officer-message", "officer/message.html", message
     held = replace(STORY, state="held", why=Why("default", "x@1", (), ()), files=(), reference="", parent="")
     yield "officer-message-held", "officer/message.html", message | {"story": held, "rows": [], "files": []}
+    yield "officer-message-erased", "officer/message.html", message | {"retained": retention_samples.ENDED}
     person = who | {"person": "per_1", "address": MARIA.text, "rows": rows, "older": None, "waiting": 1,
-                    "zone": "Central time", "first": "2026-11-01", "last": "2026-11-30"}  # fmt: skip
+                    "may_retain": True, "zone": "Central time", "first": "2026-11-01",
+                    "last": "2026-11-30"}  # fmt: skip
     yield "officer-person", "officer/person.html", person
     yield (
         "officer-person-wrong",
@@ -129,6 +133,7 @@ def pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     )
     yield from _held()
     yield from _changes()
+    yield from retention_samples.pages()
 
 
 def _changes() -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -18,6 +18,7 @@ from gateway.portal.face import Face
 from gateway.portal.qr import qr_svg
 from gateway.portal.render import Renderer, words_of_state
 from tests.unit.portal import officer_samples
+from tests.unit.portal.retention_samples import KEPT
 
 FACE = Face("tnt_demo", "Riverside Family Clinic", "+1 555 010 0199", "http://localhost:8080", "America/Chicago")
 AT = datetime(2026, 12, 4, 23, 0, tzinfo=UTC)
@@ -119,6 +120,7 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
         "message": MESSAGE, "subject": "Your results", "files": [{"name": NAME, "size_words": "2.4 MB"}],
         "may_act": True,
         "any_live": True, "zone": "Central time", "note": "The message was taken back.", "timeline": [LINE, LINE],
+        "retained": KEPT,
     }  # fmt: skip
     yield "staff-message", "staff/message.html", message
     recall = STAFF | {"message": MESSAGE, "only": None, "live": 2, "opened": [PEOPLE[0]]}

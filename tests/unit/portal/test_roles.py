@@ -98,6 +98,8 @@ def test_the_table_says_what_the_keyholder_allows() -> None:
         "decide on held mail": frozenset({"officer"}),
         "approve a change that waits": access.APPROVE_ROLES,
         "see changes that wait": access.WATCH_ROLES,
+        "hold, lift, end sooner, erase": frozenset({"officer"}),
+        "see holds and certificates": access.EXPORT_ROLES,
     }
 
 

@@ -188,7 +188,9 @@ BUILT = (
     "officer.verify.", "officer.held.release", "officer.held.drop", "officer.held.choose",
     "officer.held.reason_missing", "officer.held.code_missing", "staff.people.kind_", "staff.people.wrong.",
     "staff.report.end_", "staff.report.body", "staff.report.thing", "staff.sent.none_", "staff.sent.show_",
-    "staff.stopped.", "rule.", "officer.search.ready_", "event.purpose.",
+    "staff.stopped.", "rule.", "officer.search.ready_", "event.purpose.", "officer.retention.title_",
+    "officer.retention.about_", "officer.retention.do_", "officer.retention.day_", "officer.retention.note_",
+    "officer.retention.denied_",
 )  # fmt: skip
 """Words whose last part is made from a value."""
 

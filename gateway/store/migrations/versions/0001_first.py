@@ -147,6 +147,7 @@ def tables() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=True),
         sa.Column("hold_until", sa.BigInteger(), nullable=True),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.Column("row_mac", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
@@ -155,6 +156,7 @@ def tables() -> None:
     op.create_index("messages_sender", "messages", ["tenant", "sender_index", "received_at"], unique=False)
     op.create_index("messages_tenant_time", "messages", ["tenant", "received_at"], unique=False)
     for name, columns, holds in (
+        ("messages_ended", ["tenant", "id"], "ended_at IS NOT NULL"),
         ("messages_ending", ["tenant", "expires_at"], "reference IS NOT NULL"),
         ("messages_held", ["tenant", "state", "hold_until"], "hold_until IS NOT NULL"),
         ("messages_own", ["tenant", "user", "received_at", "id"], "reference IS NOT NULL"),
