@@ -14,8 +14,8 @@ from gateway.bootstrap import room
 from gateway.bootstrap.ground import Ground
 from gateway.bootstrap.parts import WorkerParts
 from gateway.control import ControlServer
-from gateway.flow import comeback
 from gateway.errors import TryLater
+from gateway.flow import comeback
 from gateway.flow.clockwatch import LOOK_SECONDS, ClockWatch
 from gateway.flow.ended import Wanted
 from gateway.flow.erasing import Erasing
