@@ -26,11 +26,9 @@ from tests.support.two_clinics import PATIENT, PATIENT_PHONE, ROLES, Browser, Ho
 pytestmark = pytest.mark.full
 TABLE = table()
 LAST = (
-    "POST /m/{token}/forget",
-    "POST /m/{token}/sign-out",
-    "POST /staff/messages/{message}/recall",
+    "POST /m/{token}/forget", "POST /m/{token}/sign-out", "POST /staff/messages/{message}/recall",
     "POST /staff/sign-out",
-)
+)  # fmt: skip
 """What ends something for the identity that does it comes last."""
 ANYONE = {
     "GET /{rest:path}": 404, "POST /{rest:path}": 404,  # there is nothing, for everybody
