@@ -17,7 +17,7 @@ from gateway.audit.event import Action, Actor, Event, receipt_text
 from gateway.audit.log import AuditLog
 from gateway.clock import to_us
 from gateway.control import Command
-from gateway.errors import Misconfigured, Refused
+from gateway.errors import Misconfigured, NotFound, Refused
 from gateway.flow.office import ProofRefused
 from gateway.flow.retention import ACTS
 from gateway.share import answering
@@ -60,7 +60,7 @@ class RetentionOffice:
 
     def decide(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """One decision: ``id``, ``complete``, ``done``, ``certificate`` (text). Raises ProofRefused, Misconfigured."""
-        view, act = self._tenant(given), str(given["act"])
+        view, act = self._tenant(given), str(given.get("act"))
         if act not in ACTS:
             raise Misconfigured(f"unknown act '{act}'")
         object = str(given.get("id") or view.id)
@@ -100,11 +100,13 @@ class RetentionOffice:
             raise Refused(denied.reason) from denied
 
     def _tenant(self, given: Mapping[str, Any]) -> TenantView:
-        name = str(given["tenant"])
-        for view in self._tenants():
-            if name in (view.name, view.id):
+        wanted, views = given.get("tenant"), self._tenants()
+        if wanted is None and len(views) > 1:
+            raise Misconfigured("name a tenant with --tenant: " + ", ".join(sorted(view.name for view in views)))
+        for view in views:
+            if wanted in (None, view.id, view.name):
                 return view
-        raise Misconfigured(f"unknown tenant '{name}'")
+        raise NotFound("no such tenant")
 
 
 def _days(view: TenantView, given: Mapping[str, Any]) -> tuple[int | None, int | None]:
