@@ -32,8 +32,9 @@ packages() {
 	c:ceph-mon|ceph-mon|test|tests of the vault on a true S3 server
 	c:ceph-osd|ceph-osd|test|tests of the vault on a true S3 server
 	c:ceph|ceph-common|test|tests of the vault on a true S3 server
+	c:openssl|openssl|test|tests of TLS with an independent client, and the benchmark's column of AES-GCM
+	c:nginx|nginx-light|test|the benchmark's column of a web server sending the plain file
 	f:/usr/lib/softhsm/libsofthsm2.so|softhsm2|test|tests of the root key in an HSM
-	c:openssl|openssl|test|tests of TLS with an independent client
 	c:clamd|clamav-daemon|test|tests that malware is held
 	c:systemd-analyze|systemd|test|the check of the systemd units
 	c:mimedefang|mimedefang|test|the benchmark's column of Postfix with MIMEDefang

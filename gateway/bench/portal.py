@@ -52,9 +52,9 @@ def run(*, quick: bool) -> Area:
                 _seconds, arrival = transfer(ours.port, sink, letters.report_letter(pdf))
                 if not arrival.link:
                     raise TryLater("the benchmark's mail came without a link")
-                visitor, page, seconds = _walk(clinic, arrival.link)
+                visitor, page, seconds = walk(clinic, arrival.link)
                 walks.append(seconds * 1000)
-                targets.append(_file(clinic, visitor, page))
+                targets.append(file_of(clinic, visitor, page))
                 say(f"portal: open, code, read in {seconds * 1000:.0f} ms")
         place = folder / "file"
         place.write_bytes(pdf)
@@ -83,7 +83,7 @@ def run(*, quick: bool) -> Area:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _file(clinic: Clinic, visitor: Visitor, page: Page) -> Target:
+def file_of(clinic: Clinic, visitor: Visitor, page: Page) -> Target:
     found = _FILE.search(page.text)
     if found is None:
         raise TryLater("the benchmark's message shows no file")
@@ -91,7 +91,7 @@ def _file(clinic: Clinic, visitor: Visitor, page: Page) -> Target:
     return f"{clinic.portal}{urlsplit(found[1]).path}", {"Cookie": cookies}
 
 
-def _walk(clinic: Clinic, link: str) -> tuple[Visitor, Page, float]:
+def walk(clinic: Clinic, link: str) -> tuple[Visitor, Page, float]:
     """Open a link as its recipient does; the page that shows the message, and the seconds that the answers took."""
     phone = {address: number for address, _, number, _ in PEOPLE}[letters.PATIENT]
     before = len(clinic.texts())

@@ -1,23 +1,28 @@
-"""`sealgate bench vault`: sealing and opening files next to plain AES-256-GCM in one go and a copy with fsync."""
+"""`sealgate bench vault`: sealing and opening next to OpenSSL in memory, on the disk, and through the portal."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from gateway.bench.downloads import openssl_speed, through_the_portal
 from gateway.bench.load import throwaway
 from gateway.bench.measure import Area, Figure, Spread, say
+from gateway.errors import Misconfigured
 from gateway.vault.vault import Stored, Vault
+from keys import floe
 from keys.datakey import DataKey
 
 CHUNK_BYTES = 1 << 20
 RANGE_BYTES = 1 << 20
 OURS, GCM, COPY = "Sealgate", "AES-256-GCM in one go", "copy with fsync"
+OPENSSL = "openssl speed aes-256-gcm"
 _NAMES = {"tenant": "tnt_bench", "object_id": "obj_bench", "kind": "file"}
 
 
@@ -26,9 +31,50 @@ def run(*, quick: bool) -> Area:
     size, rounds = (4 << 20, 1) if quick else (128 << 20, 5)
     folder = throwaway()
     try:
-        return _measure(folder, size, rounds)
+        area = _measure(folder, size, rounds)
+        area.figures[:0] = _in_memory(size, rounds, area.notes)
+        figures, notes = through_the_portal(folder, quick=quick)
+        area.figures += figures
+        area.notes += notes
+        return area
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _in_memory(size: int, rounds: int, notes: list[str]) -> list[Figure]:
+    """The format alone, no file: a stream sealed and opened in segments, beside the same cipher as OpenSSL times it."""
+    data = os.urandom(CHUNK_BYTES)
+    count = size // CHUNK_BYTES
+    key = DataKey.random()
+    taken: dict[str, dict[str, list[float]]] = {"seal": {OURS: []}, "open": {OURS: []}}
+    for _ in range(rounds):
+        try:
+            speed = openssl_speed(1)
+            for values in taken.values():
+                values.setdefault(OPENSSL, []).append(speed)
+        except (Misconfigured, subprocess.SubprocessError) as error:
+            notes[:] = [f"openssl speed is left out: {type(error).__name__}"]
+        started = time.perf_counter()
+        sealer = key.sealer(b"bench")
+        for _ in range(count):
+            sealer.update_pieces(data)  # what was sealed is thrown away at once
+        sealer.finish_pieces()
+        taken["seal"][OURS].append(size / 1e6 / (time.perf_counter() - started))
+        sealer = key.sealer(b"bench")
+        body = memoryview(b"".join([*sealer.update_pieces(data), *sealer.finish_pieces()]))
+        opener = key.opener(b"bench", sealer.header, sealer.header_tag)
+        ranges = [floe.segment_range(index, len(body)) for index in range(floe.segment_count(len(body)))]
+        started = time.perf_counter()
+        for _ in range(count):
+            for index, (first, last) in enumerate(ranges):
+                opener.segment(index, body[first:last], final=index == len(ranges) - 1)
+        taken["open"][OURS].append(size / 1e6 / (time.perf_counter() - started))
+    say(f"vault, in memory: seal {taken['seal'][OURS][-1]:.0f} MB/s, open {taken['open'][OURS][-1]:.0f} MB/s")
+    floor = f"≥ 0.5 × {OPENSSL}"
+    return [
+        _figure("sealing in memory", "MB/s", taken["seal"], floor=floor),
+        _figure("opening in memory, every segment verified", "MB/s", taken["open"], floor=floor),
+    ]
 
 
 def _measure(folder: Path, size: int, rounds: int) -> Area:
@@ -84,8 +130,8 @@ def _measure(folder: Path, size: int, rounds: int) -> Area:
     )
 
 
-def _figure(what: str, unit: str, taken: dict[str, list[float]], *, more: bool = True) -> Figure:
-    return Figure(what, unit, {name: Spread.of(values) for name, values in taken.items()}, more_is_better=more)
+def _figure(what: str, unit: str, taken: dict[str, list[float]], *, more: bool = True, floor: str = "") -> Figure:
+    return Figure(what, unit, {name: Spread.of(values) for name, values in taken.items()}, floor, more)
 
 
 def _seconds(action: Callable[[], object]) -> float:

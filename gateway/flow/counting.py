@@ -86,7 +86,7 @@ def _before(tx: Tx, tenant: str, who: Actor, object: str) -> Iterable[Span]:
     """What left of it for this person since it was last complete."""
     if tx.conn.dialect.name != "sqlite":
         # Two portals that end the two halves at once would each miss the other's; SQLite has one writer.
-        tx.conn.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext(%s), hashtext(%s))", (object, who.id))
+        tx.conn.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{object} {who.id}",))
     columns = said(tx.conn).c
     statement = (
         select(columns.entry)
@@ -109,6 +109,6 @@ def covers(spans: Iterable[Span], size: int) -> bool:
     reached = 0
     for start, stop in sorted(spans):
         if start > reached:
-            return False
+            break
         reached = max(reached, stop)
     return reached >= size

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.flow import sending
 from gateway.portal import protocol
+from keys.client import PortalClient
 from tests.unit.portal.test_neighbours import _raw_get, _stored, address
 from tests.unit.portal.world import PDF, Browser, Mail, World, plain, portal, wait_for
 
@@ -197,3 +199,23 @@ def test_what_a_budget_refuses_within_an_archive_is_a_page_and_no_part_of_it(tmp
             assert ends(world, mail.object(position)) == [("failed", "stopped", 0)]
         assert world.events("object:opened", mail.object(4)) == []
         assert world.running.count() == 0
+
+
+def test_a_download_asks_the_keyholder_three_times_however_long_it_is(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    who = address()
+    mail = world.send(who, files=[("scan.bin", "application/octet-stream", BIG)])
+    browser = world.sign_in(mail, who)
+    asked: list[str] = []
+    ask = PortalClient._call
+
+    def counted(self: PortalClient, method: str, **more: object) -> object:
+        asked.append(method)
+        return ask(self, method, **more)
+
+    monkeypatch.setattr(PortalClient, "_call", counted)
+    monkeypatch.setattr(sending, "RECHECK_SECONDS", 3600.0)
+    assert browser.get(file_of(mail, who)).content == BIG
+    wait_for(lambda: world.events("object:completed", mail.object(1)))
+    assert [one for one in asked if one != "keys"] == ["grant_info", "session", "release"]
