@@ -88,6 +88,8 @@ def keyholder(
     try:
         begun = operator.backup_begin(KEYHOLDER, days)
     except Denied as denied:
+        if denied.reason == "rotating":
+            raise Failed("the root key is being rotated: try again when 'sealgate keys status' says it is") from denied
         if denied.reason != "days":
             raise
         raise Misconfigured(

@@ -24,6 +24,7 @@ from gateway.audit.log import AuditLog
 from gateway.backup import blobs, database, gap
 from gateway.backup.manifest import CONTENT, KEYHOLDER, Changed, Failed, Manifest, Part, checked, read
 from gateway.clock import SystemClock, from_us
+from gateway.doctor.confirm import check_value
 from gateway.errors import Misconfigured
 from gateway.roles import Identities
 from gateway.settings import Settings
@@ -31,9 +32,7 @@ from gateway.store import engines
 from gateway.store.database import Store
 from gateway.store.migrations import HEAD
 from gateway.vault import Vault
-from keys.errors import KeysError
 from keys.merkle import Frontier, leaf_hash
-from keys.providers.file import FileProvider
 
 STORE = "keyholder.db"
 Progress = Callable[[str], None]
@@ -220,8 +219,8 @@ def _needed(settings: Settings, theirs: Manifest) -> tuple[str, ...]:
         needed.append(f"the root key with check value {theirs.kek}, from its own copy, at {path} (mode 0400)")
     else:
         try:
-            found = FileProvider.open(path).check_value
-        except (KeysError, OSError):
+            found = check_value(path)
+        except Misconfigured:
             needed.append(f"a root key at {path} that can be used (mode 0400), with check value {theirs.kek}")
         else:
             if found != theirs.kek:

@@ -95,13 +95,18 @@ def _again(store: Store, keyholder: WorkerClient, tenant: str, action: str, id: 
 
 
 def _narrow(store: Store, keyholder: WorkerClient, tenant: str, action: str, id: str) -> int:
-    table = schema.grants
+    """One link, or a whole message whose end was brought forward: the row says until when."""
+    grants, messages = schema.grants.c, schema.messages.c
     with store.reading() as conn:
         row = conn.execute(
-            select(table.c.message, table.c.expires_at).where(table.c.id == id, table.c.tenant == tenant)
+            select(grants.message, grants.expires_at).where(grants.id == id, grants.tenant == tenant)
         ).first()
-    if row is None:
+        if row is None:
+            row = conn.execute(
+                select(messages.id, messages.expires_at).where(messages.id == id, messages.tenant == tenant)
+            ).first()
+    if row is None or row.expires_at is None:
         return 0
     change = {"revoke": True} if action == Action.LINK_REVOKED else {"expires_us": int(row.expires_at)}
-    keyholder.narrow(tenant, str(row.message), id, change, "worker", REQUEST)
+    keyholder.narrow(tenant, str(row[0]), None if row[0] == id else id, change, "worker", REQUEST)
     return 1

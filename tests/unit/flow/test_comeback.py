@@ -1,0 +1,84 @@
+"""The first start after a restore: what our log shows since the keyholder's copy is asked for again, once each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from gateway.audit.event import SYSTEM, Action
+from gateway.errors import TryLater
+from gateway.flow import comeback
+from gateway.store import schema
+from keys.errors import Denied, Unavailable
+from tests.support import databases
+from tests.unit.audit.conftest import TENANT, House
+
+
+class Keyholder:
+    """Writes down what it is asked; knows nothing of `msg_gone`, and is silent while `down`."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+        self.down = False
+
+    def _take(self, *words: Any) -> None:
+        if self.down:
+            raise Unavailable("down")
+        self.asked.append(words)
+        if "msg_gone" in words:
+            raise Denied("unknown")
+
+    def destroy_message(self, tenant: str, message: str) -> None:
+        self._take("destroy", message)
+
+    def held_done(self, tenant: str, message: str) -> None:
+        self._take("settled", message)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = House(databases.sqlite(tmp_path))
+    yield made
+    made.store.close()
+
+
+def say(house: House, *acts: tuple[Action, str]) -> None:
+    for action, id in acts:
+        house.happen(action, object=id)
+
+
+def last_us(house: House) -> int:
+    table = schema.log_leaves.c
+    with house.store.reading() as conn:
+        return int(conn.execute(select(table.ts).order_by(table.ts.desc()).limit(1)).scalar() or 0)
+
+
+def test_what_ended_since_the_copy_ends_again_and_what_ended_before_is_left(house: House) -> None:
+    say(house, (Action.MESSAGE_ERASED, "msg_early"))
+    since = last_us(house) + 1
+    say(house, (Action.MESSAGE_ERASED, "msg_1"), (Action.MESSAGE_EXPIRED, "msg_gone"))
+    say(house, (Action.MESSAGE_DROPPED, "msg_2"), (Action.MESSAGE_SECURED, "msg_3"))
+    keyholder = Keyholder()
+    assert comeback.carry_out(house.store, keyholder, [TENANT], since) == 2  # type: ignore[arg-type]
+    assert keyholder.asked == [("destroy", "msg_1"), ("destroy", "msg_gone"), ("settled", "msg_2")]
+
+
+def test_a_silent_keyholder_stops_the_start_instead_of_leaving_something_open(house: House) -> None:
+    say(house, (Action.MESSAGE_ERASED, "msg_1"))
+    keyholder = Keyholder()
+    keyholder.down = True
+    with pytest.raises(TryLater):
+        comeback.carry_out(house.store, keyholder, [TENANT], 0)  # type: ignore[arg-type]
+
+
+def test_every_log_says_once_that_it_came_back(house: House) -> None:
+    for _ in range(2):
+        comeback.note(house.store, house.audit, [TENANT], "bkp_1", 1, {TENANT: 7}, 5_000_001)
+    table = schema.log_leaves.c
+    with house.store.reading() as conn:
+        found = conn.execute(select(table.log, table.object).where(table.action == Action.BACKUP_RESTORED)).all()
+    assert sorted(tuple(row) for row in found) == sorted([(TENANT, "bkp_1"), (SYSTEM, "bkp_1")])
