@@ -14,12 +14,11 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway import policy as policies
-from gateway import senders
+from gateway import rootkeys, senders
 from gateway.clock import BASE62
 from gateway.errors import Misconfigured
 from gateway.roles import Identities, own_tree
@@ -68,7 +67,7 @@ def fresh(settings: Settings) -> bool:
     """
     if setup_file(settings).exists():
         if (settings.keys.directory / "keyholder.db").exists():
-            _need_kek(settings)
+            rootkeys.need(settings)
         return True
     found = state(settings)
     if not any(found.values()):
@@ -89,16 +88,8 @@ def fresh(settings: Settings) -> bool:
             "installation, empty all four"
         )
     if settings.node.keyholder == "own":
-        _need_kek(settings)
+        rootkeys.need(settings)
     return False
-
-
-def _need_kek(settings: Settings) -> None:
-    if not settings.keys.kek_file.exists():
-        raise Misconfigured(
-            f"[keys] kek_file {settings.keys.kek_file} is missing, and without it nothing can be opened. "
-            "Bring it back from its separate copy; a new one is never made beside existing data"
-        )
 
 
 def setup_file(settings: Settings) -> Path:
@@ -201,7 +192,7 @@ def spool(settings: Settings, who: Identities) -> None:
             _folder(directory / part, who, owner, rights, group="gateway")
 
 
-def keyholder_config(settings: Settings, who: Identities, *, create: bool) -> KeyholderConfig:
+def keyholder_config(settings: Settings, who: Identities, *, create: bool, key_descriptor: int = -1) -> KeyholderConfig:
     """How the keyholder is to run."""
     groups: dict[str, int] = {}
     uids: dict[str, tuple[int, ...]] = {}
@@ -218,6 +209,9 @@ def keyholder_config(settings: Settings, who: Identities, *, create: bool) -> Ke
         die_with_parent=True,
         limits=_limits(),
         reserve_bytes=settings.keys.reserve_bytes,
+        provider=settings.keys.provider,
+        provider_values=rootkeys.choice(settings).values,
+        key_descriptor=key_descriptor,
     )
 
 
@@ -232,13 +226,9 @@ def _limits() -> Limits:
     return Limits(**given)
 
 
-def make_kek(settings: Settings, who: Identities, create: Callable[[Path], object]) -> None:
-    """The root key of the file provider, if there is none yet; owned by the keyholder alone."""
-    path = settings.keys.kek_file
-    if not path.exists():
-        _above(path, who)
-        create(path)
-    own(path, who, "keyholder")
+def make_kek(settings: Settings, who: Identities) -> None:
+    """The root key, if it lies on this machine and there is none yet; owned by the keyholder alone."""
+    rootkeys.make(settings, lambda path: _above(path, who), lambda path: own(path, who, "keyholder"))
 
 
 def settings_body(settings: Settings) -> dict[str, object]:
@@ -283,10 +273,11 @@ def read_setup(path: Path) -> Setup:
         ) from error
 
 
-def write_keyholder_file(settings: Settings, who: Identities, *, create: bool) -> Path:
-    """Leave the keyholder's configuration in its folder."""
+def write_keyholder_file(settings: Settings, who: Identities, *, create: bool, key_descriptor: int = -1) -> Path:
+    """Leave the keyholder's configuration in its folder. `key_descriptor`: see KeyholderConfig."""
     path = keyholder_file(settings)
-    _write(path, keyholder_config(settings, who, create=create).to_json().encode(), 0o600, who, "keyholder")
+    config = keyholder_config(settings, who, create=create, key_descriptor=key_descriptor)
+    _write(path, config.to_json().encode(), 0o600, who, "keyholder")
     return path
 
 

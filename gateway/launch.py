@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway import enlisting, install, nodes, owners, restored
+from gateway import enlisting, install, nodes, owners, restored, rootkeys
 from gateway.errors import GatewayError, Misconfigured, TryLater
 from gateway.logs import Log
 from gateway.roles import GROUP_READS, PRIVATE, Identities, identities
@@ -27,7 +27,6 @@ from gateway.settings import Endpoint, Settings
 from gateway.supervise import DRAIN_SECONDS, ChildEnded, Supervisor, python
 from keys.client import OperatorClient
 from keys.errors import Denied, KeysError
-from keys.providers.file import FileProvider
 
 log = Log("gateway.launch")
 
@@ -46,18 +45,22 @@ def launch(settings: Settings, config: Path | None, *, single_user: bool, log_le
         install.node_directory(settings, who)
     running = _alone(settings)
     own = settings.node.keyholder == "own"
+    credential = None
     setup = None
     if fresh:
         tables(settings)
         setup = install.prepare(settings, who)
-        install.make_kek(settings, who, lambda path: FileProvider.open(path, create=True))
+        install.make_kek(settings, who)
         install.storage(settings, who)
     else:
         owners.same_users(settings, who)
     roles_of_tables(settings)
     if own:
         install.sockets(settings, who)
-        path = install.write_keyholder_file(settings, who, create=fresh)
+        credential = rootkeys.handed_over(settings, who)
+        path = install.write_keyholder_file(
+            settings, who, create=fresh, key_descriptor=-1 if credential is None else credential.descriptor
+        )
     portal = _bound(settings.portal.listen)
     smtp = _bound((*settings.smtp.listen, *settings.smtp.submission_listen, *settings.smtp.submissions_listen))
     supervisor = Supervisor()
@@ -68,7 +71,8 @@ def launch(settings: Settings, config: Path | None, *, single_user: bool, log_le
         if own:
             keyholder = supervisor.begin(
                 "keyholder", python("-m", "keys.keyholder", "--config", str(path)), who.of["keyholder"], environ,
-                descriptors=[running],
+                descriptors=[running, *([] if credential is None else [credential.descriptor])],
+                before=None if credential is None else credential.fill,
             )  # fmt: skip
         base = ["-m", "gateway", "serve", "--log-level", log_level, *(["--config", str(config)] if config else [])]
         parts = [("worker", []), ("portal", portal)] if settings.on_postgres else [("gateway", portal)]

@@ -169,34 +169,6 @@ class Vault:
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
-    """The keyholder."""
-
-    directory: Path = setting("The keyholder's own folder.", kinds.path, Path("/var/lib/sealgate/keys"))
-    provider: str = setting(
-        'What guards the root key; others than "file" come with a later release.',
-        kinds.choice("file", "systemd-creds", "pkcs11", "aws-kms", "vault-transit"),
-        "file",
-    )
-    kek_file: Path = setting(
-        'The root key of provider "file", mode 0400, outside all data folders and backups.',
-        kinds.path,
-        Path("/etc/sealgate/kek"),
-    )
-    reserve_bytes: int = setting(
-        "Room kept in that folder, so that recalls are recorded on a full disk; 0 keeps none.",
-        kinds.number(0, 10_000_000_000),
-        67_108_864,
-    )
-    sockets_directory: Path | None = setting(
-        "Where the keyholder's sockets are; empty means run/ in the node's folder.",
-        kinds.path,
-        None,
-        example="/run/sealgate/keys",
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class Spool:
     """Where mail waits, on this machine only."""
 

@@ -11,7 +11,7 @@ folder. Secrets come as `…_file` only. DESIGN §8.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
@@ -20,10 +20,10 @@ from urllib.parse import urlsplit
 from gateway import senders, tenancies
 from gateway.errors import Misconfigured
 from gateway.section_dkim import Dkim
+from gateway.section_keys import NEEDS, Keys
 from gateway.section_smtp import Smtp
 from gateway.sections import (
     Courier,
-    Keys,
     Metrics,
     Node,
     Notify,
@@ -63,15 +63,10 @@ __all__ = [
     "Worker",
     "example",
     "load",
-    "refuse_later",
     "render_value",
 ]
 
 DEFAULT_PATH = Path("/etc/sealgate/sealgate.toml")
-_LATER: tuple[tuple[str, str, Callable[[Settings], bool], str], ...] = (
-    ("keys", "provider", lambda s: s.keys.provider != "file",
-     'other than "file" comes with a later release; write provider = "file"'),
-)  # fmt: skip
 _SOCKET_PATH_BYTES = 107  # sun_path of Linux, less its end; see unix(7)
 
 
@@ -190,14 +185,6 @@ def _with_senders(found: list[Settings], reader: Reader) -> list[Settings]:
     return [replace(own, devices=listed[own.tenant.name][0], shared=listed[own.tenant.name][1]) for own in found]
 
 
-def refuse_later(settings: Settings) -> None:
-    """Raises Misconfigured for a setting whose name is fixed and which has no effect in this release."""
-    for section, key, asked, sentence in _LATER:
-        if asked(settings):
-            where = settings.origins.get(f"{section}.{key}", "default")
-            raise Misconfigured(f"{where}: [{section}] {key} {sentence}")
-
-
 def _settled(settings: Settings, reader: Reader) -> Settings:
     """Fill in what follows from other values, and refuse what does not fit together."""
 
@@ -264,6 +251,10 @@ def _settled(settings: Settings, reader: Reader) -> Settings:
         raise wrong("keys", "sockets_directory", f"is too long for a socket ({sockets}); write a shorter path")
     if settings.keys.directory in settings.keys.kek_file.parents:
         raise wrong("keys", "kek_file", "must lie outside [keys] directory, so that one copy never holds both")
+    for key in NEEDS[settings.keys.provider]:
+        if not getattr(settings.keys, key):
+            needs = ", ".join(NEEDS[settings.keys.provider])
+            raise wrong("keys", key, f'is missing; provider = "{settings.keys.provider}" needs {needs}')
     settings = replace(settings, portal=portal, node=node)
     return replace(
         settings,

@@ -7,10 +7,10 @@ from dataclasses import Field, fields
 from typing import Any
 
 from gateway.section_dkim import Dkim
+from gateway.section_keys import Keys
 from gateway.section_smtp import Smtp
 from gateway.sections import (
     Courier,
-    Keys,
     Metrics,
     Node,
     Notify,

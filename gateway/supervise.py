@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-from gateway.errors import TryLater
+from gateway.errors import GatewayError, TryLater
 from gateway.logs import Log
 from gateway.roles import PRIVATE, Identity, child_setup
 
@@ -38,8 +38,8 @@ STEADY_SECONDS = 20.0  # a role that ran this long gets a short pause again
 class Child:
     """One role's process. `argv` writes `{"ready": true, …}` as its first line on standard output.
 
-    `descriptors` stay open in it under their own numbers. One that `waits` does nothing before it has read `WORD` on
-    standard input; where that ends without, its parent is gone.
+    `descriptors` stay open in it under their own numbers; `before` runs before each of its starts. One that `waits`
+    does nothing before it has read `WORD` on standard input; where that ends without, its parent is gone.
     """
 
     role: str
@@ -49,6 +49,7 @@ class Child:
     descriptors: tuple[int, ...] = ()
     umask: int = PRIVATE
     waits: bool = False
+    before: Callable[[], object] | None = None
     process: subprocess.Popen[bytes] | None = None
     ready: dict[str, Any] = field(default_factory=dict)
     failures: int = 0
@@ -65,6 +66,8 @@ class Child:
 
     def begin(self) -> None:
         """Start its process. Raises OSError."""
+        if self.before is not None:
+            self.before()
         as_user: dict[str, Any] = {}
         if self.identity.uid is not None:
             as_user = {
@@ -151,6 +154,7 @@ class Supervisor:
         sockets: Sequence[socket.socket] = (),
         umask: int = PRIVATE,
         waits: bool = False,
+        before: Callable[[], object] | None = None,
     ) -> Child:
         """Begin one more child; what was started is stopped again when it fails. `ready` is to follow.
 
@@ -159,7 +163,7 @@ class Supervisor:
         """
         self._sockets += sockets
         passed = (*descriptors, *(one.fileno() for one in sockets))
-        child = Child(role, argv, identity, environ, descriptors=passed, umask=umask, waits=waits)
+        child = Child(role, argv, identity, environ, descriptors=passed, umask=umask, waits=waits, before=before)
         self._children.append(child)
         try:
             child.begin()
@@ -212,7 +216,7 @@ class Supervisor:
             try:
                 child.start(lambda: self._stopping)
                 log.warning("role:restarted", role=child.role)
-            except (TryLater, OSError, ValueError):
+            except (GatewayError, OSError, ValueError):
                 log.exception("role:failed", role=child.role)
                 if not self._stopping:
                     child.stop(0.0)  # alive and not ready, nobody would look after it again

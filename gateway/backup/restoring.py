@@ -18,7 +18,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from gateway import install, restored, roles
+from gateway import install, restored, roles, rootkeys
 from gateway.audit.event import SYSTEM
 from gateway.audit.log import AuditLog
 from gateway.backup import blobs, database, gap
@@ -215,7 +215,13 @@ def _place(source: Path, part: Part, path: Path, who: Identities, role: str) -> 
 def _needed(settings: Settings, theirs: Manifest) -> tuple[str, ...]:
     """What a start still wants: the root key, which is in no backup, and what the configuration names by its files."""
     path, needed = settings.keys.kek_file, []
-    if not path.exists():
+    if settings.keys.provider != "file":
+        sealed = rootkeys.on_this_machine(settings)
+        if sealed is None:
+            needed.append(f"the root key with check value {theirs.kek} at {settings.keys.provider}, as [keys] names it")
+        elif not sealed.exists():
+            needed.append(f"the root key with check value {theirs.kek}, sealed to this machine anew, at {sealed}")
+    elif not path.exists():
         needed.append(f"the root key with check value {theirs.kek}, from its own copy, at {path} (mode 0400)")
     else:
         try:

@@ -10,12 +10,13 @@ import json
 import sys
 from dataclasses import fields
 
+from gateway import rootkeys
 from gateway.cli._limits import page
 from gateway.cli._options import add_config, add_json, settings_of
 from gateway.doctor.checks.senders import unheeded_devices
 from gateway.install import settings_body
 from gateway.policy import load as load_policy
-from gateway.settings import SECTIONS, SecretFile, Settings, example, refuse_later, render_value
+from gateway.settings import SECTIONS, SecretFile, Settings, example, render_value
 from gateway.tenancies import PLACES
 from gateway.vault import Vault
 
@@ -48,15 +49,16 @@ def run(args: argparse.Namespace) -> int:
         if unheeded := unheeded_devices(own, policy):
             print(f"sealgate check: warning: {unheeded}", file=sys.stderr)
     Vault.check(settings.vault.url)
-    refuse_later(settings)
     rows = in_force(settings)
+    root_key = rootkeys.in_words(settings)
     if args.json:
         shown = {key: {"value": value, "from": origin} for key, value, origin in rows}
-        print(json.dumps({"ok": True, "settings": shown}, indent=2, ensure_ascii=False))
+        print(json.dumps({"ok": True, "root_key": root_key, "settings": shown}, indent=2, ensure_ascii=False))
         return 0
     width = max(len(f"{key} = {value}") for key, value, _ in rows if len(value) < 60)
     for key, value, origin in rows:
         print(f"{f'{key} = {value}':<{width}}  # {origin}")
+    print(f"# {root_key}")
     return 0
 
 

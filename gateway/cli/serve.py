@@ -10,7 +10,6 @@ from gateway.cli._options import add_config, settings_of
 from gateway.errors import Misconfigured
 from gateway.processes import raise_descriptors
 from gateway.registry import nearest
-from gateway.settings import refuse_later
 
 NAME = "serve"
 HELP = "run the gateway"
@@ -42,7 +41,6 @@ def run(args: argparse.Namespace) -> int:
     if args.role is not None and args.role not in ROLES:
         raise Misconfigured(f"unknown role '{args.role}': {nearest(args.role, list(ROLES))}")
     settings = settings_of(args)
-    refuse_later(settings)
     raise_descriptors()
     if args.role in ("worker", "portal") and not settings.on_postgres:
         raise Misconfigured(

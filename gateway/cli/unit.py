@@ -25,10 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from gateway import install, launch, owners
     from gateway.roles import identities
-    from gateway.settings import refuse_later
 
     settings = settings_of(args)
-    refuse_later(settings)
     who = identities(single_user=False, apart=settings.on_postgres)
     if not who.enforced:
         raise Misconfigured("roles are users only where root starts them; run it as root")

@@ -7,6 +7,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway import rootkeys
 from gateway.doctor.case import Case
 from gateway.doctor.finding import Finding, red, yellow
 from gateway.roles import user_name
@@ -79,7 +80,7 @@ def _keyholders(case: Case) -> list[Place]:
         Place(settings.keys.directory, "keyholder", "keyholder", (0o700,)),
         Place(settings.sockets_directory, "keyholder", "gateway", sockets),
         Place(settings.keys.directory / "keyholder.db", "keyholder", "keyholder", (0o600,)),
-        Place(settings.keys.kek_file, "keyholder", "", KEK_MODES),
+        *([Place(path, "keyholder", "", KEK_MODES)] if (path := rootkeys.on_this_machine(settings)) else []),
     ]
 
 

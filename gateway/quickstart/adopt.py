@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from gateway import install
+from gateway import install, rootkeys
 from gateway.errors import Misconfigured
 from gateway.quickstart.belongings import give, only_one, opened
 from gateway.roles import Identities
@@ -53,7 +53,7 @@ def _owned(settings: Settings) -> list[tuple[Path, str, str]]:
         *(vault if settings.vault.url.startswith("file://") else []),
         (settings.keys.directory, "keyholder", "keyholder"),
         (settings.sockets_directory, "keyholder", "gateway"),
-        (settings.keys.kek_file, "keyholder", "keyholder"),
+        *([(path, "keyholder", "keyholder")] if (path := rootkeys.on_this_machine(settings)) else []),
     ]
 
 
@@ -74,7 +74,9 @@ def _keys_of_tls(settings: Settings, who: Identities) -> None:
 
 def _open_ways(settings: Settings) -> None:
     """The folders that hold the installation's own may be passed through, and those above that hold nothing else."""
-    holders = {settings.spool.directory.parent, settings.keys.directory.parent, settings.keys.kek_file.parent}
+    holders = {settings.spool.directory.parent, settings.keys.directory.parent}
+    if (key := rootkeys.on_this_machine(settings)) is not None:
+        holders.add(key.parent)
     holders |= {path.parent for path, role, _ in _owned(settings) if role == "gateway"} - set(_inner(settings))
     for holder in holders:
         for below, above in zip((holder, *holder.parents), holder.parents, strict=False):

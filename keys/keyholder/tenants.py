@@ -42,7 +42,8 @@ def status(tx: Tx) -> dict[str, Any]:
         nodes.setdefault(row["node"], []).append(row["role"])
     return {
         "public_key": b64(tx.custody.root.public), "kek": tx.custody.provider.check_value,
-        "kek_provider": tx.custody.provider.name, "tenants": tenants, "counts": counts, "nodes": nodes,
+        "kek_provider": tx.custody.provider.name, "kek_answers": tx.custody.key.answers,
+        "tenants": tenants, "counts": counts, "nodes": nodes,
     }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
+from gateway import rootkeys
 from gateway.doctor import confirm
 from gateway.doctor.case import Case
 from gateway.doctor.finding import Finding, check, green, red, yellow
@@ -18,7 +19,9 @@ from gateway.errors import Misconfigured
     "without it nothing can be opened; whoever reads it opens what waits or is held",
 )
 def file(case: Case) -> Finding:
-    path = case.settings.keys.kek_file
+    path = rootkeys.on_this_machine(case.settings)
+    if path is None:
+        return green(f"it lies with {case.settings.keys.provider}, not on this machine")
     try:
         status = os.lstat(path)
     except PermissionError:
@@ -38,6 +41,8 @@ def file(case: Case) -> Finding:
 )
 def place(case: Case) -> Finding:
     settings, path = case.settings, case.settings.keys.kek_file
+    if settings.keys.provider != "file":
+        return green(f"{settings.keys.provider} guards it: no copy of the disk holds it in clear")
     data = [settings.keys.directory, settings.spool.directory, settings.node_directory]
     data += [found for found in (vault_folder(case),) if found is not None]
     store = store_file(case)
@@ -66,6 +71,8 @@ def place(case: Case) -> Finding:
 def matches(case: Case) -> Finding:
     path = case.settings.keys.kek_file
     expected = _expected(case)
+    if expected is not None and case.settings.keys.provider != "file":
+        return _asked(case, expected)
     if expected is None:
         return yellow(
             "the keyholder's own check value cannot be read by this user or is not there yet",
@@ -95,14 +102,40 @@ def copy(case: Case) -> Finding:
     when = confirm.confirmed(case.settings, expected) if expected else None
     if when is not None:
         return green(f"confirmed {when}")
+    if case.settings.keys.provider not in ("file", "systemd-creds"):
+        return green(f"{case.settings.keys.provider} keeps it; its own backup is that of whoever runs it")
     steps = (
-        f"copy {case.settings.keys.kek_file} to paper or a stick kept elsewhere; run there: sealgate doctor "
+        f"{_take_out(case)} to paper or a stick kept elsewhere; run there: sealgate doctor "
         f"--check-value COPY; then here: {case.command('doctor')} --confirm-kek-copy VALUE"
     )
     messages = ((case.keyholder or {}).get("counts") or {}).get("messages", 0)
     if messages:
         return red(f"no copy was confirmed, and {messages} messages hang on the one key", steps)
     return yellow("no copy was confirmed yet", steps)
+
+
+def _take_out(case: Case) -> str:
+    """How a copy is begun, in words that another command line follows."""
+    if case.settings.keys.provider == "file":
+        return f"copy {case.settings.keys.kek_file}"
+    path = case.settings.keys.credential_file
+    return f"take what this prints as root: systemd-creds decrypt --name=sealgate-kek {path} - ; copy it"
+
+
+def _asked(case: Case, expected: str) -> Finding:
+    """What the running keyholder says of a provider that nobody else may ask."""
+    if case.keyholder is None:
+        return yellow(
+            f"check value {expected} is asked of {case.settings.keys.provider} when the keyholder runs", case.start()
+        )
+    answers = str(case.keyholder.get("kek_answers", "yes"))
+    if answers != "yes":
+        return red(
+            f"{case.keyholder['kek_provider']} {'refuses' if answers == 'refused' else 'does not answer'}: "
+            "new mail and new readers wait",
+            f"mend it there, then see: {case.command('keys status')}",
+        )
+    return green(f"check value {expected}: {case.keyholder['kek_provider']} answers")
 
 
 def _expected(case: Case) -> str | None:

@@ -147,22 +147,41 @@ def test_worker_and_portal_are_held_apart_on_postgresql_and_one_on_sqlite(
 
 
 @pytest.mark.parametrize("command", [["check"], ["serve"], ["serve", "--role", "smtp"], ["serve", "--role", "gateway"]])
-@pytest.mark.parametrize(
-    ("section", "line"),
-    [
-        ("keys", 'provider = "pkcs11"'),
-    ],
-)
-def test_a_setting_without_effect_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str], section: str, line: str
+def test_a_provider_without_what_it_needs_is_refused_and_told_what(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
 ) -> None:
     file = tmp_path / "gateway.toml"
-    file.write_text(f"{LEAST}[{section}]\n{line}\n")
+    file.write_text(LEAST + '[keys]\nprovider = "pkcs11"\npkcs11_token = "x"\n')
     assert cli.main([*command, "--config", str(file)]) == 78
     said = capsys.readouterr().err
-    assert f"gateway.toml:{LEAST.count(chr(10)) + 2}: [{section}] {line.partition(' ')[0]} " in said
-    assert "later release" in said
+    assert "[keys] pkcs11_module is missing" in said
+    assert "pkcs11_module, pkcs11_token, pkcs11_key, pkcs11_pin_file" in said
     assert "hunter" not in said
+
+
+def test_check_says_who_guards_the_root_key_and_what_that_needs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "gateway.toml"
+    for lines, words in (
+        ("", "root key: file (kek_file /etc/sealgate/kek)"),
+        ('[keys]\nprovider = "aws-kms"\naws_key = "alias/x"\naws_region = "eu-west-1"\n', "kms:Decrypt"),
+    ):
+        file.write_text(LEAST + lines)
+        assert cli.main(["check", "--config", str(file)]) == 0
+        assert words in capsys.readouterr().out
+
+
+def test_the_settings_ask_for_what_the_providers_need() -> None:
+    from gateway.section_keys import NEEDS, Keys
+    from keys.providers import names, provider_class
+
+    assert sorted(NEEDS) == names()
+    fields = set(Keys.__dataclass_fields__)
+    for name in names():
+        adapter = provider_class(name)
+        assert NEEDS[name] == adapter.NEEDS
+        assert {*adapter.NEEDS, *adapter.MAY} <= fields
 
 
 def test_check_reads_the_policy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
