@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from sqlalchemy import select
@@ -265,8 +266,8 @@ class Downloads:
         found = details_of(key, row)
         return File(row["id"], row["kind"], found["name"], found["type"], self._vault.plain_bytes(row["sealed_bytes"]))
 
-    def _alarmed(self, origin: Origin, door: Door, what: str = "") -> _Alarm:
-        return _Alarm(lambda: self._tampered(origin, what or door.message, "seal"))
+    def _alarmed(self, origin: Origin, door: Door, what: str = "") -> AbstractContextManager[None]:
+        return self._trail.alarmed(origin, what or door.message)
 
     def _tampered(self, origin: Origin, what: str, kind: str) -> None:
         self._trail.record(origin, Happened(Action.TAMPER_FOUND, what, GATEWAY, outcome="failed", reason=kind))
@@ -280,20 +281,6 @@ class Downloads:
             ),
         )  # fmt: skip
         return Denial(denied.reason)
-
-
-class _Alarm:
-    """A `with` that turns a broken seal into its event before it goes on up."""
-
-    def __init__(self, alarm: Callable[[], None]) -> None:
-        self._alarm = alarm
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Tampered):
-            self._alarm()
 
 
 def _one(objects: list[Row], object_id: str) -> Row:

@@ -210,7 +210,7 @@ class Officer:
         if row["meta"] is None:
             return "", ()
         try:
-            with answering():
+            with self._trail.alarmed(origin, row["id"]), answering():
                 meta = self._keys.release_meta(session["handle"], row["id"])
         except Denied as denied:
             self._trail.record(origin, refusal(session, Action.META_REFUSED, row["id"], denied))

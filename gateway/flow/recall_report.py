@@ -126,7 +126,7 @@ class RecallReports:
         recorded (a full disk): the report is then without names, for a recall must be answered all the same.
         """
         try:
-            with answering():
+            with self._trail.alarmed(origin, message_id), answering():
                 meta = self._keys.release_meta(session["handle"], message_id)
         except Denied as denied:
             self._trail.record(origin, refusal(session, Action.META_REFUSED, message_id, denied))

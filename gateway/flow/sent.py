@@ -177,7 +177,7 @@ class SentMail:
             )
             timeline = self._timeline(conn, row, objects)
         try:
-            with answering():
+            with self._trail.alarmed(origin, message_id), answering():
                 meta = self._keys.release_meta(session["handle"], message_id)
         except Denied as denied:
             self._trail.record(origin, refusal(session, Action.META_REFUSED, message_id, denied))

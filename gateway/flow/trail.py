@@ -8,14 +8,16 @@ hears TryLater and releases nothing. Addresses and user agents stand in the log 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from sqlalchemy import insert
 
-from gateway.audit.event import Action, Actor, Event
+from gateway.audit.event import GATEWAY, Action, Actor, Event
 from gateway.audit.log import AuditLog
 from gateway.clock import Clock
+from gateway.errors import Tampered
 from gateway.sensitive import Sensitive
 from gateway.share.keyring import KeyRing
 from gateway.share.values import seal_value
@@ -70,6 +72,15 @@ class Trail:
         """Durable when it returns. Raises TryLater when the log cannot be written."""
         with acting(origin.tenant):  # a download ends in a thread that knows of no request
             self._store.run(lambda tx: self.append(tx, origin, happened))
+
+    @contextmanager
+    def alarmed(self, origin: Origin, what: str, reason: str = "seal") -> Iterator[None]:
+        """Around whatever must hold: what does not becomes an event, which names it, before it becomes a refusal."""
+        try:
+            yield
+        except Tampered:
+            self.record(origin, Happened(Action.TAMPER_FOUND, what, GATEWAY, outcome="failed", reason=reason))
+            raise
 
     def counted(self, tenant: str, one: Happened) -> None:
         """An entry that stands for many requests, and so for no address. Raises TryLater."""

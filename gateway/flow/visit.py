@@ -8,8 +8,8 @@ keyholder's decision alone. 45 CFR 164.312(d).
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,9 +17,8 @@ from typing import Any
 from sqlalchemy import select
 
 from gateway import steps
-from gateway.audit.event import GATEWAY, Action, Actor
+from gateway.audit.event import Action, Actor
 from gateway.clock import Clock, from_us
-from gateway.errors import Tampered
 from gateway.flow.strangers import Strangers
 from gateway.flow.tellings import TRIES, note_refusal
 from gateway.flow.trail import Happened, Origin, Trail, visitor_kind
@@ -241,14 +240,9 @@ class Visits:
             self._keys.end_session(session["handle"])
         self._trail.record(origin, Happened(Action.SESSION_ENDED, door.grant, _person(door), proof=session["proof"]))
 
-    @contextmanager
-    def watching(self, origin: Origin, what: str, reason: str = "row") -> Iterator[None]:
-        """Around reads of rows: what does not hold becomes an event before it becomes a refusal."""
-        try:
-            yield
-        except Tampered:
-            self._trail.record(origin, Happened(Action.TAMPER_FOUND, what, GATEWAY, outcome="failed", reason=reason))
-            raise
+    def watching(self, origin: Origin, what: str, reason: str = "row") -> AbstractContextManager[None]:
+        """Around reads of rows."""
+        return self._trail.alarmed(origin, what, reason)
 
     def _door(self, origin: Origin, row: Row, message: Row, secret: bytes) -> Door:
         # The keyholder finds changes in its own store by itself; they are named in the tenant's log here.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import secrets
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 from sqlalchemy import select
@@ -144,6 +146,23 @@ def test_recall_kills_the_link_at_once_and_quotes_the_receipt(world: World) -> N
     revoked = world.events("link:revoked", mail.grant(who))
     assert revoked[0]["receipt"]
     assert revoked[0]["actor"] == {"kind": "user", "id": world.staff[sender].user}
+
+
+def test_a_share_that_does_not_open_is_an_alarm_on_the_senders_page_too(world: World) -> None:
+    sender, who = member(world), address()
+    mail = world.send(who, sender=sender)
+    staff = world.staff_browser(sender)
+    address_of = f"/staff/messages/{mail.message}"
+    assert staff.get(address_of).status_code == 200  # the twin
+    with closing(sqlite3.connect(world.keyholder.config.directory / "keyholder.db", timeout=60)) as store:
+        ((share,),) = store.execute("SELECT share FROM messages WHERE id = ?", (mail.message,)).fetchall()
+        store.execute(
+            "UPDATE messages SET share = ? WHERE id = ?", (share[:-1] + bytes((share[-1] ^ 1,)), mail.message)
+        )
+        store.commit()
+    assert staff.get(address_of).status_code == 503
+    (alarm,) = world.events("tamper:found", mail.message)
+    assert (alarm["outcome"], alarm["reason"]) == ("failed", "seal")
 
 
 def test_recall_for_one_person_leaves_the_other(world: World) -> None:
