@@ -19,7 +19,8 @@ from gateway.flow.counting import Left
 from gateway.flow.running import Stop
 from gateway.vault.vault import Reader
 
-BATCH_BYTES = 524_288
+BATCH_BYTES = 780_000
+"""Read on until this much is there: three whole segments of the format."""
 RECHECK_SECONDS = 2.0
 
 
@@ -107,7 +108,7 @@ class Sending:
     @property
     def complete(self) -> bool:
         """Whether all of it was read and handed over, or had been before."""
-        return not self._why and self._given == self._skipped + self._left == self.length
+        return self._reader is not None and not self._why and self._given == self._skipped + self._left == self.length
 
     def narrow(self) -> None:
         """What has left is all that was asked for."""

@@ -129,7 +129,11 @@ class Bounded(HttpToolsProtocol):
         return now - self._since > HEADER_SECONDS
 
     def _stalled(self, now: float) -> bool:
-        """What waits for the reader is the same number of bytes as long ago; it is looked at once a second."""
+        """What waits for the reader is the same number of bytes as long ago; it is looked at once a second.
+
+        Under TLS the last piece handed over is not seen: a page that nobody reads waits for the time-out between
+        requests, a download for the piece after.
+        """
         waiting = self.transport.get_write_buffer_size()
         if waiting == 0 or waiting != self._waiting:
             self._waiting, self._moved = waiting, now

@@ -30,6 +30,8 @@ TEXTS = frozenset({"text/plain", "text/csv"})
 LOOK_PICTURE_BYTES = 26_214_400
 PLAIN_TYPE = "application/octet-stream"
 ZIP_TYPE = "application/zip"
+ALL_PER_MINUTE = 12
+"""Archives a minute with one link: each leaves two entries for every file, and a part of one opens what is before."""
 
 
 def letter(call: Call) -> Response:
@@ -107,6 +109,8 @@ def download(call: Call) -> Response:
 @page("/m/{token}/files", "GET", trace=READER)
 def download_all(call: Call) -> Response:
     """All files as one ZIP, made while it is sent; its length is known, and a part resumes it (RFC 9110 14)."""
+    if not call.deps.limits.take("all files", call.door.grant, ALL_PER_MINUTE):
+        return slow(call)
     found = call.deps.downloads.measure_all(call.origin, call.door)
     headers = {"etag": found.etag, "accept-ranges": "bytes", "content-security-policy": FILE_CSP}
     headers["cache-control"] = "no-store"

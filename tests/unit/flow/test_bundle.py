@@ -17,7 +17,7 @@ from gateway.flow.bundle import NAME_BYTES, Bundle, length_of, safe_names
 from gateway.flow.counting import Left
 from gateway.flow.opened import Opened
 from gateway.flow.running import Running
-from gateway.flow.sending import Sending
+from gateway.flow.sending import DownloadStopped, Sending
 from gateway.vault import Vault
 from keys.datakey import DataKey
 
@@ -87,6 +87,7 @@ FILES = [
 
 def test_its_files_equal_the_originals_and_its_length_was_known_before(shelf: Shelf) -> None:
     shelf.ends.clear()
+    before = shelf.running.count()
     bundle = Bundle([shelf.open(*one) for one in FILES], MOMENT)
     promised = bundle.length
     got = taken(bundle)
@@ -97,7 +98,7 @@ def test_its_files_equal_the_originals_and_its_length_was_known_before(shelf: Sh
         assert archive.namelist() == ["Befund.pdf", "befund (2).PDF", "leer.txt", "Röntgen 検査.png", "_con.txt"]
         assert [archive.read(name) for name in archive.namelist()] == [data for _, data in FILES]
     assert [(left.well, left.start, left.stop) for left in shelf.ends] == [(True, 0, len(data)) for _, data in FILES]
-    assert shelf.running.count() == 0
+    assert shelf.running.count() == before
 
 
 @pytest.mark.parametrize("limit", [0, 5, 400_000, 800_000])
@@ -163,6 +164,24 @@ def test_a_file_that_does_not_hold_ends_the_archive_short(shelf: Shelf) -> None:
     bundle.end(well=False)
     assert got < bundle.length
     assert not shelf.ends[-1].well
+
+
+def test_a_recall_stops_it_and_says_what_had_left_of_each(shelf: Shelf) -> None:
+    shelf.ends.clear()
+    before = shelf.running.count()
+    large = ("scan.bin", bytes(3_000_000))
+    bundle = Bundle([shelf.open(*one) for one in (large, *FILES[1:])], MOMENT)
+    bundle.left(sum(map(len, bundle.read())))
+    shelf.running.cut("lnk_1")
+    with pytest.raises(DownloadStopped):
+        while batch := bundle.read():
+            bundle.left(sum(map(len, batch)))
+    bundle.end(well=False)
+    assert [left.well for left in shelf.ends] == [False] * len(FILES)
+    assert shelf.ends[0].reason().startswith("stopped 0-")
+    assert 0 < shelf.ends[0].stop < 3_000_000
+    assert [left.stop for left in shelf.ends[1:]] == [0] * 4
+    assert shelf.running.count() == before
 
 
 @given(st.lists(st.text(max_size=260), min_size=1, max_size=12))

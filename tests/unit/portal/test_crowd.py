@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import resource
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
 from gateway.portal import crowd, gate, protocol
@@ -25,15 +26,22 @@ from gateway.portal.server import Listen, PortalServer
 from tests.unit.infra.test_certificates import certificates
 
 PATIENCE = 60.0
+MUCH_BYTES = 20_000_000
+"""More than lies between a server and a client who does not read."""
 
 
 async def answer(request: Request) -> PlainTextResponse:
     return PlainTextResponse(str(len(await request.body())))
 
 
+async def much(request: Request) -> StreamingResponse:
+    return StreamingResponse(iter([b"m" * 250_000] * (MUCH_BYTES // 250_000)))
+
+
 def served(**more: Path) -> PortalServer:
     app = Starlette()
     app.router.routes.append(Route("/", answer, methods=["GET", "POST"]))
+    app.router.routes.append(Route("/much", much, methods=["GET"]))
     app.state.pools = ()
     return portal_server.start(app, [Listen("127.0.0.1", 0)], **more)
 
@@ -156,6 +164,31 @@ def test_a_handshake_that_does_not_come_is_counted_and_cut_off(tmp_path: Path, h
         assert settled(server, 0)
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_who_does_not_read_an_answer_is_cut_off(
+    secure: bool, tmp_path: Path, hasty: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "STALL_SECONDS", 0.3)
+    more: dict[str, Path] = {}
+    if secure:
+        more["cert_file"], more["key_file"], _ = certificates(tmp_path)
+    made = served(**more)
+    try:
+        with socket.socket() as raw:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            raw.settimeout(PATIENCE)
+            raw.connect(("127.0.0.1", made.ports[0]))
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            line = context.wrap_socket(raw) if secure else raw
+            line.sendall(b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert line.recv(1) == b"H"
+            assert settled(made, 0)
+            assert len(said(line)) < MUCH_BYTES
+    finally:
+        made.stop()
 
 
 def test_one_network_leaves_room_for_the_others_and_a_proxy_stands_for_many() -> None:
