@@ -19,7 +19,7 @@ from keys.keyholder.mailkey_calls import MakesMailKeys, SignsMail
 from keys.keyholder.offers import Deposit, DepositGrant, DepositObject
 from keys.keyholder.rotation_calls import TurnsRootKey
 from keys.keyholder.wire import b64, unb64
-from keys.retention_calls import FollowsEnds, RetentionDesk
+from keys.retention_calls import FollowsEnds, RetentionDesk, RetiresNodes
 
 __all__ = [
     "Connection", "Deposit", "DepositGrant", "DepositObject", "OperatorClient", "PortalClient", "Receipt", "Released",
@@ -29,7 +29,7 @@ __all__ = [
 _BATCH_BYTES = 600_000
 
 
-class OperatorClient(LogReader, MakesMailKeys, MakesBackups, TurnsRootKey):
+class OperatorClient(LogReader, MakesMailKeys, MakesBackups, TurnsRootKey, RetiresNodes):
     """Set-up, user and people records, destruction."""
 
     def status(self) -> dict[str, Any]:

@@ -27,6 +27,17 @@ class Disposes:
         )  # fmt: skip
 
 
+class RetiresNodes:
+    """Part of the operator's client."""
+
+    @abstractmethod
+    def _call(self, method: str, **params: Any) -> Any: ...
+
+    def retire_node(self, node: str) -> dict[str, Any]:
+        """Destroy its spool's keys for good: ``epochs`` (how many), ``report`` (signed). Denied: no-node, running."""
+        return cast("dict[str, Any]", self._call("retire_node", node=node))
+
+
 class RetentionDesk(Disposes):
     """Part of the portal's client."""
 

@@ -16,6 +16,8 @@ from keys.errors import Denied, Unavailable
 
 WHY = {
     "role": "this role is not known", "password": "the password is too short: 8 characters at least, better 15",
+    "no-node": "there is no such node", "running": "this node asked for keys within this hour: what waits in its spool "
+    "would be lost. See that its queue is empty, stop it, and try again after an hour",
     "taken": "this account exists already", "no-user": "there is no such account",
 }  # fmt: skip
 

@@ -1,4 +1,6 @@
-"""`sealgate node add NAME`: a further node of an installation on PostgreSQL, with a fresh spool and keys of its own."""
+"""`sealgate node add NAME`: a further node of an installation on PostgreSQL, with a fresh spool and keys of its own.
+`sealgate node retire NAME`: one that is stopped and empty loses its keys for good; prints its disposal report.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,11 @@ from gateway.cli._running import keyholder, show
 from gateway.errors import Misconfigured
 
 NAME = "node"
-HELP = "add a node to an installation on PostgreSQL"
+HELP = "add a node to an installation on PostgreSQL, or take one out of use for good"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=["add"])
+    parser.add_argument("action", choices=["add", "retire"])
     parser.add_argument("name", metavar="NAME", help="the node's name, as its [node] name says")
     parser.add_argument("--single-user", action="store_true", help="as serve does: one user for all roles")
     add_config(parser)
@@ -27,6 +29,10 @@ def run(args: argparse.Namespace) -> int:
     from gateway.store import presence
 
     settings = settings_of(args)
+    if args.action == "retire":
+        made = keyholder(settings, lambda client: client.retire_node(args.name))
+        show({"node": args.name, **made}, as_json=args.json, words=made["report"].rstrip("\n"))
+        return 0
     try:
         name = short_name(args.name)
     except ValueError as error:

@@ -15,16 +15,22 @@ from typing import Any
 
 from keys import notes
 from keys.keyholder import custody
+from keys.keyholder.custody import SYSTEM
 from keys.keyholder.database import Tx
 from keys.keyholder.releaselog import record, release_origin, tenant_origin
 
 HEADING = "Sealgate certificate of destruction v1"
+NODE_HEADING = "Sealgate disposal report v1"
 METHOD = "cryptographic erase, NIST SP 800-88: the keyholder's share of the key was overwritten"
 NOT_COVERED = (
     "machine snapshots taken outside our backup", "files that somebody downloaded or saved",
     "the sender's mailbox and mail archive",
 )  # fmt: skip
 REMAINS = "ciphertext may remain; no key of ours opens it"
+_NODE_LEFT = (
+    "the private keys of its TLS certificates: revoke or delete them",
+    "passwords in files that its configuration names", "its own logs",
+)  # fmt: skip
 _WHAT = {
     "erase-link": "one reader of one message", "erase-message": "one message", "erase-person": "all mail to one person",
     "erase-tenant": "all mail of the clinic", "lift": "what ended while a legal hold kept it",
@@ -42,6 +48,24 @@ def issue(tx: Tx, row: Any) -> str:
         tx, tenant, "certificate:issued", object=row["id"], actor=("user", row["second"] or row["user"]),
         reason=digest(note), request=row["id"],
     )  # fmt: skip
+    return note
+
+
+def of_node(tx: Tx, node: str, roles: list[str], made: int, left: int) -> str:
+    """The disposal report of a node that is taken out of use: what its disk held, and what still opens it. Recorded."""
+    origin = release_origin(tx, SYSTEM)
+    lines = [
+        ("node", node), ("taken out of use on", moment(tx.now_us)), ("keys of the spool, in all its life", str(made)),
+        ("of these, destroyed just now", str(left)), ("node keys that count no more", ", ".join(roles) or "none"),
+        ("opens nothing", "the spool on its disk, whichever way it is copied: its keys were overwritten"),
+        ("never lay there", "shares, the root key, the database"),
+        *(("see to it yourself", one) for one in _NODE_LEFT),
+        ("not covered", "machine snapshots taken outside our backup, swap, core dumps"),
+        ("method", METHOD.partition(":")[0] + ": the private halves of the spool's keys were overwritten"),
+    ]  # fmt: skip
+    text = "\n".join([NODE_HEADING, *(f"{name}: {value}" for name, value in lines)]) + "\n"
+    note = notes.sign_note(text, origin, custody.signer(tx, SYSTEM, "release_sign"))
+    record(tx, SYSTEM, "node:retired", object=node, actor=("operator", "operator"), reason=digest(note))
     return note
 
 

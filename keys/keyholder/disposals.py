@@ -122,7 +122,7 @@ def _unfit(tx: Tx, tenant: str, wanted: Wanted) -> str:
     if act in ("hold-tenant", "hold-period", "erase-tenant"):
         return "" if wanted.object == tenant else "unknown"
     if act in ("hold-person", "erase-person"):
-        return "" if _known(tx, tenant, wanted.object) else "unknown"
+        return "" if _known(tx, tenant, wanted.object, sender=act == "hold-person") else "unknown"
     if act == LIFT:
         hold = holds.one(tx, tenant, wanted.object)
         return "unknown" if hold is None else "not-on-hold" if hold["lifted_us"] is not None else ""
@@ -148,12 +148,11 @@ def _unfit_message(tx: Tx, tenant: str, wanted: Wanted) -> str:
     return ""
 
 
-def _known(tx: Tx, tenant: str, person: str) -> bool:
-    """Somebody whom mail of this tenant was for, or who sent some."""
-    return (
-        tx.one("SELECT 1 FROM grants WHERE tenant = ? AND person = ? LIMIT 1", tenant, person) is not None
-        or tx.one("SELECT 1 FROM users WHERE tenant = ? AND id = ?", tenant, person) is not None
-    )
+def _known(tx: Tx, tenant: str, person: str, *, sender: bool) -> bool:
+    """Somebody whom mail of this tenant was for; or, as `sender`, a member who may have sent some."""
+    if tx.one("SELECT 1 FROM grants WHERE tenant = ? AND person = ? LIMIT 1", tenant, person) is not None:
+        return True
+    return sender and tx.one("SELECT 1 FROM users WHERE tenant = ? AND id = ?", tenant, person) is not None
 
 
 def _second(tx: Tx, tenant: str, act: str) -> bool:

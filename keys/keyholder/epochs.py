@@ -13,7 +13,7 @@ from keys import merkle, notes
 from keys.boxes import BoxKey
 from keys.encoding import canonical
 from keys.errors import Denied, Tampered
-from keys.keyholder import custody
+from keys.keyholder import certificates, custody
 from keys.keyholder.database import Tx
 from keys.keyholder.releaselog import refused, tenant_origin
 from keys.keyholder.tenants import body_of
@@ -52,6 +52,27 @@ def epoch_done(tx: Tx, *, node: str, epoch: int) -> None:
         return
     tx.custody.forget(bytes(row["private"]), "epoch", node, epoch)
     tx.run("UPDATE epochs SET private = NULL, destroyed_us = ? WHERE node = ? AND epoch = ?", tx.now_us, node, epoch)
+
+
+def retire_node(tx: Tx, *, node: str) -> dict[str, Any]:
+    """Take a node out of use for good: its epoch keys are destroyed and its node keys count no more.
+
+    ``epochs`` (how many keys were left), ``report`` (signed, see `certificates.of_node`). Denied("no-node");
+    Denied("running") while it asked for keys within this hour: what waits in its spool would be lost.
+    """
+    if tx.one("SELECT 1 FROM nodes WHERE node = ?", node) is None:
+        raise Denied("no-node")
+    if tx.one("SELECT 1 FROM epochs WHERE node = ? AND epoch > ?", node, current(tx.now_us)) is not None:
+        raise Denied("running")
+    left = tx.all("SELECT epoch, private FROM epochs WHERE node = ? AND private IS NOT NULL ORDER BY epoch", node)
+    for row in left:
+        tx.custody.forget(bytes(row["private"]), "epoch", node, row["epoch"])
+    tx.run("UPDATE epochs SET private = NULL, destroyed_us = ? WHERE node = ? AND private IS NOT NULL", tx.now_us, node)
+    roles = [row["role"] for row in tx.all("SELECT role FROM nodes WHERE node = ? ORDER BY role", node)]
+    tx.run("DELETE FROM nodes WHERE node = ?", node)
+    tx.destroyed = True
+    made = tx.number("SELECT COUNT(*) FROM epochs WHERE node = ?", node)
+    return {"epochs": len(left), "report": certificates.of_node(tx, node, roles, made, len(left))}
 
 
 def snapshot(tx: Tx, *, node: str, extensions: dict[str, Any]) -> dict[str, str]:

@@ -137,6 +137,7 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
             "status": tenants.status,
             "create_tenant": tenants.create_tenant,
             "register_node": tenants.register_node,
+            "retire_node": epochs.retire_node,
             "put_settings": changes.put_settings,
             "waiting": changes.waiting,
             "propose_state": closing.propose_state,

@@ -117,11 +117,13 @@ def as_pdf(call: Call) -> Response:
 
 def title_of(act: str, about: About) -> str:
     """A decision in one line: what it does, and to what."""
+    return _named(f"officer.retention.title_{act.replace('-', '_')}", about)
+
+
+def _named(key: str, about: About) -> str:
     who = about.address or words.say("officer.retention.somebody")
-    return words.say(
-        f"officer.retention.title_{act.replace('-', '_')}", who=who,
-        reference=reference_words(about.reference) or words.say("officer.retention.no_reference"),
-    )  # fmt: skip
+    reference = reference_words(about.reference) or words.say("officer.retention.no_reference")
+    return words.say(key, who=who, reference=reference)
 
 
 def _form(call: Call, status: int = 200, **values: Any) -> Response:
@@ -154,7 +156,11 @@ def _certified(call: Call) -> dict[str, Any]:
 
 def values_of(made: Disposal, text: str) -> dict[str, Any]:
     """What both forms of a certificate show."""
-    return {"made": made, "text": text, "what": title_of(made.act, made.about)}
+    return {
+        "made": made,
+        "text": text,
+        "what": _named(f"officer.certificate.what_{made.act.replace('-', '_')}", made.about),
+    }
 
 
 def _words_of_denial(reason: str) -> str:

@@ -11,8 +11,9 @@ import pytest
 
 from keys import notes
 from keys.errors import Tampered
+from keys.keyholder import custody, releaselog
 from keys.keyholder.custody import DAY_US
-from tests.support.keyholder import PASSWORD, TENANT
+from tests.support.keyholder import NODE, PASSWORD, TENANT
 from tests.unit.keyholder.conftest import House, StaffMember, refusal, set_up_house
 
 OTHER = "per_Other00000000001"
@@ -353,3 +354,42 @@ def test_the_officer_of_one_clinic_reaches_nothing_of_another(two: Any) -> None:
         with refusal("unknown"):
             act(house, stranger, what, about)
     assert alive(house, mail.message)
+
+
+def test_a_hold_covers_what_a_member_sent_and_only_readers_are_erased(two: Any) -> None:
+    house, amy, _ = two
+    nurse, mail = house.staff("usr_nurse", "staff"), house.deposit(sender="usr_nurse")
+    with refusal("unknown"):
+        act(house, amy, "erase-person", nurse.user)
+    act(house, amy, "hold-person", nurse.user)
+    with refusal("on-hold"):
+        act(house, amy, "erase-message", mail.message)
+    assert alive(house, mail.message)
+
+
+def test_a_node_that_is_stopped_loses_its_keys_for_good_and_has_a_report(two: Any) -> None:
+    house, _, _ = two
+    private = [one["private"] for one in house.worker.epochs(NODE)]
+    with refusal("running"):
+        house.operator.retire_node(NODE)
+    house.wait(2 * 3600)
+    with refusal("no-node"):
+        house.operator.retire_node("node-9")
+    done = house.operator.retire_node(NODE)
+    assert done["epochs"] == len(private) == 2
+    text = notes.open_note(done["report"], notes.parse_vkey(system_release_vkey(house)))
+    assert text.startswith(f"Sealgate disposal report v1\nnode: {NODE}\n")
+    assert "of these, destroyed just now: 2\n" in text
+    assert house.rows("SELECT COUNT(*) FROM epochs WHERE private IS NOT NULL") == [(0,)]
+    with refusal("no-node"):
+        house.worker.epochs(NODE)
+    (said,) = [one for one in house.entries("system") if one["action"] == "node:retired"]
+    assert said["reason"] == hashlib.sha256(done["report"].encode()).hexdigest()
+
+
+def system_release_vkey(house: House) -> str:
+    def vkey(tx: Any) -> str:
+        key = custody.signer(tx, custody.SYSTEM, "release_sign")
+        return notes.vkey(releaselog.release_origin(tx, custody.SYSTEM), key.public)
+
+    return str(house.holder.database.run(vkey))

@@ -25,7 +25,11 @@ from gateway.portal.face import Face, size_words, type_key
 from gateway.portal.letters import safe_html
 from gateway.portal.limits import network_of
 from gateway.portal.pages.open import masked
-from tests.unit.portal.samples import rendered
+from gateway.portal.pages.retention import values_of
+from gateway.portal.pdf import pdf_of
+from gateway.portal.render import Renderer
+from tests.unit.portal.retention_samples import DONE, TEXT
+from tests.unit.portal.samples import FACE, rendered
 
 CHICAGO = Face("t", "Clinic", "+1 555 010 0199", "https://mail.clinic.example", "America/Chicago")
 
@@ -180,6 +184,16 @@ def test_a_cut_reaches_every_download_of_that_grant_and_no_other() -> None:
     assert runs.count() == 0
 
 
+def test_a_certificate_is_a_tagged_pdf_with_its_signed_text() -> None:
+    pytest.importorskip("weasyprint", reason="the extra pdf is not installed")
+    values = values_of(DONE, TEXT)
+    html = Renderer(demo=True).page(FACE, "officer/certificate_pdf.html", "", **values)
+    assert "Sealgate certificate of destruction v1" in html
+    made = pdf_of(html)
+    assert made is not None
+    assert made.startswith(b"%PDF-")
+
+
 BUILT = (
     "portal.problem.", "staff.state.", "staff.proof.", "staff.help.sure_", "event.", "filetype.", "portal.limits.can",
     "staff.problem.", "staff.reason.", "officer.kind.", "officer.outcome.", "officer.proof.", "officer.state.",
@@ -190,7 +204,7 @@ BUILT = (
     "staff.report.end_", "staff.report.body", "staff.report.thing", "staff.sent.none_", "staff.sent.show_",
     "staff.stopped.", "rule.", "officer.search.ready_", "event.purpose.", "officer.retention.title_",
     "officer.retention.about_", "officer.retention.do_", "officer.retention.day_", "officer.retention.note_",
-    "officer.retention.denied_",
+    "officer.retention.denied_", "officer.certificate.what_",
 )  # fmt: skip
 """Words whose last part is made from a value."""
 
