@@ -62,12 +62,12 @@ class Gap:
         ]
         if self.unsent:
             told.append(
-                f"{len(self.unsent)} messages had not left for everyone when the backup was made. What waited is lost: "
+                f"{_count(self.unsent)} had not left for everyone when the backup was made. What waited is lost: "
                 "their senders get a report from the gateway and must send again."
             )
         if self.unopenable:
             told.append(
-                f"{len(self.unopenable)} messages came in between the keyholder's backup and this one: their links "
+                f"{_count(self.unopenable)} came in between the keyholder's backup and this one: their links "
                 "open nothing. Their senders must send again. They came in these hours:"
             )
             told += [f"  {_time(hour, zone)}: {count}" for hour, count in self.hours]
@@ -117,6 +117,10 @@ def signed(keyholder: Path) -> dict[str, int]:
 
 def _store(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1", uri=True)
+
+
+def _count(messages: tuple[str, ...]) -> str:
+    return "1 message" if len(messages) == 1 else f"{len(messages)} messages"
 
 
 def _time(at_us: int, zone: str) -> str:

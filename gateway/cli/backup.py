@@ -117,7 +117,7 @@ def _words(made: Made) -> list[str]:
             told.append(f"{made.missing} files are no longer in the vault: erased meanwhile, or lost")
     else:
         told.append(f"it opens nothing after {plain['expires_at']}: destroy it then, and make the next one before")
-    told.append(f"neither holds the root key with check value {plain['kek']}: keep a copy of that elsewhere")
+    told.append(f"the root key (check value {plain['kek']}) is in neither half: keep a copy of it elsewhere")
     return told
 
 
