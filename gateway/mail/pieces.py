@@ -38,10 +38,14 @@ class Edit(NamedTuple):
     data: bytes = b""
 
 
+class Crossed(ValueError):
+    """Edits that meet in a way in which bytes would be lost."""
+
+
 def apply(size: int, edits: Iterable[Edit], top: bytes = b"") -> Pieces:
     """The pieces of a message of `size` bytes after the edits, with `top` before it.
 
-    What is removed may be removed twice. Raises ValueError where two edits cross, and where one would put bytes into a
+    What is removed may be removed twice. Raises Crossed where two edits cross, and where one would put bytes into a
     range that another one takes out: they would be lost, and one of them may be the link to what was sealed.
     """
     pieces: list[Piece] = [Literal(top)] if top else []
@@ -50,9 +54,9 @@ def apply(size: int, edits: Iterable[Edit], top: bytes = b"") -> Pieces:
     for edit in sorted(edits, key=lambda one: (one.start, one.stop > one.start, -one.stop)):
         if edit.start < at:
             if edit.stop > at:
-                raise ValueError("edits cross")
+                raise Crossed("edits cross")
             if edit.data:
-                raise ValueError("an edit within a range that is taken out")
+                raise Crossed("an edit within a range that is taken out")
             continue
         if edit.start > at:
             pieces.append(Range(at, edit.start))

@@ -18,7 +18,7 @@ from gateway.mail.insert import NoticeBlock, inserted
 from gateway.mail.known import structural
 from gateway.mail.model import Header, Message, Part
 from gateway.mail.notices import NoticeWords
-from gateway.mail.pieces import Edit, Literal, Piece, Pieces, Range, Rendered, apply, render, total
+from gateway.mail.pieces import Crossed, Edit, Literal, Piece, Pieces, Range, Rendered, apply, render, total
 from gateway.mail.source import Source
 from gateway.mail.trace import TRACE
 
@@ -94,14 +94,22 @@ def seal_attachments(
         edits += _removal(message, path, gone, stays)
     if () in gone:
         edits += _new_body(message, block)
-        return apply(message.size, edits, _checked(top))
+        return _applied(message, edits, top)
     bodies = message.visible(gone)
     for part in bodies:
         edits += _into_body(source, part, block, message.newline)
         edits += [Edit(one.raw_start, one.raw_stop) for one in part.headers if one.name.lower() == "content-md5"]
     if not bodies:
         edits.append(_first_child(message, message.root, block.text))
-    return apply(message.size, edits, _checked(top))
+    return _applied(message, edits, top)
+
+
+def _applied(message: Message, edits: list[Edit], top: bytes) -> Pieces:
+    """Raises `Unrewritable` where a part is so short that our words and what is taken out have one place."""
+    try:
+        return apply(message.size, edits, _checked(top))
+    except Crossed as error:
+        raise Unrewritable("no place for the link") from error
 
 
 def secure_notice(

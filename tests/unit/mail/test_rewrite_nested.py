@@ -219,8 +219,22 @@ def test_a_link_that_would_stand_in_a_sealed_part_is_refused(monkeypatch: pytest
     data = mixed(text_part("lunch?", "utf-8", "8bit"))
     assert URL.encode() in sealed(data, (2,))
     monkeypatch.setattr(rewrite, "_into_body", misplaced)
-    with pytest.raises(ValueError, match="taken out"):
+    with pytest.raises(rewrite.Unrewritable, match="no place"):
         sealed(data, (2,))
+
+
+def test_a_mail_of_parts_without_a_byte_has_the_link_or_is_sealed_whole() -> None:
+    data = b"Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\nContent-Type: message/rfc822\r\n\r\n--a\r\n"
+    paths = [part.path for part in read(data).parts()]
+    refused = 0
+    for choice in range(1, 1 << len(paths)):
+        try:
+            out = sealed(data, *(path for number, path in enumerate(paths) if choice >> number & 1))
+        except rewrite.Unrewritable:
+            refused += 1
+        else:
+            assert URL.encode() in out
+    assert 0 < refused < (1 << len(paths)) - 1
 
 
 def test_charsets_that_are_no_charsets_are_not_used() -> None:
