@@ -62,8 +62,8 @@ class Gap:
         ]
         if self.unsent:
             told.append(
-                f"{_count(self.unsent)} had not left for everyone when the backup was made. What waited is lost: "
-                "their senders get a report from the gateway and must send again."
+                f"{_count(self.unsent)} had not left for everyone when the backup was made. What waited is lost. "
+                "Their senders must send again; the gateway itself tells them only when it gives up, days later."
             )
         if self.unopenable:
             told.append(
