@@ -55,6 +55,7 @@ def poll(what: Callable[[], Any]) -> Any:
 def signed_in(chromium: Chromium, clinic: Clinic, member: Member) -> Page:
     """An officer's browser, at the page of the message."""
     page = chromium.new_context(viewport={"width": 1280, "height": 900}, bypass_csp=True).new_page()
+    page.set_default_timeout(WAIT_SECONDS * 1000)
     page.goto(f"{clinic.portal}/staff/sign-in")
     page.fill("#address", member.address)
     page.fill("#password", member.password)
@@ -84,6 +85,29 @@ def put_back(clinic: Clinic, source: Path) -> None:
     for part in PARTS:
         shutil.rmtree(clinic.data / part)
         shutil.copytree(source / part, clinic.data / part)
+
+
+def test_by_command_a_hold_is_set_and_lifted_and_lists_show_no_reason(clinic: tuple[Clinic, Member, Member]) -> None:
+    """An officer who is not signed in: password and code on standard input, each code for one act."""
+    house = clinic[0]
+    sara = Member(f"sara@{DOMAIN}", "officer", "Sara Holm")
+    house._join(sara)
+
+    def decided(*words: str) -> dict[str, Any]:
+        said = ("--as", sara.address, "--reason", "Case 26-1183", "--json")
+        found: dict[str, Any] = json.loads(
+            house.command(*words, *said, stdin=f"{sara.password}\n{sara.code()}\n")
+        )  # fmt: skip
+        return found
+
+    hold = decided("hold", "tenant")
+    listed = house.command("hold", "list", "--json")
+    assert [one["id"] for one in json.loads(listed)] == [hold["id"]]
+    assert "26-1183" not in listed
+    lifted = decided("hold", "lift", hold["id"])
+    assert (lifted["complete"], lifted["done"]) == (True, True)
+    assert json.loads(house.command("hold", "list", "--json")) == []
+    assert [one["kind"] for one in json.loads(house.command("erase", "list", "--json"))] == ["lift"]
 
 
 def test_story_40(clinic: tuple[Clinic, Member, Member], chromium: Chromium, tmp_path: Path) -> None:
@@ -155,6 +179,7 @@ def test_story_40(clinic: tuple[Clinic, Member, Member], chromium: Chromium, tmp
     assert (checked["holds"], checked["problems"]) == (True, [])
     assert ["about", message] in checked["lines"]
     text = certificate.read_text(encoding="utf-8")
+    assert house.command("erase", "certificate", dict(checked["lines"])["certificate"]) == text
     assert re.search(r"^final on: 20\d\d-\d\d-\d\dT00:00:00Z$", text, re.MULTILINE)
     certificate.write_text(text.replace("messages destroyed: 1", "messages destroyed: 2"), encoding="utf-8")
     house.command("erase", "verify", str(certificate), str(tmp_path / "export"), "--key", key, status=1)
