@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import random
 import re
+import socket
 import time
 from typing import Any
 from urllib.parse import urlsplit
@@ -55,8 +56,12 @@ def test_a_download_dropped_at_60_percent_resumes_and_counts_once(shared: Clinic
     assert int(head.headers["content-length"]) == len(SCAN)
     etag = head.headers["etag"]
     assert hashlib.sha256(SCAN).hexdigest()[:16] not in etag, "it says nothing of what the bytes mean"
-    line = http.client.HTTPConnection(place.hostname or "", place.port, timeout=PATIENCE)
-    line.request("GET", place.path, headers={"Cookie": cookies})
+    line = http.client.HTTPConnection("127.0.0.1", place.port, timeout=PATIENCE)
+    line.sock = socket.socket()
+    line.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # or the kernel would take the rest for us
+    line.sock.settimeout(PATIENCE)
+    line.sock.connect(("127.0.0.1", place.port))
+    line.request("GET", place.path, headers={"Cookie": cookies, "Host": place.netloc})
     answer = line.getresponse()
     assert answer.status == 200
     got = answer.read(len(SCAN) * 6 // 10)
