@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from gateway.bench import rotation
 from gateway.bench.downloads import openssl_speed, through_the_portal
 from gateway.bench.load import throwaway
 from gateway.bench.measure import Area, Figure, Spread, say
@@ -36,6 +37,7 @@ def run(*, quick: bool) -> Area:
         figures, notes = through_the_portal(folder, quick=quick)
         area.figures += figures
         area.notes += notes
+        area.figures += rotation.figures(folder, quick=quick)
         return area
     finally:
         shutil.rmtree(folder, ignore_errors=True)

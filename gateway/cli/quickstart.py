@@ -125,8 +125,14 @@ def _ending(plan: Plan, names: Names) -> None:
     start = (
         command_words(plan.config, "serve --single-user") if plan.trial else "systemctl enable --now sealgate.target"
     )
+    root_key = f"copy {settings.keys.kek_file}"
+    if settings.keys.provider == "systemd-creds":
+        root_key = (
+            "the root key is sealed to this machine and dies with it: print what this shows, and take that\n  "
+            f"systemd-creds decrypt --name=sealgate-kek {settings.keys.credential_file} -\n "
+        )
     print(
-        f"next\n  copy {settings.keys.kek_file} to a place away from this machine\n"
+        f"next\n  {root_key} to a place away from this machine\n"
         f"  {start}\n  {command_words(plan.config, 'doctor')}\n"
         f"  {command_words(plan.config, 'user add ADDRESS --role officer')}\n"
         f"The policy is '{settings.policy.file}'"

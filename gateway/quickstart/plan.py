@@ -12,6 +12,7 @@ from gateway.doctor.neighbours import first_line
 from gateway.doctor.records import Names, NoAnswer
 from gateway.errors import Misconfigured
 from gateway.settingtypes import Endpoint
+from keys.providers.systemd_creds import has_tpm
 
 LOCAL_MTA = Endpoint("127.0.0.1", 25)
 CONFIG_NAME = "sealgate.toml"
@@ -54,6 +55,8 @@ class Plan:
     portal: Endpoint
     trial: bool
     root: Path
+    sealed: bool = False
+    """Whether the root key is sealed to this machine's TPM2 chip; otherwise it is a file."""
 
     @property
     def etc(self) -> Path:
@@ -69,6 +72,11 @@ class Plan:
     def config(self) -> Path:
         """The configuration file."""
         return self.etc / CONFIG_NAME
+
+    @property
+    def credential(self) -> Path:
+        """The sealed root key."""
+        return self.etc / "kek.cred"
 
     def certificate(self, role: str) -> tuple[Path, Path]:
         """Certificate and key that a role reads; the key has a copy for each, so that no group joins the roles."""
@@ -106,6 +114,7 @@ def work_out(wishes: Wishes, names: Names) -> Plan:
         portal=Endpoint(everywhere, web),
         trial=wishes.trial,
         root=(wishes.root or Path("/")).absolute(),
+        sealed=not wishes.trial and wishes.root is None and has_tpm(),
     )
 
 

@@ -24,6 +24,7 @@ from gateway.quickstart.template import render
 from gateway.roles import NAMES, Identity, number_as
 from gateway.settings import DEFAULT_PATH, Settings, load
 from gateway.supervise import python
+from keys.providers.systemd_creds import CREDENTIAL
 
 UNITS = ("sealgate.target", "sealgate-keyholder.service", "sealgate-gateway.service", "sealgate-smtp.service")
 SHIPPED_PROGRAM = "/opt/sealgate/bin/sealgate"
@@ -89,6 +90,8 @@ class Steps:
         if self.single or self.plan.trial:
             return
         folder = self.plan.root / "etc/systemd/system"
+        if self.plan.sealed:
+            self._root_key(folder / "sealgate-keyholder.service.d" / "root-key.conf")
         for name in UNITS:
             path, text = folder / name, unit_text(name, program, self.plan.root)
             if not path.exists():
@@ -98,10 +101,25 @@ class Steps:
         if Path("/run/systemd/system").is_dir() and self.plan.root == Path("/"):
             self._do("systemd        reads its units again", lambda: _run(["systemctl", "daemon-reload"]))
 
+    def _root_key(self, path: Path) -> None:
+        """systemd opens the sealed root key for the keyholder's unit, whose user could not."""
+
+        def make() -> None:
+            path.parent.mkdir(mode=0o755, exist_ok=True)
+            _new_file(path, root_key_text(self.plan.credential).encode(), 0o644)
+
+        if not path.exists():
+            self._do(f"unit           {path}", make)
+
     def _do(self, words: str, deed: Callable[[], object]) -> None:
         if not self.dry:
             deed()
         self.say(f"{words}{' (would be made)' if self.dry else ''}")
+
+
+def root_key_text(credential: Path) -> str:
+    """What the keyholder's unit needs for provider systemd-creds (systemd.exec(5), LoadCredentialEncrypted)."""
+    return f"[Service]\nLoadCredentialEncrypted={CREDENTIAL}:{credential}\n"
 
 
 def unit_text(name: str, program: str, root: Path) -> str:

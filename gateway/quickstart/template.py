@@ -17,6 +17,12 @@ def render(plan: Plan) -> str:
     sms = '"pretend"  # a trial: codes are written to var/lib/sealgate/spool/node/worker/pretend-phone.jsonl'
     if not plan.trial:
         sms = '"none"  # "http" with sms_url sends codes; until then staff read codes out'
+    root_key = (
+        f'provider = "systemd-creds"  # sealed to this machine and its TPM2 chip; without a copy it dies with them\n'
+        f"credential_file = {toml(plan.credential)}"
+        if plan.sealed
+        else f"kek_file = {toml(plan.etc / 'kek')}  # copy it to paper or a stick, and keep it out of every backup"
+    )
     return f"""\
 # Sealgate for {plan.domain}, written by quickstart. All settings with their defaults: sealgate check --example
 # After a change: sealgate check, then restart. Look after it with: sealgate doctor
@@ -49,7 +55,7 @@ url = {toml(f"sqlite:///{data}/db/sealgate.db")}
 url = {toml(f"file://{data}/vault")}
 [keys]
 directory = {toml(data / "keys")}
-kek_file = {toml(plan.etc / "kek")}  # copy it to paper or a stick, and keep it out of every backup of the data
+{root_key}
 [spool]
 directory = {toml(data / "spool")}
 """
