@@ -29,6 +29,10 @@ _WRAPPED = "<style>body{flex-wrap:wrap !important;align-content:flex-start}</sty
 _ESCAPE = re.compile(rb"[^=]+|=[0-9A-Fa-f]{2}|=[ \t]*\r?\n|=")
 
 
+class Unclear(ValueError):
+    """Which way round the letters of a part stand cannot be told."""
+
+
 @dataclass(frozen=True, slots=True)
 class NoticeBlock:
     """The words that stand in place of sealed files.
@@ -43,7 +47,7 @@ class NoticeBlock:
 
 
 def inserted(source: Source, part: Part, block: NoticeBlock, newline: bytes) -> list[Edit]:
-    """The edits that put the block first in that text or html part."""
+    """The edits that put the block first in that text or html part. Raises Unclear."""
     stop = min(part.body_stop, part.body_start + 2 * _HEAD_BYTES)
     raw = source.read(part.body_start, stop)
     writer = _Writer(part, block, newline if part.encoding in IDENTITY else b"\r\n")
@@ -71,7 +75,10 @@ class _Writer:
         """Offset in the decoded contents where the block goes, given how they begin."""
         mark = _byte_order_mark(head)
         if self._codec in ("utf-16", "utf-32"):
-            little = head[:2] == codecs.BOM_UTF16_LE or (not mark and head[1:2] == b"\0")
+            # Without a mark readers differ (RFC 2781 4.3 says big, WHATWG little): the first letter must tell.
+            if not mark and (head[:1] == b"\0") == (head[1:2] == b"\0") and head[:3] != b"\0\0\0":
+                raise Unclear
+            little = head[:2] == codecs.BOM_UTF16_LE or (not mark and head[1:2] == b"\0" != head[:1])
             self._codec += "-le" if little else "-be"
         width = 4 if self._codec.startswith("utf-32") else 2 if self._codec.startswith("utf-16") else 1
         if width == 1:

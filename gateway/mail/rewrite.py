@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from gateway.mail import compose, fields
 from gateway.mail.dkim import STALE
 from gateway.mail.entity import ENCODINGS
-from gateway.mail.insert import NoticeBlock, inserted
+from gateway.mail.insert import NoticeBlock, Unclear, inserted
 from gateway.mail.known import structural
 from gateway.mail.model import Header, Message, Part
 from gateway.mail.notices import NoticeWords
@@ -282,7 +282,10 @@ def _into_body(source: Source, part: Part, block: NoticeBlock, newline: bytes) -
     Raises `Unrewritable` where the part's letters are such that ours would be no lines of a mail (RFC 5321 2.3.8): wide
     ones, or EBCDIC, in a part without an encoding.
     """
-    edits = [*inserted(source, part, block, newline), *_named_encoding(part, newline)]
+    try:
+        edits = [*inserted(source, part, block, newline), *_named_encoding(part, newline)]
+    except Unclear as error:
+        raise Unrewritable("letters whose order nothing tells") from error
     if re.search(rb"[\0\r\n]", edits[0].data.replace(newline, b"")):
         raise Unrewritable("letters that need an encoding")
     if part.header_stop < part.body_start:

@@ -321,5 +321,27 @@ def test_in_wide_pages_the_block_stands_behind_the_body_tag_too(charset: str) ->
 def test_no_words_of_ours_go_where_their_line_ends_would_be_none(charset: str, encoding: str, kind: str) -> None:
     top = f"Content-Type: text/{kind}; charset={charset}\r\n{encoding}\r\n".encode()
     data = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n%bhello there\r\n--b\r\n" % top
-    with pytest.raises(Unrewritable, match="need an encoding"):
+    with pytest.raises(Unrewritable, match="letters"):
         sealed(data + b"Content-Type: application/pdf\r\n\r\n%PDF\r\n--b--\r\n", (2,))
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "utf-32"])
+@pytest.mark.parametrize("body", [b"", b"====", b"hello there", "\u4f60\u597d".encode("utf-16-le")], ids=repr)
+def test_no_words_of_ours_go_among_letters_whose_order_nothing_tells(charset: str, body: bytes) -> None:
+    top = f"Content-Type: text/plain; charset={charset}\r\nContent-Transfer-Encoding: base64\r\n\r\n".encode()
+    coded = body if body.startswith(b"=") else base64.encodebytes(body).replace(b"\n", b"\r\n")
+    data = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n%b%b\r\n--b\r\n" % (top, coded)
+    with pytest.raises(Unrewritable, match="order"):
+        sealed(data + b"Content-Type: application/pdf\r\n\r\n%PDF\r\n--b--\r\n", (2,))
+
+
+@pytest.mark.parametrize("name", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_the_first_letter_tells_the_order_where_no_mark_does(name: str) -> None:
+    charset = name[:6]
+    top = f"Content-Type: text/plain; charset={charset}\r\nContent-Transfer-Encoding: base64\r\n\r\n".encode()
+    coded = base64.encodebytes("Hello \u4f60".encode(name)).replace(b"\n", b"\r\n")
+    data = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n%b%b\r\n--b\r\n" % (top, coded)
+    out = sealed(data + b"Content-Type: application/pdf\r\n\r\n%PDF\r\n--b--\r\n", (2,))
+    text = email.message_from_bytes(out).get_payload(0).get_payload(decode=True).decode(name)  # type: ignore[union-attr]
+    assert URL in text
+    assert text.endswith("Hello \u4f60")
