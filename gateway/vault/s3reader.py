@@ -48,11 +48,11 @@ class S3Reader:
             return b""
         at = start - self._start
         if not (at >= 0 and stop <= self._start + len(self._ahead)):
-            # Header and final segment are asked for first, by themselves; then it goes on from the beginning.
-            until = min(self.size_bytes, max(stop, start + AHEAD_BYTES)) if start == self._next else stop
+            # Header and final segment are asked for first, by themselves; who then goes on, from wherever, reads ahead.
+            on = 0 < start == self._next
+            until = min(self.size_bytes, max(stop, start + AHEAD_BYTES)) if on else stop
             self._ahead, self._start, at = self._fetch(start, until), start, 0
-        if start == self._next or self._next == 0:
-            self._next = stop
+        self._next = stop
         return self._ahead[at : at + stop - start]
 
     def close(self) -> None:
