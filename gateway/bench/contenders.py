@@ -12,10 +12,12 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from gateway.bench.load import end, program, wait_for_port
 from gateway.bench.measure import say
 from gateway.bench.postfix import check, command, configure
+from gateway.bench.undetected import NAME as UNDETECTED
 from gateway.demo.clinic import Clinic
 from gateway.demo.ports import free_port
 from gateway.errors import GatewayError, Misconfigured
@@ -75,6 +77,12 @@ class _BenchClinic(Clinic):
         return super()._toml(sink_port).replace("[smtp]", more, 1)
 
 
+class _Undetected(_BenchClinic):
+    """The same with the detector's work left out."""
+
+    program: ClassVar[tuple[str, ...]] = (*Clinic.program[:-1], UNDETECTED)
+
+
 @dataclass(slots=True)
 class Sealgate(Contender):
     """The product, started by its own command."""
@@ -91,10 +99,15 @@ class Sealgate(Contender):
             self.clinic.stop()
 
 
-def sealgate(folder: Path, next_port: int) -> Sealgate:
+def sealgate(folder: Path, next_port: int, *, detects: bool = True) -> Sealgate:
     """The whole product with its shipped policy: smtp, gateway, keyholder, parsers. Raises TryLater."""
     limits = {"person_releases_per_hour": 1_000_000, "tenant_releases_per_hour": 10_000_000}
-    clinic = _BenchClinic(folder / "sealgate", limits=limits, smarthost=f"127.0.0.1:{next_port}" if next_port else "")
+    kind = _BenchClinic if detects else _Undetected
+    clinic = kind(
+        folder / ("sealgate" if detects else "undetected"),
+        limits=limits,
+        smarthost=f"127.0.0.1:{next_port}" if next_port else "",
+    )
     made = Sealgate(SEALGATE, clinic.smtp_port, folder, clinic=clinic)
     try:
         clinic.start()

@@ -250,6 +250,10 @@ def end(process: subprocess.Popen[Any], seconds: float = 10.0) -> None:
             process.wait()
 
 
+THROWAWAY = "sealgate-bench-"
+"""How the name of a folder of `throwaway` begins."""
+
+
 def throwaway() -> Path:
     """A new folder for one run; the caller removes it."""
-    return Path(tempfile.mkdtemp(prefix="sealgate-bench-"))
+    return Path(tempfile.mkdtemp(prefix=THROWAWAY))
