@@ -262,7 +262,9 @@ class PortalClient(Serving, RetentionDesk):
         return cast("dict[str, Any]", self._call("release_meta", session=session, message=message))
 
     def release_metas(self, session: str, messages: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """As `release_meta` for up to 200 messages in one commit; those not allowed are missing from the answer."""
+        """As `release_meta` for up to 200 messages in one commit; those not allowed are missing from the answer, and
+        one whose row or share at the keyholder does not hold is there with ``tampered`` and no key.
+        """
         return cast("dict[str, dict[str, Any]]", self._call("release_metas", session=session, messages=list(messages)))
 
     def staff_login(self, tenant: str, user: str, password: str, code: str, network: str) -> Session:

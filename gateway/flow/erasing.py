@@ -42,7 +42,10 @@ _COMMITMENT = 66
 AT_ONCE = frozenset({"erased", "lifted"})
 """Whose blobs go now. Those of what ended by its time go a week later, with the vault's sweep (`flow/ended.py`)."""
 MARKS = ("ends", "ends-leaf")
-_HOLDS = {"hold:set": Action.HOLD_SET, "hold:lifted": Action.HOLD_LIFTED}
+_TOLD = {
+    "hold:set": Action.HOLD_SET, "hold:lifted": Action.HOLD_LIFTED, "certificate:issued": Action.CERTIFICATE_ISSUED,
+    "tamper:found": Action.TAMPER_FOUND,
+}  # fmt: skip
 _Entry = Mapping[str, Any]
 
 
@@ -130,8 +133,7 @@ class Erasing:
         elif action == "grant:narrowed":
             self._sooner(tx, tenant, entry)
         elif self._first(tx, tenant, entry):
-            word = Action.CERTIFICATE_ISSUED if action == "certificate:issued" else _HOLDS[action]
-            self._say(tx, tenant, word, entry, entry["object"], entry["reason"])
+            self._say(tx, tenant, _TOLD[action], entry, entry["object"], entry["reason"])
 
     def _message(self, tx: Tx, tenant: str, entry: _Entry) -> None:
         row = self._records.rows.get(tx.conn, schema.messages, entry["object"])
@@ -192,7 +194,7 @@ class Erasing:
     def _say(self, tx: Tx, tenant: str, action: Action, entry: _Entry, object: str, reason: str) -> None:
         event = Event(
             action, tenant, object, _actor(entry), reason=reason, request=entry["request"],
-            receipt=receipt_text(entry["receipt"]),
+            receipt=receipt_text(entry["receipt"]), outcome="failed" if action is Action.TAMPER_FOUND else "ok",
         )  # fmt: skip
         self._records.log.append(tx, event)
 

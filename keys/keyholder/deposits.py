@@ -12,7 +12,8 @@ from typing import Any
 
 from keys import access
 from keys.encoding import canonical
-from keys.keyholder import backups, custody, grants, holds, tries
+from keys.errors import Tampered
+from keys.keyholder import alarms, backups, custody, grants, holds, tries
 from keys.keyholder.calls import BadCall, is_id
 from keys.keyholder.custody import DAY_US
 from keys.keyholder.database import Recorded, Tx
@@ -73,26 +74,45 @@ def destroy_by_operator(tx: Tx, *, tenant: str, message: str) -> dict[str, Any]:
 def expire(tx: Tx) -> dict[str, int]:
     """Destroy every day key whose day and grace have passed, and purge what is over: sessions, codes, counters.
 
-    What a legal hold keeps is moved under a hold key before.
+    What a legal hold keeps is moved under a hold key before. A row that was changed in the store keeps what may hang on
+    it: a message its day's key, a hold all of its clinic. It is an alarm, counted as ``broken``, and holds up no other.
     """
     last = tx.now_us // DAY_US - tx.limits.day_grace_days - 1
-    days = tx.all("SELECT tenant, day FROM day_keys WHERE wrapped IS NOT NULL AND day <= ?", last)
-    shares = 0
-    known = {tenant: holds.active(tx, tenant) for tenant in {row["tenant"] for row in days}}
+    days = tx.all("SELECT tenant, day FROM day_keys WHERE wrapped IS NOT NULL AND day <= ? ORDER BY tenant, day", last)
+    counts = {"day_keys": 0, "shares": 0, "broken": 0}
+    known: dict[str, list[Any]] = {}
+    for tenant in sorted({row["tenant"] for row in days}):
+        try:
+            known[tenant] = holds.active(tx, tenant)
+        except Tampered:
+            counts["broken"] += 1
+            alarms.tell(tx, tenant, tenant, "hold")
     for row in days:
-        tenant = row["tenant"]
-        over = tx.all("SELECT id FROM messages WHERE tenant = ? AND day = ? AND share IS NOT NULL", tenant, row["day"])
-        for one in over:
+        if row["tenant"] in known:
+            _end_day(tx, row["tenant"], row["day"], known[row["tenant"]], counts)
+    return counts | {"sessions": _purge(tx)}
+
+
+def _end_day(tx: Tx, tenant: str, day: int, known: list[Any], counts: dict[str, int]) -> None:
+    """End what ends with that day, one message after the other; the key goes when nothing is left that needs it."""
+    whole = True
+    for one in tx.all("SELECT id FROM messages WHERE tenant = ? AND day = ? AND share IS NOT NULL", tenant, day):
+        try:
             message = grants.message_row(tx, one["id"])
-            if message is not None and holds.over(tx, message, known[tenant]):
-                holds.owe(tx, message)
+            if message is not None and holds.over(tx, message, known):
                 holds.keep(tx, message)
+                holds.owe(tx, message)
                 continue
             destroy(tx, tenant, one["id"], ("keyholder", "keyholder"), "expired")
-            shares += 1
-        custody.destroy_day(tx, tenant, row["day"])
-        record(tx, tenant, "day:destroyed", object=f"day-{row['day']}")
-    return {"day_keys": len(days), "shares": shares, "sessions": _purge(tx)}
+            counts["shares"] += 1
+        except Tampered:
+            whole = False
+            counts["broken"] += 1
+            alarms.tell(tx, tenant, one["id"], "row")
+    if whole:
+        custody.destroy_day(tx, tenant, day)
+        record(tx, tenant, "day:destroyed", object=f"day-{day}")
+        counts["day_keys"] += 1
 
 
 def final_us(tx: Tx, row: Any) -> int:
@@ -112,6 +132,7 @@ def destroy(tx: Tx, tenant: str, message: str, actor: Actor, reason: str, reques
     row = grants.message_row(tx, message)
     if row is None or row["tenant"] != tenant:
         raise refused(tx, tenant, "grant:refused", "unknown", object=message, actor=actor)
+    backups.believe(tx)
     final = final_us(tx, row)
     tx.destroyed = True  # also when repeated: an earlier attempt may have failed at truncating the write-ahead log
     if row["destroyed_us"] is not None:

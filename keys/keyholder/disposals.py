@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keys import access
-from keys.keyholder import certificates, custody, deposits, grants, held, holds, sessions, staff, tries
+from keys.keyholder import backups, certificates, custody, deposits, grants, held, holds, sessions, staff, tries
 from keys.keyholder.database import Tx
 from keys.keyholder.releaselog import receipt, record, refused
 from keys.keyholder.sessions import SECOND_US, Live
@@ -27,6 +27,11 @@ ACTS = frozenset({*HOLDS, *ERASURES, LIFT, SHORTEN, CERTIFY})
 ALONE = frozenset({*HOLDS, CERTIFY})
 """What one officer may do in any clinic: it destroys nothing."""
 BATCH = 200
+STANDING = (
+    "tenant = ? AND begun_us IS NULL AND expires_us > ? AND EXISTS (SELECT 1 FROM users u WHERE u.tenant ="
+    " disposals.tenant AND u.id = disposals.user AND u.role = 'officer' AND u.state = 'active')"
+)
+"""Which decisions wait for a second officer, of a tenant at a time: not those of one who was disabled meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +169,9 @@ def _waiting(tx: Tx, tenant: str, wanted: Wanted) -> Any:
     if not _second(tx, tenant, wanted.act):
         return None
     return tx.one(
-        "SELECT * FROM disposals WHERE tenant = ? AND kind = ? AND object = ? AND until_us IS ? AND begun_us IS NULL"
-        " AND expires_us > ? ORDER BY made_us DESC LIMIT 1",
-        tenant, wanted.act, wanted.object, wanted.until_us, tx.now_us,
+        f"SELECT * FROM disposals WHERE kind = ? AND object = ? AND until_us IS ? AND {STANDING}"  # noqa: S608 - fixed words
+        " ORDER BY made_us DESC LIMIT 1",
+        wanted.act, wanted.object, wanted.until_us, tenant, tx.now_us,
     )  # fmt: skip
 
 
@@ -306,6 +311,7 @@ def _close(tx: Tx, row: Any, message: Any, actor: tuple[str, str]) -> None:
             tx.now_us, index, one["id"],
         )  # fmt: skip
         sessions.end_of_grants(tx, [one["id"]])
+        backups.believe(tx)
         final = deposits.final_us(tx, message)
         tx.run(
             "UPDATE disposals SET links = links + 1, first_us = COALESCE(first_us, ?), last_us = ?,"

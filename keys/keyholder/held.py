@@ -109,12 +109,16 @@ def _recorded(tx: Tx, live: Live, act: str, tenant: str, message: str, reason: s
 
 
 def _waiting(tx: Tx, tenant: str, message: str, act: str) -> Any:
-    """The release of that kind which waits for another officer; None where no second person is wanted."""
+    """The release of that kind which waits for another officer; None where no second person is wanted.
+
+    Who was disabled meanwhile is no first person any more.
+    """
     if act not in RELEASES or not second_wanted(tx, tenant):
         return None
     return tx.one(
         "SELECT * FROM acts WHERE tenant = ? AND message = ? AND act = ? AND second IS NULL AND done_us IS NULL"
-        " AND expires_us > ? ORDER BY made_us DESC LIMIT 1",
+        " AND expires_us > ? AND EXISTS (SELECT 1 FROM users u WHERE u.tenant = acts.tenant AND u.id = acts.user"
+        " AND u.role = 'officer' AND u.state = 'active') ORDER BY made_us DESC LIMIT 1",
         tenant, message, act, tx.now_us,
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ held:settled log:read log:refused
 settings:signed settings:waiting settings:approved settings:withdrawn settings:refused user:added user:waiting
 user:joined user:refused user:disabled user:password user:app-password tenant:waiting tenant:closed tenant:reopened
 checkpoint:refused
-deposit:refused share:kept hold:set hold:lifted certificate:issued node:registered node:retired
+deposit:refused share:kept hold:set hold:lifted certificate:issued tamper:found node:registered node:retired
 day:destroyed budget:raised budget:alarm call:refused people:registered
 backup:begun backup:made backup:refused backup:verified store:restored kek:rotating kek:rotated``.
 A receipt is ``lp("sealgate/receipt/v1", log, index, leaf_hash)`` signed with the tenant's release log key, the same

@@ -14,8 +14,9 @@ from typing import Any
 from keys import access
 from keys.derive import object_share
 from keys.encoding import lp
+from keys.errors import Tampered
 from keys.kdf import hkdf
-from keys.keyholder import budgets, grants, sessions
+from keys.keyholder import budgets, grants, journal, sessions
 from keys.keyholder.calls import BadCall, is_id
 from keys.keyholder.database import Recorded, Tx
 from keys.keyholder.releaselog import receipt, record, refused
@@ -91,16 +92,23 @@ def release_meta(tx: Tx, *, session: str, message: str) -> dict[str, Any]:
 
 
 def release_metas(tx: Tx, *, session: str, messages: list[Any]) -> dict[str, Any]:
-    """The meta keys of many messages, for a list on a page; each is recorded, refusals too."""
+    """The meta keys of many messages, for a list on a page; each is recorded, refusals too.
+
+    One whose row or share was changed keeps no other from being shown: its answer is ``tampered`` alone.
+    """
     live = sessions.need(tx, session, "meta:refused")
     answer: dict[str, Any] = {}
     if not all(map(is_id, messages)):  # each is written into the log, where nothing takes it out again
         raise BadCall
     for message in dict.fromkeys(messages[:_MANY]):
-        reason = _meta_denial(tx, live, message)
-        if reason is None:
-            answer[message] = _meta(tx, live, message)
-        else:
+        try:
+            reason = _meta_denial(tx, live, message)
+            if reason is None:
+                answer[message] = _meta(tx, live, message)
+        except Tampered:
+            reason, answer[message] = "tampered", {"tampered": True}
+            journal.line("keyholder:tampered", role="portal")
+        if reason is not None:
             record(
                 tx, live.facts.tenant, "meta:refused", object=message, actor=live.actor, outcome="refused",
                 reason=reason, proof=live.facts.proof,

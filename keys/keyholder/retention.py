@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from keys import access
-from keys.keyholder import custody, deposits, grants, holds, sessions
+from keys.keyholder import alarms, custody, deposits, disposals, grants, holds, sessions
 from keys.keyholder.calls import BadCall, is_id
 from keys.keyholder.database import Tx
 from keys.keyholder.releaselog import receipt, refused
@@ -19,7 +19,7 @@ from keys.keyholder.tenants import second_wanted
 
 LISTED = 100
 SCANNED = 2_000
-_FOLLOWED = frozenset({"share:destroyed", "certificate:issued", "hold:set", "hold:lifted"})
+_FOLLOWED = frozenset({"share:destroyed", "certificate:issued", "hold:set", "hold:lifted", alarms.FOUND})
 
 
 def retention_as(tx: Tx, *, session: str, tenant: str) -> dict[str, Any]:
@@ -38,8 +38,7 @@ def retention_as(tx: Tx, *, session: str, tenant: str) -> dict[str, Any]:
         tenant, LISTED,
     )  # fmt: skip
     waits = tx.all(
-        "SELECT * FROM disposals WHERE tenant = ? AND begun_us IS NULL AND expires_us > ? ORDER BY made_us DESC, id"
-        " LIMIT ?",
+        f"SELECT * FROM disposals WHERE {disposals.STANDING} ORDER BY made_us DESC, id LIMIT ?",  # noqa: S608 - fixed words
         tenant, tx.now_us, LISTED,
     )  # fmt: skip
     done = tx.all(
@@ -110,8 +109,8 @@ def ended(tx: Tx, *, tenant: str, start: int) -> dict[str, Any]:
 
     An entry has ``index``, ``action``, ``object``, ``actor``, ``reason``, ``request``, ``at_us``, ``receipt`` and
     ``until_us`` (when the message it is about ends). Its action is share:destroyed, hold:set, hold:lifted,
-    certificate:issued, or grant:narrowed for a reader who was erased ("erased") or a message that ends sooner
-    ("shortened").
+    tamper:found (a row of the store does not hold), certificate:issued, or grant:narrowed for a reader who was erased
+    ("erased") or a message that ends sooner ("shortened").
     """
     size = tx.number("SELECT size FROM log_heads WHERE tenant = ?", tenant)
     rows = tx.all(
@@ -125,7 +124,7 @@ def ended(tx: Tx, *, tenant: str, start: int) -> dict[str, Any]:
         followed = entry["action"] in _FOLLOWED or (
             entry["action"] == "grant:narrowed" and entry["reason"] in ("erased", "shortened")
         )
-        if followed and entry["outcome"] == "ok":
+        if followed and (entry["outcome"] == "ok" or entry["action"] == alarms.FOUND):
             found.append({
                 "index": row["log_index"], "action": entry["action"], "object": entry["object"],
                 "actor": entry["actor"], "reason": entry["reason"], "request": entry["request"], "at_us": entry["ts"],

@@ -53,6 +53,25 @@ def test_one_person_is_enough_to_drop_and_where_the_policy_does_not_ask(house: H
     assert house.portal.officer_act(desk, olga.code(), "drop", TENANT, other.message, "")["complete"] is True
 
 
+def test_who_was_disabled_meanwhile_is_no_first_person(house: House) -> None:
+    two(house)
+    olga, pete, rosa = (house.staff(f"usr_{name}", "officer") for name in ("olga", "pete", "rosa"))
+    held, sealed = house.deposit(held=True).message, house.deposit().message
+    house.portal.officer_act(olga.sign_in(), olga.code(), "release", TENANT, held, "asked for")
+    erase = {"act": "erase-message", "object": sealed, "reason": "asked for"}
+    house.portal.dispose_as(olga.sign_in(), olga.code(), **erase)
+    assert len(house.portal.retention(pete.sign_in(), TENANT)["waiting"]) == 1
+    house.operator.disable_user(TENANT, "usr_olga")
+    assert house.portal.retention(pete.sign_in(), TENANT)["waiting"] == []
+    again = house.portal.officer_act(pete.sign_in(), pete.code(), "release", TENANT, held, "seen")
+    assert again["complete"] is False
+    assert house.portal.dispose_as(pete.sign_in(), pete.code(), **erase)["complete"] is False
+    assert house.worker.alive(TENANT, [sealed]) == [sealed]
+    assert house.portal.officer_act(rosa.sign_in(), rosa.code(), "release", TENANT, held, "seen")["complete"] is True
+    assert house.portal.dispose_as(rosa.sign_in(), rosa.code(), **erase)["complete"] is True
+    assert house.worker.alive(TENANT, [sealed]) == []
+
+
 @pytest.mark.parametrize("text", ["[release", "release = 3\n", '[release]\nsecond_person = "perhaps"\n'])
 def test_a_policy_that_cannot_be_read_asks_for_two(house: House, text: str) -> None:
     two(house, text)
