@@ -26,6 +26,10 @@ NOT_COVERED = (
     "machine snapshots taken outside our backup", "files that somebody downloaded or saved",
     "the sender's mailbox and mail archive",
 )  # fmt: skip
+_OTHERS = (
+    "a message that others may still read ends for them with its own time, or with a legal hold that keeps it beyond "
+    "that, and is final then"
+)
 REMAINS = "ciphertext may remain; no key of ours opens it"
 _NODE_LEFT = (
     "the private keys of its TLS certificates: revoke or delete them",
@@ -89,12 +93,12 @@ def _lines(tx: Tx, row: Any) -> list[tuple[str, str]]:
         ("asked for by", f"{row['user']} on {moment(row['made_us'])}"),
         ("confirmed by", row["second"] or "nobody; one person was enough"),
         ("share destroyed on", _span(row["first_us"], row["last_us"])),
-        ("final on", "nothing was destroyed" if row["final_us"] is None else moment(row["final_us"])),
+        ("final on", "nothing was destroyed" if row["final_us"] is None else moment(row["final_us"] + 999_999)),
         ("method", METHOD),
         *(("not covered", one) for one in NOT_COVERED),
         ("remains", REMAINS),
         *(
-            [("others", "a message that others may still read ends for them with its own time, and is final then")]
+            [("others", _OTHERS)]
             if row["links"]
             else []
         ),
@@ -108,6 +112,8 @@ def _span(first_us: int | None, last_us: int | None) -> str:
 
 
 def moment(at_us: int) -> str:
-    """A time in UTC, whole seconds, as certificates write it. A "final on" is never earlier than it is true."""
+    """A time in UTC as certificates write it, in whole seconds that have begun. What must not be said too early is
+    given with all but a microsecond of a second more.
+    """
     whole = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us)
     return whole.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -78,6 +78,7 @@ class Rotation:
                 raise Denied("rotating")
             for name, value in custody.seal_rows(seal, "next").items():
                 tx.run("INSERT INTO meta (name, value) VALUES (?, ?)", name, value)
+            backups.believe(tx)  # so that a copy which is not finished is refused, also where the clock was set back
             tx.run("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", backups.TURNED, str(tx.now_us).encode())
             record(
                 tx, SYSTEM, "kek:rotating", object=seal.provider.check_value, actor=(OPERATOR, OPERATOR),
