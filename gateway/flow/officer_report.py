@@ -14,17 +14,18 @@ from datetime import UTC, datetime, tzinfo
 
 from sqlalchemy import Connection, select
 
-from gateway.audit.event import Action, parse_receipt, receipt_text
+from gateway.audit.event import Action, parse_receipt
 from gateway.audit.log import AuditLog, hashes
 from gateway.audit.query import parse_query
 from gateway.audit.search import of_person, page
 from gateway.audit.sequencer import latest_note
 from gateway.clock import Clock
 from gateway.errors import NotFound
+from gateway.flow.metas import Metas
 from gateway.flow.officer_names import Line, Names
 from gateway.flow.sent import FILES, user_of
 from gateway.flow.trail import Happened, Origin, Trail
-from gateway.share import Directory, answering
+from gateway.share import Directory
 from gateway.share.opening import details_of
 from gateway.share.portal import PortalClient, Session
 from gateway.store import schema, waiting
@@ -134,26 +135,11 @@ class Reports:
 
     def _files(self, origin: Origin, session: Session, messages: list[str]) -> Mapping[str, str]:
         """File names by object id, as far as the keyholder lets this session see them."""
-        if not messages:
+        metas = Metas(self._trail, origin)
+        metas.ask(self._keys, session, user_of(session), messages, "report")
+        if not metas.messages:
             return {}
-        with answering():
-            metas = self._keys.release_metas(session["handle"], messages)
-        if not metas:
-            return {}
-        self._trail.record(
-            origin,
-            *(
-                Happened(
-                    Action.META_OPENED, message, user_of(session), reason="report", proof=session["proof"],
-                    receipt=receipt_text(meta["receipt"]),
-                )
-                for message, meta in metas.items()
-            ),
-        )  # fmt: skip
         with self._store.reading() as conn:
-            statement = select(schema.objects).where(schema.objects.c.message.in_(sorted(metas)))
-            return {
-                one["id"]: str(details_of(metas[one["message"]]["key"], one)["name"])
-                for one in self._rows.find(conn, statement)
-                if one["kind"] in FILES
-            }
+            statement = select(schema.objects).where(schema.objects.c.message.in_(metas.messages))
+            rows = [one for one in self._rows.find(conn, statement) if one["kind"] in FILES]
+        return {one["id"]: str(metas.opened(one["message"], one, details_of).get("name", "")) for one in rows}

@@ -139,7 +139,7 @@ class RetentionDesk:
     def overview(self, origin: Origin, session: Session) -> Overview:
         """Holds, what waits, what was destroyed. Raises Refused."""
         try:
-            with answering():
+            with self._trail.alarmed(origin, origin.tenant, "hold"), answering():
                 found = self._keys.retention(session["handle"], origin.tenant)
         except Denied as denied:
             raise Refused(denied.reason) from denied
@@ -176,7 +176,7 @@ class RetentionDesk:
         ``id``, ``complete`` (False while a second person is wanted), ``done``.
         """
         try:
-            with answering():
+            with self._trail.alarmed(origin, object), answering():
                 answer = self._keys.dispose_as(
                     session["handle"], code, act=act, object=object, from_us=None if since is None else to_us(since),
                     until_us=None if until is None else to_us(until), reason=reason[:REASON_CHARACTERS],
@@ -200,7 +200,7 @@ class RetentionDesk:
     def certificate(self, origin: Origin, session: Session, id: str) -> Certificate:
         """One certificate. Raises NotFound."""
         try:
-            with answering():
+            with self._trail.alarmed(origin, id), answering():
                 found = self._keys.certificate(session["handle"], id)
         except Denied as denied:
             raise NotFound(denied.reason) from denied

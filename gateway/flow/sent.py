@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Select, select, tuple_
 
 from gateway.audit.event import Action, Actor, parse, receipt_text
 from gateway.clock import Clock, from_us
-from gateway.errors import NotFound
+from gateway.errors import NotFound, Tampered
+from gateway.flow.metas import Metas, alarm
 from gateway.flow.openings import Opening, openings
 from gateway.flow.returns import ODD
 from gateway.flow.trail import Happened, Origin, Trail
@@ -86,6 +87,8 @@ class Sent:
     people: tuple[Recipient, ...]
     more: int = 0
     subject: str = ""
+    broken: bool = False
+    """What says its subject does not hold: it was changed, and an alarm says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +128,9 @@ class SentMail:
 
     def sent(
         self, origin: Origin, session: Session, before: Place | None, show: str = ""
-    ) -> tuple[list[Sent], Place | None]:
-        """A page of protected messages, newest first, and behind which one the next page begins.
+    ) -> tuple[list[Sent], Place | None, int]:
+        """A page of protected messages, newest first, and behind which one the next page begins; and how many are not
+        on it because something about them was changed, each of which is an alarm.
 
         `show` narrows it to one of `SHOWS`: with a person who has not opened for three days, or taken back.
         """
@@ -142,18 +146,25 @@ class SentMail:
         shown: list[Sent] = []
         last: Place | None = None
         with self._store.reading() as conn:
-            rows = self._rows.find(conn, statement.limit(most + 1))
+            rows, changed = self._rows.sift(conn, statement.limit(most + 1))
+            whole = len(rows) + len(changed) <= most
             for row in rows[:most]:
                 if len(shown) == PAGE:
                     break
                 last = row["received_at"], row["id"]
-                found = self.read(conn, row, people=5 if show != "unopened" else None)
+                try:
+                    found = self.read(conn, row, people=5 if show != "unopened" else None)
+                except Tampered:
+                    changed.append(row["id"])
+                    continue
                 if show == "unopened" and not any(one.live and not one.opened_at for one in found.people):
                     continue
                 kept.append(row)
                 shown.append(replace(found, people=found.people[:5], more=found.more + len(found.people[5:])))
-        more = len(rows) > most or (bool(rows) and last is not None and rows[-1]["id"] != last[1])
-        return self._subjects(origin, session, kept, shown), last if more else None
+        if changed:
+            self._trail.record(origin, *(alarm(one, "row") for one in changed))
+        more = not whole or (bool(rows) and last is not None and rows[-1]["id"] != last[1])
+        return self._subjects(origin, session, kept, shown), last if more else None, len(changed)
 
     def _narrowed(self, statement: Select[Any], show: str) -> Select[Any]:
         """The messages among which a narrowed list looks; who opened what is asked of the log for each."""
@@ -204,26 +215,11 @@ class SentMail:
 
     def _subjects(self, origin: Origin, session: Session, rows: Sequence[Row], shown: list[Sent]) -> list[Sent]:
         """The same list with the subjects this session may read: one call and one transaction for the page."""
+        metas = Metas(self._trail, origin)
         asked = [row["id"] for row in rows if row["meta"] is not None]
-        if not asked:
-            return shown
-        with answering():
-            metas = self._keys.release_metas(session["handle"], asked)
-        if metas:
-            self._trail.record(
-                origin,
-                *(
-                    Happened(
-                        Action.META_OPENED, message, user_of(session), reason="list", proof=session["proof"],
-                        receipt=receipt_text(meta["receipt"]),
-                    )
-                    for message, meta in metas.items()
-                ),
-            )  # fmt: skip
-        subjects = {
-            row["id"]: subject_of(metas[row["id"]]["key"], row)["subject"] for row in rows if row["id"] in metas
-        }
-        return [replace(one, subject=subjects.get(one.id, "")) for one in shown]
+        metas.ask(self._keys, session, user_of(session), asked, "list")
+        subjects = {row["id"]: metas.opened(row["id"], row, subject_of).get("subject", "") for row in rows}
+        return [replace(one, subject=subjects[one.id], broken=one.id in metas.broken) for one in shown]
 
     def read(self, conn: Connection, row: Row, people: int | None = None) -> Sent:
         """The message with the state of each of its people, at most `people` of them."""

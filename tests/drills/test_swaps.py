@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from gateway.demo.clinic import Clinic
+from gateway.demo.clinic import Clinic, Member
+from gateway.demo.visitor import Visitor
 from gateway.doctor import RED
 from gateway.settings import load
 from keys import floe
@@ -296,3 +297,60 @@ def test_what_the_keyholder_vouches_for_cannot_be_changed_in_its_own_store(
         assert scene.anna.patient.browser.get(scene.anna.patient.plain).status == 503
         assert scene.anna.patient.browser.get(scene.anna.address).status == 503
     assert alarms_of(scene, scene.anna) > before
+
+
+def signed_in(scene: Scene, member: Member) -> Visitor:
+    """A member of the clinic at their browser."""
+    found = Visitor(f"Mozilla/5.0 ({member.name})")
+    form = found.get(f"{scene.clinic.portal}/staff/sign-in")
+    found.submit(form, "/sign-in", address=member.address, password=member.password, code=member.code())
+    return found
+
+
+@pytest.fixture(scope="module")
+def amy(scene: Scene) -> Visitor:
+    """The sender at her browser."""
+    return signed_in(scene, scene.clinic.amy)
+
+
+@pytest.mark.parametrize(("what", "shown"), [("share", True), ("words", False), ("grant", False)])
+def test_one_message_that_does_not_hold_is_named_and_the_senders_list_shows_the_others(
+    scene: Scene, amy: Visitor, what: str, shown: bool
+) -> None:
+    ids = {name: scene.value("grants", "message", case.grant) for name, case in scene.cases.items()}
+    page = amy.get(f"{scene.clinic.portal}/staff")
+    assert all(f'data-message="{one}"' in page.text for one in ids.values())
+    table, column, id, store = {
+        "share": ("messages", "share", ids["anna"], KEYHOLDER),
+        "words": ("messages", "meta", ids["anna"], "db/sealgate.db"),
+        "grant": ("grants", "revoked_at", scene.anna.grant, "db/sealgate.db"),
+    }[what]
+    ((whole,),) = scene.sql(f"SELECT {column} FROM {table} WHERE id = ?", id, store=store)
+    value = whole[:40] + bytes((whole[40] ^ 1,)) + whole[41:] if isinstance(whole, bytes) else 1
+    before = scene.alarms(ids["anna"])
+    with scene.changed(table, column, [id], [value], store=store):
+        page = amy.get(f"{scene.clinic.portal}/staff")
+        assert page.status == 200
+        assert f'data-message="{ids["bert"]}"' in page.text
+        assert (f'data-message="{ids["anna"]}"' in page.text) is shown
+        assert "changed or damaged" in page.text
+        assert scene.alarms(ids["anna"]) > before
+    assert "changed or damaged" not in amy.get(f"{scene.clinic.portal}/staff").text
+
+
+def test_a_hold_that_somebody_wrote_into_the_store_is_refused_and_named(scene: Scene) -> None:
+    officer = signed_in(scene, scene.clinic.olga)
+    page = f"{scene.clinic.portal}/audit/retention"
+    assert officer.get(page).status == 200
+    ((tenant,),) = scene.sql("SELECT id FROM tenants")
+    before = scene.alarms(tenant)
+    scene.sql(
+        "INSERT INTO holds VALUES ('hld_forged', ?, 'tenant', ?, NULL, NULL, 'usr_x', x'', 1, NULL, NULL, NULL, x'')",
+        tenant, tenant, store=KEYHOLDER,
+    )  # fmt: skip
+    try:
+        assert officer.get(page).status == 503
+    finally:
+        scene.sql("DELETE FROM holds", store=KEYHOLDER)
+    assert scene.alarms(tenant) > before
+    assert officer.get(page).status == 200

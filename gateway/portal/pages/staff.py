@@ -70,11 +70,12 @@ def sent(call: Call) -> Response:
     before = _place(call.query.get("before", ""))
     show = call.query.get("show", "")
     show = show if show in SHOWS else ""
-    messages, older = call.deps.mail.sent(call.origin, call.session, before, show)
+    messages, older, broken = call.deps.mail.sent(call.origin, call.session, before, show)
     return staff_page(
         call,
         "staff/sent.html",
         messages=messages,
+        broken=broken,
         older="{}-{}".format(*older) if older else "",
         newer=before is not None,
         note=note(call),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -110,8 +111,10 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
         {"error": "The address, the password or the code is not right."},
     )
     sent = STAFF | {"messages": [MESSAGE], "older": 1, "newer": True, "show": "", "shows": ("unopened", "recalled"),
-                     "changes": 1}  # fmt: skip
+                     "changes": 1, "broken": 0}  # fmt: skip
     yield "staff-sent", "staff/sent.html", sent
+    broken = replace(MESSAGE, id="msg_2", reference="771204", subject="", broken=True)
+    yield "staff-sent-broken", "staff/sent.html", sent | {"messages": [MESSAGE, broken], "broken": 2}
     yield "staff-sent-unopened", "staff/sent.html", sent | {"show": "unopened"}
     empty = sent | {"messages": [], "older": None, "newer": False}
     yield "staff-sent-empty", "staff/sent.html", empty
