@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from gateway.backup.manifest import CHUNK_BYTES, Changed, Manifest, Part, hashed
+from gateway.backup.manifest import CHUNK_BYTES, Changed, Manifest, Part, hashed, plain_file
 from gateway.store.schema import objects
 from gateway.vault import Vault
 from gateway.vault.port import Missing
@@ -77,7 +77,7 @@ def bring_back(source: Path, manifest: Manifest, vault: Vault, progress: Progres
             continue
         part = Part(_path(one["blob"]), int(one["bytes"]), str(one["sha256"]))
         try:
-            with open(source / part.name, "rb", opener=_plain) as file:
+            with open(source / part.name, "rb", opener=plain_file) as file:
                 vault.put_back(one["blob"], hashed(file.read, part))
         except (OSError, ValueError) as error:
             raise Changed(part.name) from error
@@ -90,7 +90,7 @@ def bring_back(source: Path, manifest: Manifest, vault: Vault, progress: Progres
 
 def listed(source: Path) -> Iterator[dict[str, Any]]:
     """The lines of a backup's list, in the order of the names."""
-    with open(source / LIST, "rb", opener=_plain) as file:
+    with open(source / LIST, "rb", opener=plain_file) as file:
         for line in file:
             yield json.loads(line)
 
@@ -131,7 +131,7 @@ def _linked(one: dict[str, Any] | None, since: Path | None, target: Path, blob: 
         return None
     part = Part(_path(blob), int(one["bytes"]), str(one["sha256"]))
     try:
-        with open(since / part.name, "rb", opener=_plain) as file:
+        with open(since / part.name, "rb", opener=plain_file) as file:
             for _ in hashed(file.read, part):
                 pass
         (target / part.name).parent.mkdir(mode=0o700, exist_ok=True)
@@ -161,10 +161,6 @@ def _path(blob: str) -> str:
     if not (blob.isascii() and blob.isalnum()):  # from a changed row or list: it must not lead out of the folder
         raise Changed(LIST)
     return "/".join((FOLDER, blob[:2], blob))
-
-
-def _plain(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW)
 
 
 def _private(path: str, flags: int) -> int:

@@ -27,7 +27,7 @@ NAMED = 200
 _WAITING = ("ready", "active", "deferred")
 _ACCOUNTS = (
     Action.USER_ADDED, Action.USER_CHANGED, Action.USER_APP_PASSWORD, Action.FACTOR_ENROLLED, Action.CARD_PRINTED,
-    Action.SETTINGS_ACCEPTED,
+    Action.SETTINGS_ACCEPTED, Action.HOLD_SET, Action.HOLD_LIFTED,
 )  # fmt: skip
 
 
@@ -107,6 +107,16 @@ def found(conn: Connection, keyholder: Path, content_us: int, keyholder_us: int)
         content_us, tuple(map(str, unsent)), tuple(id for id, _ in lost), tuple(sorted(hours.items())),
         tuple(sorted(Counter(map(str, done)).items())), tuple((str(log), str(user)) for log, user in disabled),
     )  # fmt: skip
+
+
+def root_key(keyholder: Path) -> str:
+    """The public root key of that store, in hexadecimal: its own word. If it is not true, no root key opens the store.
+
+    Empty where it has none.
+    """
+    with closing(_store(keyholder)) as store:
+        row = store.execute("SELECT value FROM meta WHERE name = 'root_public'").fetchone()
+    return "" if row is None else bytes(row[0]).hex()
 
 
 def signed(keyholder: Path) -> dict[str, int]:

@@ -8,8 +8,10 @@ reader expects. Byte form: `keys/FORMAT.md` §12.
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -152,7 +154,7 @@ def read(directory: Path, kind: str, public_key: str | None = None) -> Manifest:
 def checked(directory: Path, part: Part) -> Iterator[bytes]:
     """The bytes of a part. Raises Changed at its end when they are not those that were signed: use nothing before."""
     try:
-        with open(directory / part.name, "rb", opener=_plain) as file:
+        with open(directory / part.name, "rb", opener=plain_file) as file:
             yield from hashed(file.read, part)
     except OSError as error:
         raise Changed(part.name) from error
@@ -174,7 +176,7 @@ def hashed(read_some: Any, part: Part) -> Iterator[bytes]:
 def part_of(directory: Path, name: str) -> Part:
     """Size and hash of a file that was just written, and that file made durable."""
     running, size = hashlib.sha256(), 0
-    with open(directory / name, "rb", opener=_plain) as file:
+    with open(directory / name, "rb", opener=plain_file) as file:
         while chunk := file.read(CHUNK_BYTES):
             running.update(chunk)
             size += len(chunk)
@@ -183,7 +185,7 @@ def part_of(directory: Path, name: str) -> Part:
 
 
 def _parsed(directory: Path) -> tuple[dict[str, Any], bytes, bytes]:
-    with open(directory / NAME, "rb", opener=_plain) as file:
+    with open(directory / NAME, "rb", opener=plain_file) as file:
         whole = file.read(_MOST_BYTES)
     text, _, rest = whole.partition(b"\n")
     plain = parse_canonical(text)
@@ -192,5 +194,10 @@ def _parsed(directory: Path) -> tuple[dict[str, Any], bytes, bytes]:
     return plain, text, base64.b64decode(rest[:-1], validate=True)
 
 
-def _plain(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW)
+def plain_file(path: str, flags: int) -> int:
+    """Opener for what others could have put there: a regular file, or OSError; never a link, never a pipe."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return descriptor

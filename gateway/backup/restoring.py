@@ -69,6 +69,8 @@ def restore(
     progress("checking the keyholder's copy")
     for _ in checked(keyholder, theirs.part(STORE)):
         pass
+    if gap.root_key(keyholder / STORE) != theirs.public_key:
+        raise Changed(STORE)  # signed by a key that is not this keyholder's: anybody can sign with one of their own
     _old_enough(ours, gap.signed(keyholder / STORE))
     for part in ours.parts:
         progress(f"checking {part.name}")

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.backup.manifest import NAME
+from gateway.backup.manifest import CONTENT, KEYHOLDER, LABEL, NAME, part_of, read, write
 from gateway.demo import mails
 from gateway.demo.clinic import PEOPLE, Clinic, Member
 from gateway.errors import Misconfigured
+from keys.signing import SigningKey
 from tests.e2e.conftest import running
 from tests.e2e.test_story_11 import Desk
 from tests.e2e.test_story_12 import recall
@@ -42,6 +44,25 @@ class Drill:
     made: dict[str, dict[str, Any]]
     said: dict[str, Any]
     words: str
+
+
+@dataclass
+class Elsewhere:
+    """An empty machine with copies of both halves."""
+
+    clinic: Clinic
+    fresh: Path
+    config: Path
+    near: Path
+    far: Path
+
+    def refused(self, word: str) -> None:
+        """A restore here is refused with that word, and leaves nothing that `serve` would take."""
+        for held in DATA:
+            shutil.rmtree(self.fresh / held, ignore_errors=True)
+        with pytest.raises(Misconfigured, match=re.escape(word)):
+            self.clinic.command("restore", str(self.near), str(self.far), "--single-user", "--config", str(self.config))
+        assert not (self.fresh / "keys" / "keyholder.db").exists()
 
 
 def sent(clinic: Clinic, count: int) -> tuple[str, str]:
@@ -186,7 +207,10 @@ def test_files_of_an_earlier_backup_are_linked_and_not_written_again(drill: Dril
     assert one.samefile(drill.folder / "near" / "content-2" / "blobs" / one.parent.name / one.name)
 
 
-def test_every_changed_byte_of_a_backup_is_refused_by_the_name_of_its_part(drill: Drill, tmp_path: Path) -> None:
+def test_every_changed_byte_of_a_backup_is_refused_by_the_name_of_its_part(
+    drill: Drill, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    tmp_path = tmp_path_factory.mktemp("e")  # a short name: sockets lie in it
     fresh = tmp_path / "empty"
     fresh.mkdir()
     text = drill.clinic.config.read_text().replace(str(drill.clinic.data), str(fresh))
@@ -217,8 +241,58 @@ def test_every_changed_byte_of_a_backup_is_refused_by_the_name_of_its_part(drill
         drill.clinic.command("restore", str(keys), str(source), "--single-user", "--config", str(config))
 
 
-def test_the_second_half_of_two_backups_may_not_be_older_than_the_log(drill: Drill, tmp_path: Path) -> None:
+@pytest.fixture
+def elsewhere(drill: Drill, tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
+    """An empty machine, and copies of the first pair that the test may change."""
+    tmp_path = tmp_path_factory.mktemp("e")  # a short name: sockets lie in it
+    fresh = tmp_path / "empty"
+    fresh.mkdir()
+    config = tmp_path / "gateway.toml"
+    config.write_text(drill.clinic.config.read_text().replace(str(drill.clinic.data), str(fresh)))
+    near, far = tmp_path / "near", tmp_path / "far"
+    shutil.copytree(drill.folder / "near" / "content-1", near)
+    shutil.copytree(drill.folder / "far" / "keys-1", far)
+    return Elsewhere(drill.clinic, fresh, config, near, far)
+
+
+def test_who_can_write_to_both_halves_cannot_sign_them_with_a_key_of_their_own(elsewhere: Elsewhere) -> None:
+    """A changed store under a new signature: nothing but the store's own root key says whose it is."""
+    with closing(sqlite3.connect(elsewhere.far / "keyholder.db")) as store:
+        store.execute("DELETE FROM holds")
+        store.execute("UPDATE users SET role = 'officer'")
+        store.commit()
+    own = SigningKey.generate()
+    for folder, kind in ((elsewhere.near, CONTENT), (elsewhere.far, KEYHOLDER)):
+        old = read(folder, kind)
+        parts = tuple(part_of(folder, part.name) for part in old.parts)
+        forged = replace(old, public_key=own.public.hex(), parts=parts)
+        (folder / NAME).unlink()
+        write(folder, forged, own.sign(LABEL, kind, forged.id, forged.digest))
+        assert read(folder, kind).parts == parts, "by itself it looks whole"
+    elsewhere.refused("keyholder.db")
+
+
+@pytest.mark.parametrize("what", ["pipe", "link"])
+def test_what_is_no_file_in_a_backup_is_refused_by_its_name_and_waited_for_by_nobody(
+    elsewhere: Elsewhere, what: str
+) -> None:
+    blob = next(path for path in sorted((elsewhere.near / "blobs").rglob("*")) if path.is_file())
+    for path in (blob, elsewhere.near / "database.sqlite", elsewhere.far / NAME):
+        kept = path.rename(path.with_name("aside"))
+        if what == "pipe":
+            os.mkfifo(path)
+        else:
+            path.symlink_to(kept)
+        elsewhere.refused(path.name if path.name != NAME else "manifest.json cannot be read")
+        path.unlink()
+        kept.rename(path)
+
+
+def test_the_second_half_of_two_backups_may_not_be_older_than_the_log(
+    drill: Drill, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """The keyholder's half taken after the content's has signed more of the log than that database holds."""
+    tmp_path = tmp_path_factory.mktemp("e")  # a short name: sockets lie in it
     fresh = tmp_path / "empty"
     fresh.mkdir()
     config = tmp_path / "gateway.toml"
@@ -255,7 +329,6 @@ def test_a_folder_that_is_not_empty_or_of_our_data_is_refused(drill: Drill, tmp_
 
 def test_an_expired_half_is_refused_before_anything_is_written(drill: Drill, tmp_path: Path) -> None:
     from gateway.backup import restoring
-    from gateway.backup.manifest import CONTENT, KEYHOLDER, read
     from gateway.settings import load
 
     ours = read(drill.folder / "near" / "content-1", CONTENT)

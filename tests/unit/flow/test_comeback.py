@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from gateway.audit.event import SYSTEM, Action
+from gateway.backup import gap
 from gateway.errors import TryLater
 from gateway.flow import comeback
 from gateway.store import schema
@@ -82,3 +85,18 @@ def test_every_log_says_once_that_it_came_back(house: House) -> None:
     with house.store.reading() as conn:
         found = conn.execute(select(table.log, table.object).where(table.action == Action.BACKUP_RESTORED)).all()
     assert sorted(tuple(row) for row in found) == sorted([(TENANT, "bkp_1"), (SYSTEM, "bkp_1")])
+
+
+def test_what_officers_held_since_the_keyholders_copy_is_named_among_what_is_to_be_done_again(
+    house: House, tmp_path: Path
+) -> None:
+    """A hold lives in the keyholder: one set after the copy is gone, one lifted after it is back."""
+    say(house, (Action.HOLD_SET, "msg_before"))
+    since = last_us(house) + 1
+    say(house, (Action.HOLD_SET, "msg_1"), (Action.HOLD_SET, "msg_2"), (Action.HOLD_LIFTED, "msg_before"))
+    with closing(sqlite3.connect(tmp_path / "keyholder.db")) as keyholder:
+        keyholder.execute("CREATE TABLE messages (id TEXT)")
+    with house.store.reading() as conn:
+        found = gap.found(conn, tmp_path / "keyholder.db", since, since)
+    assert found.accounts == (("hold:lifted", 1), ("hold:set", 2))
+    assert "to be done again: hold:lifted 1, hold:set 2." in " ".join(found.words("UTC"))

@@ -127,7 +127,14 @@ def test_a_copy_beyond_its_days_is_refused_and_one_whose_days_were_changed_opens
         conn.commit()
     with pytest.raises(Tampered):
         Restored(house, changed, tmp_path / "unmarked")
-    house.now -= DAY * SECOND  # the twin: within its days it opens
+    shutil.copy(copy, changed)
+    with closing(sqlite3.connect(changed)) as conn:
+        conn.execute("UPDATE meta SET value = ? WHERE name = 'root_public'", (bytes(32),))
+        conn.commit()
+    house.now -= DAY * SECOND
+    with pytest.raises(Tampered, match="another root public key"):  # what `restore` compares a manifest's key with
+        Restored(house, changed, tmp_path / "renamed")
+    # The twin: within its days it opens.
     Restored(house, copy, tmp_path / "in-time").close()
 
 
