@@ -8,6 +8,7 @@ marker: an empty mount point or a renamed directory is "not there", never a fres
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -27,6 +28,8 @@ UNFINISHED = "unfinished"
 PAGE = 500
 
 _NAME = re.compile(r"[0-9a-f]{40}", re.ASCII)
+_NO_BLOB = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
+"""Nothing is there, or what nobody here wrote: a link, a socket, a file in the place of a folder."""
 
 
 class FileBlobs:
@@ -49,11 +52,13 @@ class FileBlobs:
         if _NAME.fullmatch(blob) is None:  # a name from a changed row must not lead out of the directory
             raise Missing
         try:
-            descriptor = os.open(_path(self._root, blob), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except FileNotFoundError as error:
-            self._present()
-            raise Missing from error
+            # Not blocking, or a pipe that somebody put there keeps this thread for ever.
+            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            descriptor = os.open(_path(self._root, blob), flags)
         except OSError as error:
+            if error.errno in _NO_BLOB:
+                self._present()
+                raise Missing from error
             raise TryLater(f"vault read: {error.strerror}") from error
         return FileReader(descriptor)
 

@@ -364,3 +364,23 @@ def test_the_sweep_takes_only_old_blobs_without_a_row(vault: Vault, root: Path) 
     with pytest.raises(Tampered):
         opened(vault, lost)
     assert list((root / "unfinished").iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["pipe", "link", "folder", "shard"])
+def test_what_is_no_file_in_a_blobs_place_is_refused_and_waited_for_by_nobody(
+    vault: Vault, root: Path, what: str
+) -> None:
+    stored = seal(vault, content(10))
+    path = root / stored.blob[:2] / stored.blob
+    aside = path.rename(root / "unfinished" / "aside")
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "link":
+        path.symlink_to(aside)
+    elif what == "folder":
+        path.mkdir()
+    else:
+        path.parent.rmdir()
+        path.parent.write_bytes(b"")
+    with pytest.raises(Tampered):
+        opened(vault, stored)
