@@ -1,5 +1,5 @@
 """The vault: sealed objects in a blob store. `Vault` is the way in."""
 
-from gateway.vault.vault import Reader, Stored, Vault, Writer
+from gateway.vault.vault import SHARDS, Reader, Stored, Vault, Writer
 
-__all__ = ["Reader", "Stored", "Vault", "Writer"]
+__all__ = ["SHARDS", "Reader", "Stored", "Vault", "Writer"]

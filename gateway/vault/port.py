@@ -61,8 +61,10 @@ class BlobStore(Protocol):
     def remove(self, blob: str) -> None:
         """Remove a blob, durably; one that is gone already is fine. Raises TryLater."""
 
-    def older(self, than: datetime) -> Iterator[Sequence[str]]:
-        """Names of blobs written before `than`, in pages. Raises TryLater."""
+    def older(self, than: datetime, shard: int | None = None) -> Iterator[Sequence[str]]:
+        """Names of blobs written before `than`, in pages; of one `shard` alone, those that begin with that byte (0 to
+        255), which costs a share of listing all. Raises TryLater.
+        """
 
     def remove_unfinished(self, than: datetime) -> int:
         """Remove what writers left behind before `than`; how many."""

@@ -8,6 +8,7 @@ commits to key, tenant, object and kind. Clauses: C2SP FLOE; DESIGN §4a (Object
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,8 @@ from keys.derive import blob_aad
 from keys.errors import Tampered as SealBroken
 
 log = Log("sealgate.vault")
+SHARDS = 256
+REST_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,20 +130,28 @@ class Vault:
         """Remove a blob; one that is gone already is fine. Raises TryLater."""
         self._blobs.remove(blob)
 
-    def sweep(self, known: Callable[[list[str]], set[str]], older_than: datetime) -> int:
+    def sweep(
+        self, known: Callable[[list[str]], set[str]], older_than: datetime, shards: Iterable[int] | None = None
+    ) -> int:
         """Remove blobs written before `older_than` that nobody wants, and unfinished ones; how many.
 
         `known` gives those of a list that must stay: they have a row, and may still be opened. A crash between blob and
-        row leaves others; call it with a day's distance, so that no transaction under way loses its blob. Raises
-        TryLater.
+        row leaves others; call it with a day's distance, so that no transaction under way loses its blob. `shards`: a
+        part of the vault alone, as `BlobStore.older` names them; then it rests after each page as long as that took, so
+        that whoever delivers or reads meanwhile has the processor too. Raises TryLater.
         """
         count = self._blobs.remove_unfinished(older_than)
-        for names in self._blobs.older(older_than):
-            kept = known(list(names))
-            for name in names:
-                if name not in kept:
-                    self._blobs.remove(name)
-                    count += 1
+        for shard in (None,) if shards is None else shards:
+            began = time.monotonic()
+            for names in self._blobs.older(older_than, shard):
+                kept = known(list(names))
+                for name in names:
+                    if name not in kept:
+                        self._blobs.remove(name)
+                        count += 1
+                if shard is not None:
+                    time.sleep(min(REST_SECONDS, time.monotonic() - began))
+                began = time.monotonic()
         if count:
             log.info("vault:swept", count=count)
         return count

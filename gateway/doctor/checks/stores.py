@@ -6,16 +6,18 @@ import os
 import secrets
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from gateway import s3place
 from gateway.doctor.case import Case, Refused
 from gateway.doctor.finding import Finding, check, green, red, unseen, worst, yellow
 from gateway.doctor.place import store_file, vault_folder
 from gateway.errors import GatewayError
 from gateway.store import migrations
-from gateway.vault import Vault
+from gateway.vault import Vault, s3uploads
 from keys.datakey import DataKey
 from keys.reserve import NAME
 
@@ -112,6 +114,30 @@ def vault(case: Case) -> Finding:
         return red(f"{there}: {trouble}", "look at the store, and at the keys that [vault] url names")
     right = f"chown -R sealgate-gateway: {there}" if case.who.enforced else f"chmod -R u+rwX {there}"
     return red(f"{there}: {trouble}", right)
+
+
+@check(
+    "vault.uploads",
+    "What a killed process left half uploaded at the S3 store is found and ended",
+    "left where it is, it costs room that no listing of objects shows, for ever",
+)
+def uploads(case: Case) -> Finding:
+    if not case.settings.vault.url.startswith("s3://"):
+        return green("the vault is a folder, where every start of the sweep sees them")
+    if not case.sees("gateway"):
+        return unseen(case)
+    place = s3place.parse(case.settings.vault.url)
+    try:
+        why = case.as_role("gateway", lambda: s3uploads.unseen(place, datetime.now(UTC) - timedelta(days=1)))
+    except Refused as error:
+        why = str(error)
+    if not why:
+        return green("listed each hour; what is a day old is ended")
+    return yellow(
+        f"{why}: only the bucket's own rule can end them, and whether it has one is not seen from here",
+        f"printf '%s' '{s3uploads.RULE}' > rule.json && aws s3api put-bucket-lifecycle-configuration --bucket "
+        f"{place.bucket} --lifecycle-configuration file://rule.json",
+    )
 
 
 @check(

@@ -74,13 +74,13 @@ class FileBlobs:
         except OSError as error:
             raise TryLater(f"vault remove: {error.strerror}") from error
 
-    def older(self, than: datetime) -> Iterator[Sequence[str]]:
+    def older(self, than: datetime, shard: int | None = None) -> Iterator[Sequence[str]]:
         self._present()
         page: list[str] = []
-        for shard in sorted(self._root.iterdir()):
-            if len(shard.name) != 2 or not shard.is_dir():
+        for folder in sorted(self._root.iterdir()) if shard is None else [self._root / f"{shard:02x}"]:
+            if len(folder.name) != 2 or not folder.is_dir():
                 continue
-            for entry in os.scandir(shard):
+            for entry in os.scandir(folder):
                 if _NAME.fullmatch(entry.name) and entry.stat(follow_symlinks=False).st_mtime < than.timestamp():
                     page.append(entry.name)
                 if len(page) == PAGE:

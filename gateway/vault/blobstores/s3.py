@@ -2,8 +2,7 @@
 
 Promises: an object is written once and never replaced; the prefix carries a marker, so that an emptied or a wrong
 bucket is "not there", never a fresh vault; a bucket is never made. Proved against Ceph's RADOS Gateway and moto.
-What a killed process leaves of an upload in parts cannot be listed by this client: the bucket needs a lifecycle rule
-that ends unfinished uploads after a day (deploy/S3.md).
+What a killed process leaves of an upload in parts cannot be listed by this client; `s3uploads` ends it by another.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from gateway.errors import Misconfigured, TryLater
 from gateway.vault import s3place
 from gateway.vault.port import BLOBSTORES, BlobStore, Missing
 from gateway.vault.s3reader import S3Reader, later
+from gateway.vault.s3uploads import Uploads
 from gateway.vault.s3writer import S3Writer
 
 if TYPE_CHECKING:
@@ -34,12 +34,13 @@ _NAME = re.compile(r"[0-9a-f]{40}", re.ASCII)
 class S3Blobs:
     """A blob store below one prefix. Make it by `S3BlobStore`. Thread-safe."""
 
-    def __init__(self, store: S3Store, look: S3Store) -> None:
+    def __init__(self, store: S3Store, look: S3Store, uploads: Uploads) -> None:
         from obstore.exceptions import BaseError
 
         self._errors = (BaseError, OSError, ValueError)
         self._store = store
         self._look = look
+        self._uploads = uploads
         self._seen = -SEEN_SECONDS
         self._failing = False
 
@@ -71,10 +72,10 @@ class S3Blobs:
         except self._errors as error:
             raise later("remove", error) from None
 
-    def older(self, than: datetime) -> Iterator[Sequence[str]]:
+    def older(self, than: datetime, shard: int | None = None) -> Iterator[Sequence[str]]:
         self._present()
         try:
-            for found in self._store.list(chunk_size=PAGE):
+            for found in self._store.list(None if shard is None else f"{shard:02x}", chunk_size=PAGE):
                 names = [(one["path"].rpartition("/")[2], one) for one in found]
                 page = [
                     name for name, one in names
@@ -86,8 +87,7 @@ class S3Blobs:
             raise later("list", error) from None
 
     def remove_unfinished(self, than: datetime) -> int:
-        """Always 0: the bucket's lifecycle rule does it."""
-        return 0
+        return self._uploads.end(than)
 
     def healthy(self) -> bool:
         try:
@@ -130,10 +130,10 @@ class S3BlobStore:
         store = s3place.connect(place)
         held = _marker(store, place)
         if held is None:
-            raise Misconfigured(f"[vault] url: {_words(place)} holds no vault; restore it, or correct the URL")
+            raise Misconfigured(f"[vault] url: {place.words} holds no vault; restore it, or correct the URL")
         if held != MARKER_TEXT:
-            raise Misconfigured(f"[vault] url: {_words(place)} was made by another version")
-        return S3Blobs(store, s3place.connect(place, look=True))
+            raise Misconfigured(f"[vault] url: {place.words} was made by another version")
+        return S3Blobs(store, s3place.connect(place, look=True), Uploads(place))
 
     def create(self, url: str) -> BlobStore:
         from obstore.exceptions import AlreadyExistsError, BaseError
@@ -141,17 +141,17 @@ class S3BlobStore:
         place = s3place.parse(url)
         store = s3place.connect(place)
         if not self.absent(url):
-            raise Misconfigured(f"[vault] url: {_words(place)} is not empty; it is not made anew")
+            raise Misconfigured(f"[vault] url: {place.words} is not empty; it is not made anew")
         try:
             store.put(MARKER, MARKER_TEXT, mode="create", use_multipart=False)
         except AlreadyExistsError:
-            raise Misconfigured(f"[vault] url: {_words(place)} is not empty; it is not made anew") from None
+            raise Misconfigured(f"[vault] url: {place.words} is not empty; it is not made anew") from None
         except (BaseError, OSError, ValueError) as error:
             raise Misconfigured(
-                f"[vault] url: nothing can be written to {_words(place)} ({type(error).__name__}); the keys need "
+                f"[vault] url: nothing can be written to {place.words} ({type(error).__name__}); the keys need "
                 "GetObject, PutObject, DeleteObject and ListBucket there, and the bucket must exist"
             ) from None
-        return S3Blobs(store, s3place.connect(place, look=True))
+        return S3Blobs(store, s3place.connect(place, look=True), Uploads(place))
 
     def absent(self, url: str) -> bool:
         from obstore.exceptions import BaseError
@@ -186,12 +186,8 @@ def _marker(store: S3Store, place: s3place.Place) -> bytes | None:
 def _unreachable(place: s3place.Place, error: BaseException) -> Misconfigured | TryLater:
     """Keys that are refused are the configuration's fault; what does not answer may answer later."""
     if type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError"):
-        return Misconfigured(f"[vault] url: the store refuses our keys for {_words(place)}; see credentials=")
+        return Misconfigured(f"[vault] url: the store refuses our keys for {place.words}; see credentials=")
     return later("read", error)
-
-
-def _words(place: s3place.Place) -> str:
-    return f"s3://{place.bucket}/{place.prefix}"
 
 
 def _path(name: str) -> str:

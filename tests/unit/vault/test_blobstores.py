@@ -173,6 +173,7 @@ def test_only_what_is_older_is_listed(store: BlobStore) -> None:
     names = sorted(put(store, b"a") for _ in range(3))
     assert listed(store, before) == []
     assert listed(store, tomorrow()) == names
+    assert sorted(name for at in range(256) for page in store.older(tomorrow(), at) for name in page) == names
     assert store.remove_unfinished(before) == 0
 
 
