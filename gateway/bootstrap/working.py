@@ -6,7 +6,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 from gateway import restored, words
@@ -24,6 +23,7 @@ from gateway.flow.officer_acts import HeldActs
 from gateway.flow.orphans import destroy_orphans
 from gateway.flow.retention_office import RetentionOffice
 from gateway.flow.settle import finish_narrowings
+from gateway.flow.sweeping import VaultSweep
 from gateway.flow.upkeep import Duty, SignOfLife, Texts, Upkeep
 from gateway.logs import Log
 from gateway.metrics import Figures, MetricsServer, Parts
@@ -42,6 +42,8 @@ log = Log("gateway.upkeep")
 PULSE_SECONDS = 1.5
 SCANNER_SECONDS = 600.0
 OPENINGS_SECONDS = 600.0
+SWEPT = "vault-swept"
+"""Where the vault's sweep goes on, in the worker's own folder."""
 UNDER_WAY_US = 120_000_000
 """Between a release at the keyholder and its opening in the log lies one commit, which gives up after seconds."""
 
@@ -79,6 +81,8 @@ class WorkerSide(WorkerParts):
             ground.store, self.records, ground.vault, self.keyholder, self.held, lambda: list(ground.views.values()),
             ground.clock,
         )  # fmt: skip
+        wanted = Wanted(ground.store, ground.rows, self.keyholder, ground.clock)
+        swept = VaultSweep(ground.vault, wanted, ground.clock, settings.worker_directory / SWEPT)
         watch = ClockWatch(self.steady, settings.worker_directory, ground.clock, self._renew)
         self.upkeep = Upkeep(
             [
@@ -99,6 +103,7 @@ class WorkerSide(WorkerParts):
                 [
                     Duty("holds", 60.0, self._once("holds", self._steadily("holds", self.held.return_expired))),
                     Duty("sweep", 3600.0, self._steadily("sweep", self._sweep)),
+                    Duty("vault-sweep", 3600.0, self._once("vault-sweep", self._steadily("vault-sweep", swept))),
                     *([Duty("openings", OPENINGS_SECONDS, confirm)] if settings.on_postgres else []),
                 ],
             ]
@@ -192,8 +197,6 @@ class WorkerSide(WorkerParts):
 
     def _sweep(self) -> None:
         ground = self.ground
-        wanted = Wanted(ground.store, ground.rows, self.keyholder, ground.clock)
-        ground.vault.sweep(wanted, ground.clock.now() - timedelta(days=1))
         before_us = ground.clock.now_us() - 86_400_000_000
         self.incoming.sweep(before_us)
         self.outgoing.sweep(before_us)
