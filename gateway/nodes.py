@@ -80,6 +80,11 @@ def check_node_keys(settings: Settings, operator: OperatorClient) -> None:
         try:
             operator.register_node(settings.node.name, role, nodekey.load(directory / NODE_KEY).public)
         except Denied as error:
+            if error.reason == "retired":
+                raise Misconfigured(
+                    f"node '{settings.node.name}' was taken out of use for good and its keys count no more: "
+                    "set a node up under another name, with folders of its own ('sealgate node add')"
+                ) from error
             raise Misconfigured(
                 f"{directory / NODE_KEY} is not the key with which node '{settings.node.name}' was set up; "
                 "bring back the right one"

@@ -16,7 +16,9 @@ from keys.errors import Denied, Unavailable
 
 WHY = {
     "role": "this role is not known", "password": "the password is too short: 8 characters at least, better 15",
-    "no-node": "there is no such node", "running": "this node asked for keys within this hour: what waits in its spool "
+    "no-node": "there is no such node",
+    "retired": "a node of this name was taken out of use for good and its keys count no more: write another name",
+    "running": "this node asked for keys within this hour: what waits in its spool "
     "would be lost. See that its queue is empty, stop it, and try again after an hour",
     "taken": "this account exists already", "no-user": "there is no such account",
 }  # fmt: skip

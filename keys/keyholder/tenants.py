@@ -18,6 +18,10 @@ from keys.keyholder.releaselog import open_log, record, release_origin, tenant_o
 from keys.keyholder.wire import b64
 
 _WAITING = "SELECT 1 FROM proposals WHERE tenant = ? AND kind = 'settings' AND ended_us IS NULL"
+_RETIRED = (  # the log itself says so, in every copy of the store; asked when a node is new
+    "SELECT 1 FROM log_entries WHERE tenant = ? AND json_extract(CAST(entry AS TEXT), '$.action') = 'node:retired' "
+    "AND json_extract(CAST(entry AS TEXT), '$.object') = ?"
+)
 NODE_ROLES = ("smtp", "worker")
 
 
@@ -96,13 +100,17 @@ def node_keys_for(tx: Tx, *, node: str) -> dict[str, Any]:
 
 
 def register_node(tx: Tx, *, node: str, role: str, public: bytes) -> dict[str, str]:
-    """Keep the public half of a node key, signed. Denied("differs") for another one under the same name."""
+    """Keep the public half of a node key, signed. Denied("differs") for another one under the same name; Denied
+    ("retired") for a node that was taken out of use: its disk may be anybody's by now, and its name is nobody's again.
+    """
     if role not in NODE_ROLES or len(public) != 32:
         raise Denied("bad-node-key")
     row = tx.one("SELECT public FROM nodes WHERE node = ? AND role = ?", node, role)
     if row is not None and bytes(row["public"]) != public:
         raise Denied("differs")
     if row is None:
+        if tx.one(_RETIRED, SYSTEM, node) is not None:
+            raise Denied("retired")
         tx.run("INSERT INTO nodes VALUES (?, ?, ?)", node, role, public)
         record(tx, SYSTEM, "node:registered", object=node, reason=role)
     return _vouched(tx, node, role, public)

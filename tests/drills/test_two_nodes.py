@@ -13,6 +13,7 @@ import re
 import shutil
 import smtplib
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -20,7 +21,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import make_msgid
@@ -31,7 +32,7 @@ import pytest
 from gateway.demo import mails
 from gateway.demo.clinic import DOMAIN, PEOPLE
 from gateway.demo.visitor import Visitor
-from gateway.errors import Misconfigured
+from gateway.errors import Misconfigured, TryLater
 from tests.support import nodes, postgres
 from tests.support.faulty import TRACE, Letter, eventually
 from tests.support.load import PATIENCE, stretched
@@ -297,6 +298,32 @@ def test_a_nodes_name_is_taken_once_and_served_once(cluster: Cluster, tmp_path: 
     )  # fmt: skip
     assert role.returncode == 75
     assert "Another process serves under this node's name" in role.stderr
+
+
+def test_a_node_taken_out_of_use_has_its_report_and_never_comes_back(cluster: Cluster) -> None:
+    """The last test of this file: node b is gone afterwards."""
+    first, second = cluster.nodes
+    eventually(lambda: not second.open_queues())
+    second.stop_gateway()
+    with pytest.raises(Misconfigured, match="asked for keys within this hour"):
+        first.command("node", "retire", "b")
+    keys = first.data / "keys" / "keyholder.db"
+    with closing(sqlite3.connect(keys, timeout=60)) as store, store:  # as if the hour in which it stopped were over
+        store.execute("DELETE FROM epochs WHERE node = 'b' AND epoch > ?", (int(time.time()) // 3600,))
+    report = first.command("node", "retire", "b")
+    assert report.startswith("Sealgate disposal report v1\nnode: b\n")
+    assert "node keys that count no more: smtp, worker\n" in report
+    with closing(sqlite3.connect(f"file:{keys}?mode=ro", uri=True, timeout=60)) as store:
+        assert store.execute("SELECT COUNT(*) FROM epochs WHERE node = 'b' AND private IS NOT NULL").fetchone() == (0,)
+    with pytest.raises(Misconfigured, match="there is no such node"):
+        first.command("node", "retire", "b")
+    with pytest.raises(TryLater, match="taken out of use for good"):
+        second.serve()  # the words of the refusal are the gateway's last ones
+    for folder in ("spool", "node"):
+        shutil.rmtree(second.data / folder, ignore_errors=True)
+    with pytest.raises(Misconfigured, match="taken out of use for good"):
+        second.command("node", "add", "b", *second.options)
+    assert first.send(first.letter("clean")) == 250, "the other node goes on"
 
 
 def held_message(node: Node) -> str:
