@@ -17,6 +17,7 @@ from keys.keyholder.backup_calls import MakesBackups
 from keys.keyholder.connection import Connection
 from keys.keyholder.mailkey_calls import MakesMailKeys, SignsMail
 from keys.keyholder.offers import Deposit, DepositGrant, DepositObject
+from keys.keyholder.passkey_calls import UsesPasskeys
 from keys.keyholder.rotation_calls import TurnsRootKey
 from keys.keyholder.wire import b64, unb64
 from keys.retention_calls import FollowsEnds, RetentionDesk, RetiresNodes
@@ -196,7 +197,7 @@ class WorkerClient(LogReader, Serving, SignsMail, FollowsEnds):
         self._call("held_done", tenant=tenant, message=message)
 
 
-class PortalClient(Serving, RetentionDesk):
+class PortalClient(Serving, RetentionDesk, UsesPasskeys):
     """What the portal may ask, nearly all of it with a person's session."""
 
     def keys(self) -> dict[str, Any]:
@@ -205,7 +206,8 @@ class PortalClient(Serving, RetentionDesk):
 
     def grant_info(self, grant: str) -> dict[str, Any]:
         """``state`` (live revoked expired frozen destroyed unknown), tenant, message, person, floor, expires_us,
-        revoked_us, ``doors`` (of text staff totp remembered), tries_left, locked_until_us, phone_last (always None)."""
+        revoked_us, ``doors`` (of text staff totp remembered passkey), tries_left, locked_until_us, phone_last (None).
+        """
         return cast("dict[str, Any]", self._call("grant_info", grant=grant))
 
     def standing(self, session: str, grant: str) -> str:

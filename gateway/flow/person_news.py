@@ -1,9 +1,11 @@
-"""News that come from the keyholder, past the portal: a phone number, a new code app or remembered browser, a card that
-was used twice, and for officers a change that waits, a new account that counts at once, a clinic that closed or opened.
+"""News that come from the keyholder, past the portal: a phone number, a new code app, passkey or remembered browser,
+recovery codes made or used, a card that was used twice, a passkey of an account, and for officers a change that waits,
+a new account that counts at once, a clinic that closed or opened.
 
 Promises: a number that changed, and a first one of somebody who has live messages, is told to that person and to the
-senders of those messages; a new code app or browser is told to the person before it opens anything else (a portal in
-the wrong hands could set one up behind a code that was typed to read); a card used twice is told to the senders of what
+senders of those messages, and so is a recovery code that was used; a new code app, passkey or browser is told to the
+person before it opens anything else (a portal in the wrong hands could set one up behind a code that was typed to
+read); a card used twice is told to the senders of what
 was put on hold and to the officers; one mail for each of them per turn, in the transaction
 that writes the event; news stay with the keyholder until then.
 What is the officers' is told to every one of them; before a closing is written down, the doors know of it.
@@ -36,12 +38,17 @@ from keys.client import WorkerClient
 log = Log("gateway.tellings")
 BATCH = 50
 ENROLLED = "enrolled"
-TO_PERSON = {"phone": "phone", "phone-first": "phone_first", ENROLLED: "enrolled"}
+TO_PERSON = {
+    "phone": "phone", "phone-first": "phone_first", ENROLLED: "enrolled", "recovery-made": "recovery_made",
+    "recovered": "recovered",
+}  # fmt: skip
+TO_NOBODY_ELSE = frozenset({ENROLLED, "recovery-made"})
 TO_OFFICERS = {
     "proposal": ("change_waits", Action.SETTINGS_PROPOSED),
     "account": ("account_added", Action.USER_ANNOUNCED),
     "password": ("password_set", Action.USER_ANNOUNCED),
     "app-password": ("app_password_made", Action.USER_ANNOUNCED),
+    "staff-passkey": ("passkey_made", None),
     "closed": ("clinic_closed", Action.TENANT_CLOSED),
     "reopened": ("clinic_reopened", Action.TENANT_REOPENED),
     "disposal": ("erasure_waits", None),  # these have their entries from whoever decided, and from the worker
@@ -49,10 +56,11 @@ TO_OFFICERS = {
     "hold-set": ("hold_set", None),
     "hold-lifted": ("hold_lifted", None),
 }
-TO_SENDER = {"phone": "number_changed", "phone-first": "number_first", "frozen": "card_twice",
+TO_SENDER = {"phone": "number_changed", "phone-first": "number_first", "frozen": "card_twice", "recovered": "recovered",
              **{kind: words for kind, (words, _) in TO_OFFICERS.items()}}  # fmt: skip
-OF_OWNERS = frozenset({"password", "app-password"})
-"""What an operator did to somebody's account: its owner hears it too."""
+OF_OWNERS = frozenset({"password", "app-password", "staff-passkey"})
+"""What was done to somebody's account: its owner hears it too."""
+OF_OWNERS_ALONE = frozenset({"staff-passkey"})
 OF_DOORS = frozenset({"closed", "reopened"})
 _KEYHOLDER = Actor("keyholder", "")
 
@@ -124,7 +132,7 @@ class PersonNews:
         if row is None or row["tenant"] != tenant or told is not None:
             return None
         view = self._tenants(tenant)
-        if kind == ENROLLED:
+        if kind in TO_NOBODY_ELSE:
             address = self._records.directory.open(tenant, "people", person, row["address"])
             return Item(str(news["id"]), view, person, kind, address, frozenset(), ())
         messages = self._messages(tenant, person, kind)
@@ -141,7 +149,8 @@ class PersonNews:
         if told is not None:
             return None
         tenant = str(news["tenant"])
-        readers, kind, about = self._officers(tenant), str(news["kind"]), str(news["about"])
+        kind, about = str(news["kind"]), str(news["about"])
+        readers = set[str]() if kind in OF_OWNERS_ALONE else self._officers(tenant)
         owner = self._owner(tenant, about) if kind in OF_OWNERS else ""
         return Item(str(news["id"]), self._tenants(tenant), about, kind, owner, frozenset(readers | {owner} - {""}), ())
 
@@ -229,7 +238,7 @@ def _events(item: Item) -> list[Event]:
             return []
         reason = item.kind if item.kind in OF_OWNERS else ""
         return [Event(action, item.view.id, item.person, Actor("operator", ""), reason=reason, request=item.id)]
-    if item.kind == ENROLLED:  # the portal's own event names the message, and the notice has an event
+    if item.kind in TO_NOBODY_ELSE:  # the portal's own event names the message, and the notice has an event
         return []
     if item.kind == "frozen":  # the link with which the code was tried is in the portal's own event
         return [

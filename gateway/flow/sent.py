@@ -41,7 +41,7 @@ UNOPENED_US = 3 * 86_400_000_000
 LOOKED_AT = 200
 """Messages looked through for one page of a narrowed list."""
 FILES = ("file", "original")
-METHODS = ("text", "staff", "card", "totp", "device")
+METHODS = ("text", "staff", "card", "totp", "device", "passkey", "recovery")
 """Proofs that have words of their own under `staff.proof`."""
 PURPOSES = ("read", "look", "download", "zip")
 """What an object is opened for: shown on the message's page, looked at, saved, saved with all the others."""

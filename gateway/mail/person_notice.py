@@ -15,8 +15,8 @@ from gateway.mail.notices import page, paragraphs
 from gateway.mail.trace import CHECKPOINT
 from gateway.words import Words
 
-KINDS = ("reminder", "ending", "phone", "phone_first", "enrolled")
-_ABOUT_NO_MESSAGE = ("phone", "phone_first", "enrolled")
+KINDS = ("reminder", "ending", "phone", "phone_first", "enrolled", "recovery_made", "recovered")
+_ABOUT_NO_MESSAGE = ("phone", "phone_first", "enrolled", "recovery_made", "recovered")
 
 
 @dataclass(frozen=True, slots=True)

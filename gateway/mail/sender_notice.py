@@ -39,6 +39,8 @@ KINDS = (
         "erasure_done",
         "hold_set",
         "hold_lifted",
+        "recovered",
+        "passkey_made",
     ),
 )
 _FOUND = ("held", "malware", "returned", "protected")

@@ -166,7 +166,7 @@ def admit(conn: sqlite3.Connection, key: RootKey, now_us: int) -> None:
         conn.execute(
             "UPDATE meta SET value = ? WHERE name = ?", (seal.rows.wrap(opened, custody.context(uses[name])), name)
         )
-    for table in ("sessions", "codes", "cards", "devices", "texts", "requests", "releases"):
+    for table in ("sessions", "codes", "cards", "devices", "texts", "requests", "releases", "recovery_codes"):
         conn.execute(f"DELETE FROM {table}")  # noqa: S608 - fixed names; a copy holds none of these anyway
     conn.execute("UPDATE snapshots SET serial = serial + ?", (_SERIALS_PASSED,))
     conn.execute("UPDATE meta SET name = ? WHERE name = ?", (ADMITTED, MARK))

@@ -44,6 +44,8 @@ class Limits:
     young_factor_seconds: int = 86_400
     enrol_within_seconds: int = 1_800
     totps_per_person: int = 3
+    passkeys_per_owner: int = 10
+    challenge_seconds: int = 600
     retry_seconds: int = 60
     person_releases_per_hour: int = 60
     tenant_releases_per_hour: int = 500

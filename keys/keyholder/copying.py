@@ -19,7 +19,10 @@ from keys.errors import Tampered
 from keys.keyholder.backups import MARK
 from keys.keyholder.database import NoStore
 
-LEFT_OUT = frozenset({"sessions", "codes", "cards", "devices", "texts", "requests", "releases", "nodes", "epochs"})
+LEFT_OUT = frozenset({
+    "sessions", "codes", "cards", "devices", "texts", "requests", "releases", "nodes", "epochs", "recovery_codes",
+    "spent_challenges",
+})  # fmt: skip
 """Tables that are in no copy. A card, code or browser would be good again after it was used or forgotten; a node that
 comes back is registered anew."""
 _BUSY_SECONDS = 10.0

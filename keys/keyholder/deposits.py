@@ -13,7 +13,7 @@ from typing import Any
 from keys import access
 from keys.encoding import canonical
 from keys.errors import Tampered
-from keys.keyholder import alarms, backups, custody, grants, holds, tries
+from keys.keyholder import alarms, backups, challenges, custody, grants, holds, tries
 from keys.keyholder.calls import BadCall, is_id
 from keys.keyholder.custody import DAY_US
 from keys.keyholder.database import Recorded, Tx
@@ -260,6 +260,7 @@ def _purge(tx: Tx) -> int:
     tx.run("DELETE FROM cards WHERE expires_us < ?", now - DAY_US)
     tx.run("DELETE FROM texts WHERE expires_us <= ?", now)
     tries.purge(tx, now - DAY_US)
+    challenges.purge(tx)
     tx.run("DELETE FROM devices WHERE expires_us <= ?", now)
     tx.run("DELETE FROM totps WHERE state = 'begun' AND begun_us < ?", now - DAY_US)
     tx.run("DELETE FROM hours WHERE hour < ?", now // (3600 * SECOND_US) - 24 * 31)

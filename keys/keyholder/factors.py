@@ -57,7 +57,7 @@ def try_totp(tx: Tx, grant: access.GrantFacts, person: str, code: str) -> dict[s
     for row in rows:
         outcome = accept(_secret(tx, row), code, row["last_step"], tx.now_us)
         if isinstance(outcome, int):
-            allowed = _may_enter(tx, row, grant)
+            allowed = may_enter(tx, row, grant)
             if isinstance(allowed, access.Denial):
                 return allowed.reason
             tx.run("UPDATE totps SET last_step = ?, failures = 0 WHERE id = ?", outcome, row["id"])
@@ -81,7 +81,12 @@ def has_totp(tx: Tx, grant: access.GrantFacts) -> bool:
         "SELECT message, wide_from_us, first_method FROM totps WHERE tenant = ? AND person = ? AND state = 'live'",
         grant.tenant, grant.person,
     )  # fmt: skip
-    return any(isinstance(_may_enter(tx, row, grant), access.Permit) for row in rows)
+    return any(isinstance(may_enter(tx, row, grant), access.Permit) for row in rows)
+
+
+def apps(tx: Tx, tenant: str, person: str) -> int:
+    """How many authenticators a person has."""
+    return tx.number("SELECT COUNT(*) FROM totps WHERE tenant = ? AND person = ? AND state = 'live'", tenant, person)
 
 
 def has_device(tx: Tx, grant: access.GrantFacts) -> bool:
@@ -90,15 +95,14 @@ def has_device(tx: Tx, grant: access.GrantFacts) -> bool:
         "SELECT message, wide_from_us, first_method FROM devices WHERE tenant = ? AND person = ? AND expires_us > ?",
         grant.tenant, grant.person, tx.now_us,
     )  # fmt: skip
-    return any(isinstance(_may_enter(tx, row, grant), access.Permit) for row in rows)
+    return any(isinstance(may_enter(tx, row, grant), access.Permit) for row in rows)
 
 
 def totp_begin(tx: Tx, *, session: str) -> dict[str, str]:
     """A fresh secret, not yet in force. Denied: no-session, not-a-recipient, stale, enough."""
-    live = _enroller(tx, session)
+    live = enroller(tx, session)
     tenant, person = live.facts.tenant, str(live.facts.person)
-    have = tx.number("SELECT COUNT(*) FROM totps WHERE tenant = ? AND person = ? AND state = 'live'", tenant, person)
-    if have >= tx.limits.totps_per_person:
+    if apps(tx, tenant, person) >= tx.limits.totps_per_person:
         raise refused(tx, tenant, "factor:refused", "enough", object=person, actor=live.actor)
     secret = pyotp.random_base32()
     name = "fac_" + secrets.token_hex(12)
@@ -106,7 +110,7 @@ def totp_begin(tx: Tx, *, session: str) -> dict[str, str]:
     tx.run(
         "INSERT INTO totps VALUES (?, ?, ?, ?, 'begun', ?, ?, ?, ?, ?, 0, 0)",
         name, tenant, person, custody.values(tx, tenant).seal(_totp_context(name), secret.encode("ascii")),
-        tx.now_us, live.mac, live.row["first_method"], live.facts.message or "", _wide_from(tx, live),
+        tx.now_us, live.mac, live.row["first_method"], live.facts.message or "", wide_from(tx, live, lasting=True),
     )  # fmt: skip
     record(tx, tenant, "factor:begun", object=name, actor=live.actor, reason="totp", proof=live.facts.proof)
     label = body_of(tx, tenant).get("display_name") or _tenant_name(tx, tenant)
@@ -116,7 +120,7 @@ def totp_begin(tx: Tx, *, session: str) -> dict[str, str]:
 
 def totp_confirm(tx: Tx, *, session: str, code: str) -> dict[str, str]:
     """Put the begun factor in force with its first code, which is thereby spent."""
-    live = _enroller(tx, session)
+    live = enroller(tx, session)
     tenant, person = live.facts.tenant, str(live.facts.person)
     row = tx.one("SELECT * FROM totps WHERE tenant = ? AND person = ? AND state = 'begun'", tenant, person)
     if row is None or bytes(row["session"]) != live.mac:
@@ -136,7 +140,7 @@ def totp_confirm(tx: Tx, *, session: str, code: str) -> dict[str, str]:
 
 def remember(tx: Tx, *, session: str) -> dict[str, Any]:
     """Remember this browser: a token for its cookie. Denied("not-allowed") where the tenant switched it off."""
-    live = _enroller(tx, session)
+    live = enroller(tx, session)
     tenant, person = live.facts.tenant, str(live.facts.person)
     if not may_remember(tx, tenant):
         raise refused(tx, tenant, "factor:refused", "not-allowed", object=person, actor=live.actor)
@@ -145,7 +149,7 @@ def remember(tx: Tx, *, session: str) -> dict[str, Any]:
     tx.run(
         "INSERT INTO devices VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         tx.custody.mac("device", token), tenant, person, tx.now_us, expires_us, live.row["first_method"],
-        live.row["first_proof_us"], live.facts.message or "", _wide_from(tx, live),
+        live.row["first_proof_us"], live.facts.message or "", wide_from(tx, live),
     )  # fmt: skip
     reason = live.row["method"]
     record(tx, tenant, "device:remembered", object=person, actor=live.actor, reason=reason, proof=live.facts.proof)
@@ -163,7 +167,7 @@ def use_device(tx: Tx, *, grant: str, device: bytes, visitor: str) -> dict[str, 
     if reason == "live":
         reason = "unknown-device"
         if row is not None and row["tenant"] == found.tenant and row["person"] == found.person:
-            verdict = _may_enter(tx, row, found)
+            verdict = may_enter(tx, row, found)
             if tx.now_us < row["expires_us"] and may_remember(tx, found.tenant):
                 reason = verdict.reason if isinstance(verdict, access.Denial) else ""
     if reason or row is None:
@@ -196,7 +200,7 @@ def may_remember(tx: Tx, tenant: str) -> bool:
     return body.get("remembered_device", body.get("policy") != "strict") is True
 
 
-def _enroller(tx: Tx, session: str) -> Live:
+def enroller(tx: Tx, session: str) -> Live:
     """A recipient's session fresh enough to bind something lasting to."""
     live = sessions.need(tx, session, "factor:refused")
     reason = None
@@ -213,8 +217,13 @@ def _enroller(tx: Tx, session: str) -> Live:
     return live
 
 
-def _wide_from(tx: Tx, live: Live) -> int:
-    """From when on what this session enrols may open other messages than its own: in a day at the earliest."""
+def wide_from(tx: Tx, live: Live, *, lasting: bool = False) -> int:
+    """From when on what this session enrols may open other messages than its own: in a day at the earliest.
+
+    `lasting`: it is an app, a passkey or a set of codes; behind a recovery code these need no day of their own.
+    """
+    if lasting and live.row["method"] == "recovery":
+        return max(int(live.row["wide_from_us"]), tx.now_us)
     return max(int(live.row["wide_from_us"]), tx.now_us + tx.limits.young_factor_seconds * SECOND_US)
 
 
@@ -233,7 +242,7 @@ def _tenant_name(tx: Tx, tenant: str) -> str:
     return str(row["name"])
 
 
-def _may_enter(tx: Tx, row: Any, grant: access.GrantFacts) -> access.Permit | access.Denial:
+def may_enter(tx: Tx, row: Any, grant: access.GrantFacts) -> access.Permit | access.Denial:
     """Whether that factor or browser may open this message now."""
     reaches = row["first_method"] != "text" or texts.reaches(tx, grant)
     return access.may_enter_by_factor(row["message"], row["wide_from_us"], grant.message, tx.now_us, reaches=reaches)

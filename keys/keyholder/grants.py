@@ -15,7 +15,7 @@ from keys import access
 from keys.datakey import ValueKey
 from keys.encoding import canonical, lp
 from keys.errors import Denied, Tampered
-from keys.keyholder import custody, sessions
+from keys.keyholder import custody, passkey_rows, sessions
 from keys.keyholder.calls import BadCall, is_id
 from keys.keyholder.custody import DAY_US
 from keys.keyholder.database import Tx
@@ -245,7 +245,7 @@ def freeze_all(tx: Tx, grant: access.GrantFacts, name: str, person: str, since_u
 
 
 def _end_behind(tx: Tx, tenant: str, person: str, method: str, since_us: int) -> None:
-    """End the sessions, browsers and authenticators that stand on such a code since then."""
+    """End the sessions, browsers, authenticators and passkeys that stand on such a code since then."""
     behind = (tenant, person, method, since_us)
     tx.run("DELETE FROM sessions WHERE tenant = ? AND person = ? AND first_method = ? AND made_us >= ?", *behind)
     tx.run("DELETE FROM devices WHERE tenant = ? AND person = ? AND first_method = ? AND made_us >= ?", *behind)
@@ -256,6 +256,8 @@ def _end_behind(tx: Tx, tenant: str, person: str, method: str, since_us: int) ->
     )
     if killed:
         record(tx, tenant, "factor:killed", object=person, reason="second-redeemer")
+    passkey_rows.end(tx, tenant, person, "second-redeemer", first_method=method, since_us=since_us)
+    passkey_rows.codes_end(tx, tenant, person, method, since_us)
 
 
 def _freeze(tx: Tx, message: str, person: str) -> None:

@@ -2,7 +2,8 @@
 
 Promises: a code is checked and spent in one transaction; five failures in fifteen minutes lock this person only; a text
 code works once, for ten minutes, in the browser that asked; a staff code works once in 24 hours and dies of five wrong
-tries; its second redeemer, in another browser, freezes the grants; letters are a card's.
+tries; its second redeemer, in another browser, freezes the grants; letters are a card's or,
+sixteen of them, a recovery code.
 DESIGN §4 (doors), §4b 5; NIST SP 800-63B-4.
 """
 
@@ -14,7 +15,7 @@ from typing import Any
 
 from keys import access
 from keys.errors import Denied
-from keys.keyholder import cards, factors, grants, sessions, texts, tries
+from keys.keyholder import cards, factors, grants, passkeys, recovery_codes, sessions, texts, tries
 from keys.keyholder.database import Recorded, Tx
 from keys.keyholder.factors import digits
 from keys.keyholder.releaselog import record, refused
@@ -31,13 +32,15 @@ def grant_info(tx: Tx, *, grant: str) -> dict[str, Any]:
         return {
             "state": "unknown", "tenant": None, "message": None, "person": None, "floor": None, "expires_us": None,
             "revoked_us": None, "doors": [], "tries_left": 0, "locked_until_us": None, "phone_last": None,
-            "may_remember": False,
+            "may_remember": False, "may_passkey": False,
         }  # fmt: skip
     doors = ["staff"]
     if texts.number_of(tx, found.tenant, found.person) is not None and texts.reaches(tx, found):
         doors.insert(0, "text")
     if factors.has_totp(tx, found):
         doors.append("totp")
+    if passkeys.has_passkey(tx, found):
+        doors.append("passkey")
     if factors.has_device(tx, found):
         doors.append("remembered")
     subject = "person:" + found.person
@@ -47,6 +50,7 @@ def grant_info(tx: Tx, *, grant: str) -> dict[str, Any]:
         "doors": doors, "tries_left": tries.left(tx, found.tenant, subject),
         "locked_until_us": tries.locked_until(tx, found.tenant, subject), "phone_last": None,
         "may_remember": factors.may_remember(tx, found.tenant),
+        "may_passkey": passkeys.site(tx, found.tenant) is not None,
     }  # fmt: skip
 
 
@@ -73,7 +77,9 @@ def verify(tx: Tx, *, grant: str, code: str, visitor: str, network: str) -> dict
     if tries.left(tx, tenant, subject) == 0:
         raise _no(tx, found, grant, "too-many")
     typed, printed = digits(code), cards.letters(code)
-    if printed is not None:
+    if printed is not None and len(printed) == recovery_codes.LETTERS:
+        verdict = recovery_codes.redeem(tx, found, printed)
+    elif printed is not None:
         verdict = cards.redeem(tx, found, grant, printed, visitor)
     elif len(typed) == STAFF_DIGITS:
         verdict = _staff_code(tx, found, grant, typed, visitor)

@@ -4,7 +4,7 @@ key, or an id, state, time or number. Times are microseconds since 1970 UTC. DES
 
 from __future__ import annotations
 
-VERSION = 9
+VERSION = 10
 """What `upgrade` brings an older store to, step by step."""
 
 TABLES = """
@@ -100,7 +100,8 @@ CREATE TABLE cards (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX cards_person ON cards (tenant, person);
 CREATE TABLE news (  -- what the worker still has to tell: phone, phone-first, enrolled, frozen (about: a grant),
-  -- proposal, account, closed, reopened, disposal, erased, hold-set, hold-lifted
+  -- recovery-made, recovered, staff-passkey (about: a user), proposal,
+  -- account, closed, reopened, disposal, erased, hold-set, hold-lifted
   id TEXT PRIMARY KEY, tenant TEXT NOT NULL, person TEXT NOT NULL, kind TEXT NOT NULL, about TEXT NOT NULL,
   at_us INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -124,6 +125,20 @@ CREATE TABLE devices (
   wide_from_us INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX devices_person ON devices (tenant, person);
+
+CREATE TABLE passkeys (  -- kind person or user; public is a COSE key; name is sealed
+  id TEXT PRIMARY KEY, tenant TEXT NOT NULL, kind TEXT NOT NULL, owner TEXT NOT NULL, credential BLOB NOT NULL UNIQUE,
+  public BLOB NOT NULL, counter INTEGER NOT NULL, name BLOB NOT NULL, state TEXT NOT NULL, first_method TEXT NOT NULL,
+  message TEXT NOT NULL, wide_from_us INTEGER NOT NULL, made_us INTEGER NOT NULL, used_us INTEGER,
+  failures INTEGER NOT NULL, mac BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX passkeys_owner ON passkeys (tenant, kind, owner);
+CREATE TABLE recovery_codes (  -- kind person or user
+  mac BLOB PRIMARY KEY, tenant TEXT NOT NULL, kind TEXT NOT NULL, owner TEXT NOT NULL, first_method TEXT NOT NULL,
+  message TEXT NOT NULL, wide_from_us INTEGER NOT NULL, made_us INTEGER NOT NULL, used_us INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX recovery_codes_owner ON recovery_codes (tenant, kind, owner);
+CREATE TABLE spent_challenges (mac BLOB PRIMARY KEY, until_us INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE releases (  -- one line per (session, grant, object, purpose): where its receipt lies
   session BLOB NOT NULL, grant_id TEXT NOT NULL, object TEXT NOT NULL, purpose TEXT NOT NULL,

@@ -12,11 +12,13 @@ import hashlib
 import os
 import secrets
 import threading
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import argon2
 import pyotp
 
+from keys import access
 from keys.errors import Denied
 from keys.keyholder import closing, custody, factors, grants, proposals, sessions, tries
 from keys.keyholder.config import KeyholderConfig, Limits
@@ -237,23 +239,37 @@ def _join(tx: Tx, tenant: str, user: str) -> None:
 
 def finish(tx: Tx, tenant: str, user: str, code: str, network: str, right: bool) -> dict[str, Any]:
     """The session, once the password was right and the code is spent. Denied and recorded otherwise."""
-    row = tx.one("SELECT * FROM users WHERE tenant = ? AND id = ? AND state = 'active'", tenant, user)
-    outcome: int | str = "wrong"
-    if row is not None and right:
+
+    def second(row: Any) -> str:
         secret = custody.values(tx, tenant).open(_totp_context(user), bytes(row["totp"])).decode("ascii")
         outcome = factors.accept(secret, factors.digits(code), row["last_step"], tx.now_us)
-    if row is None or isinstance(outcome, str):
+        if isinstance(outcome, str):
+            return outcome
+        tx.run("UPDATE users SET last_step = ? WHERE tenant = ? AND id = ?", outcome, tenant, user)
+        return ""
+
+    return admitted(tx, tenant, user, network, right, second, access.SECOND_FACTOR, "password+totp")
+
+
+def admitted(
+    tx: Tx, tenant: str, user: str, network: str, right: bool, second: Callable[[Any], str], proof: int, method: str
+) -> dict[str, Any]:
+    """The session of a member whose password was `right`. `second` spends the second factor on the member's row, or
+    says what became of it. Denied and recorded otherwise.
+    """
+    row = tx.one("SELECT * FROM users WHERE tenant = ? AND id = ? AND state = 'active'", tenant, user)
+    outcome = second(row) if row is not None and right else "wrong"
+    if row is None or outcome:
         left = _left(tx, _where(tx, tenant), user, network)
         raise refused(
-            tx, tenant, "session:refused", str(outcome), data={"tries_left": left}, object=user, actor=("user", user)
+            tx, tenant, "session:refused", outcome, data={"tries_left": left}, object=user, actor=("user", user)
         )
-    tx.run("UPDATE users SET last_step = ? WHERE tenant = ? AND id = ?", outcome, tenant, user)
     for subject, _ in _counted(tx, user, network):
         tries.clear(tx, tenant, subject)
     tries.remember(tx, tenant, f"{user} {network}")
     if row["role"] == "officer":
         tx.run("UPDATE tenants SET officer_seen_us = ? WHERE id = ? AND officer_seen_us IS NULL", tx.now_us, tenant)
-    return sessions.make(tx, tenant=tenant, proof=2, method="password+totp", user=user, role=row["role"])
+    return sessions.make(tx, tenant=tenant, proof=proof, method=method, user=user, role=row["role"])
 
 
 def _counted(tx: Tx, user: str, network: str) -> tuple[tuple[str, int], ...]:

@@ -44,6 +44,19 @@ STEPS: Mapping[int, tuple[str, ...]] = {
         "CREATE TABLE backups (id TEXT PRIMARY KEY, kind TEXT NOT NULL, made_us INTEGER NOT NULL, expires_us INTEGER,"
         " digest BLOB, signed_us INTEGER, verified_us INTEGER) STRICT, WITHOUT ROWID",
     ),
+    9: (
+        "CREATE TABLE passkeys (id TEXT PRIMARY KEY, tenant TEXT NOT NULL, kind TEXT NOT NULL, owner TEXT NOT NULL,"
+        " credential BLOB NOT NULL UNIQUE, public BLOB NOT NULL, counter INTEGER NOT NULL, name BLOB NOT NULL,"
+        " state TEXT NOT NULL, first_method TEXT NOT NULL, message TEXT NOT NULL, wide_from_us INTEGER NOT NULL,"
+        " made_us INTEGER NOT NULL, used_us INTEGER, failures INTEGER NOT NULL, mac BLOB NOT NULL)"
+        " STRICT, WITHOUT ROWID",
+        "CREATE INDEX passkeys_owner ON passkeys (tenant, kind, owner)",
+        "CREATE TABLE recovery_codes (mac BLOB PRIMARY KEY, tenant TEXT NOT NULL, kind TEXT NOT NULL,"
+        " owner TEXT NOT NULL, first_method TEXT NOT NULL, message TEXT NOT NULL, wide_from_us INTEGER NOT NULL,"
+        " made_us INTEGER NOT NULL, used_us INTEGER) STRICT, WITHOUT ROWID",
+        "CREATE INDEX recovery_codes_owner ON recovery_codes (tenant, kind, owner)",
+        "CREATE TABLE spent_challenges (mac BLOB PRIMARY KEY, until_us INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    ),
 }
 """By the format that a step begins with; it ends with the next one."""
 OLDEST = min(STEPS)

@@ -15,6 +15,9 @@ from tests.unit.keyholder.conftest import House, StaffMember
 
 Columns = dict[str, list[tuple[str, ...]]]
 BACK = (  # from the format of today to the oldest that is brought forward, as a store of then looks
+    "DROP TABLE spent_challenges",
+    "DROP TABLE recovery_codes",
+    "DROP TABLE passkeys",
     "DROP TABLE backups",
     "DROP TABLE disposals",
     "DROP TABLE hold_keys",
