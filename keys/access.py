@@ -117,6 +117,19 @@ def may_release(grant: GrantFacts, session: SessionFacts, of_message: str | None
     return Permit(counts=True)
 
 
+def may_recover(grant: GrantFacts, on_hold: bool, now_us: int) -> Permit | Denial:
+    """Opening a message by its recovery grant for an officer's proved act: while the grant lives or a hold keeps it."""
+    if grant.kind != "recovery":
+        return Denial("not-this-kind")
+    if grant.destroyed_us is not None:
+        return Denial("destroyed")
+    if on_hold:
+        return Permit()
+    if grant_state(grant, now_us) != "live":
+        return Denial("not-live")
+    return Permit()
+
+
 def _may_review(grant: GrantFacts, session: SessionFacts) -> Permit | Denial:
     if session.user is None:
         return Denial("not-staff")

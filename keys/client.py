@@ -20,6 +20,7 @@ from keys.keyholder.offers import Deposit, DepositGrant, DepositObject
 from keys.keyholder.passkey_calls import UsesPasskeys
 from keys.keyholder.rotation_calls import TurnsRootKey
 from keys.keyholder.wire import b64, unb64
+from keys.recovery_calls import OpensRecovery, RecoveryDesk, SetsRecovery
 from keys.retention_calls import FollowsEnds, RetentionDesk, RetiresNodes
 
 __all__ = [
@@ -30,7 +31,7 @@ __all__ = [
 _BATCH_BYTES = 600_000
 
 
-class OperatorClient(LogReader, MakesMailKeys, MakesBackups, TurnsRootKey, RetiresNodes):
+class OperatorClient(LogReader, MakesMailKeys, MakesBackups, TurnsRootKey, RetiresNodes, SetsRecovery):
     """Set-up, user and people records, destruction."""
 
     def status(self) -> dict[str, Any]:
@@ -93,7 +94,7 @@ class OperatorClient(LogReader, MakesMailKeys, MakesBackups, TurnsRootKey, Retir
         return cast("dict[str, int]", self._call("expire"))
 
 
-class WorkerClient(LogReader, Serving, SignsMail, FollowsEnds):
+class WorkerClient(LogReader, Serving, SignsMail, FollowsEnds, OpensRecovery):
     """Deposits, epochs, snapshot, checkpoints, texts to send, and what an officer approved."""
 
     def keys(self, node: str) -> dict[str, Any]:
@@ -197,7 +198,7 @@ class WorkerClient(LogReader, Serving, SignsMail, FollowsEnds):
         self._call("held_done", tenant=tenant, message=message)
 
 
-class PortalClient(Serving, RetentionDesk, UsesPasskeys):
+class PortalClient(Serving, RetentionDesk, RecoveryDesk, UsesPasskeys):
     """What the portal may ask, nearly all of it with a person's session."""
 
     def keys(self) -> dict[str, Any]:

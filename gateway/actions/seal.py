@@ -15,6 +15,7 @@ from typing import Any
 
 from gateway.clock import Clock
 from gateway.vault import Stored, Vault
+from keys import recovery
 from keys.client import Deposit, DepositGrant, DepositObject
 from keys.datakey import DataKey, ValueKey
 from keys.derive import meta_key, object_key, object_share
@@ -141,8 +142,23 @@ class MessageSeal:
         self._deposit_grants.append(DepositGrant(grant, "review", FLOOR, None, secret))
         return grant
 
+    def recover(self, public: bytes) -> str:
+        """A grant for the clinic's recovery key, whose private half is with its officers. After the last object."""
+        grant = self.clock.new_id("lnk", 12)
+        place = recovery.Place(self.tenant, self.message, grant, KEY_VERSION)
+        first = b""
+        if self._objects:
+            name = self._objects[0]["id"]
+            first = object_share(self._share, tenant=self.tenant, message=self.message, object_id=name)
+        self._row(grant, recovery.KIND, None, recovery.seal(public, self._mk, first, place))
+        self._deposit_grants.append(DepositGrant(grant, recovery.KIND, FLOOR))
+        return grant
+
     def _grant(self, grant: str, kind: str, person: str | None, secret: bytes) -> None:
         context = WrapContext(self.tenant, self.message, grant, kind, KEY_VERSION)
+        self._row(grant, kind, person, wrap(secret, self._mk, context))
+
+    def _row(self, grant: str, kind: str, person: str | None, wrapped: bytes) -> None:
         self._grants.append(
             {
                 "id": grant,
@@ -150,7 +166,7 @@ class MessageSeal:
                 "message": self.message,
                 "person": person,
                 "kind": kind,
-                "wrap": wrap(secret, self._mk, context),
+                "wrap": wrapped,
                 "expires_at": self.expires_us,
                 "created_at": self.clock.now_us(),
                 "revoked_at": None,

@@ -24,6 +24,7 @@ from gateway.flow.office import Office
 from gateway.flow.outbound import Outbound
 from gateway.flow.queue import Queue
 from gateway.flow.records import Records
+from gateway.flow.recovery_keys import RecoveryKeys
 from gateway.flow.returns import Returns
 from gateway.flow.settle import Openings
 from gateway.flow.treat import Treatment
@@ -95,7 +96,10 @@ class WorkerParts:
             view.id: SmtpCourier(vouched_courier(ground.own(view).courier, view), settings.smtp.hostname)
             for view in ground.views.values()
         }
-        treatment = Treatment(ground.vault, self.keyholder, ground.store, ground.people, self.records, copies, clock)
+        treatment = Treatment(
+            ground.vault, self.keyholder, ground.store, ground.people, self.records, copies, clock,
+            RecoveryKeys(self.keyholder, ground.pinned),
+        )  # fmt: skip
         worker = settings.worker
         self.returner = Returner(copies, view, clock)
         self.deliverer = Deliverer(

@@ -65,7 +65,7 @@ def waiting(tx: Tx, *, tenant: str) -> list[dict[str, Any]]:
     rows = tx.all("SELECT * FROM proposals WHERE tenant = ? AND ended_us IS NULL ORDER BY made_us, id", tenant)
     return [
         proposals.describe(tx, row)
-        | {"keys": differing(before, json.loads(row["body"])) if row["kind"] == SETTINGS else [row["body"]]}
+        | {"keys": differing(before, json.loads(row["body"])) if row["kind"] == SETTINGS else [proposals.acts_of(row)]}
         for row in rows
     ]
 

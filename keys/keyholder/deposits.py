@@ -193,7 +193,7 @@ def _check_new(tx: Tx, item: dict[str, Any]) -> None:
     if not tx.now_us < item["expires_us"] <= tx.now_us + _LONGEST_DAYS * DAY_US:
         raise _refuse(tx, item, "expiry")
     for grant in item["grants"]:
-        if grant["kind"] == "link" and grant["floor"] < access.LINK_FLOOR:
+        if grant["kind"] in ("link", "recovery") and grant["floor"] < access.LINK_FLOOR:
             raise _refuse(tx, item, "floor")
         if tx.one("SELECT 1 FROM grants WHERE id = ?", grant["id"]) is not None:
             raise _refuse(tx, item, "taken")
@@ -240,6 +240,8 @@ def _check_grant(grant: Any) -> None:
     if "secret" in grant and not _is_bytes(grant["secret"], 32):
         raise BadCall
     if grant["kind"] == "link" and grant["person"] is None:
+        raise BadCall
+    if grant["kind"] == "recovery" and grant["person"] is not None:
         raise BadCall
 
 

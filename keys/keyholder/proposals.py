@@ -9,6 +9,7 @@ another proposal; an officer who withdraws it ends it. 45 CFR 164.308(a)(4).
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 
 from keys.encoding import lp
@@ -18,7 +19,7 @@ from keys.keyholder.releaselog import record
 from keys.keyholder.tenants import second_wanted
 
 SECOND_US = 1_000_000
-SETTINGS, USER, TENANT = "settings", "user", "tenant"
+SETTINGS, USER, TENANT, RECOVERY = "settings", "user", "tenant", "recovery"
 CLOSED, OPEN = "closed", "open"
 """What a change of a clinic as a whole makes of it."""
 OPERATOR = "operator"
@@ -101,6 +102,16 @@ def describe(tx: Tx, row: Any) -> dict[str, Any]:
     return {
         "id": row["id"], "kind": row["kind"], "object": row["object"], "maker": row["maker"],
         "made_us": row["made_us"], "due_us": due_us(tx, row), "approved": approved(tx, row),
-        "acts": "" if row["kind"] == SETTINGS else row["body"],
+        "acts": acts_of(row),
         "approvals": [{"user": one["user"], "role": one["role"], "at_us": one["at_us"]} for one in votes],
     }  # fmt: skip
+
+
+def acts_of(row: Any) -> str:
+    """What it comes to: a role, closed or open, a recovery key and its sheets; empty for settings."""
+    if row["kind"] == SETTINGS:
+        return ""
+    if row["kind"] != RECOVERY:
+        return str(row["body"])
+    body = json.loads(row["body"])
+    return f"{body['id']} {body['needed']}-of-{len(body['checks'])}" if body["public"] else str(body["id"])

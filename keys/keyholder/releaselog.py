@@ -12,7 +12,8 @@ user:joined user:refused user:disabled user:password user:app-password tenant:wa
 checkpoint:refused
 deposit:refused share:kept hold:set hold:lifted certificate:issued tamper:found node:registered node:retired
 day:destroyed budget:raised budget:alarm call:refused people:registered
-backup:begun backup:made backup:refused backup:verified store:restored kek:rotating kek:rotated``.
+backup:begun backup:made backup:refused backup:verified store:restored kek:rotating kek:rotated
+recovery:waiting recovery:set recovery:confirmed recovery:proved recovery:relinked recovery:refused``.
 A receipt is ``lp("sealgate/receipt/v1", log, index, leaf_hash)`` signed with the tenant's release log key, the same
 whose vkey the first entry of the tenant's log states. What belongs to no tenant goes to the tenant ``system``.
 Clauses: RFC 6962 2.1, C2SP tlog-checkpoint, 45 CFR 164.312(b).

@@ -4,7 +4,7 @@ key, or an id, state, time or number. Times are microseconds since 1970 UTC. DES
 
 from __future__ import annotations
 
-VERSION = 10
+VERSION = 11
 """What `upgrade` brings an older store to, step by step."""
 
 TABLES = """
@@ -24,13 +24,24 @@ CREATE TABLE settings (
   tenant TEXT NOT NULL, serial INTEGER NOT NULL, body TEXT NOT NULL, signed_us INTEGER NOT NULL,
   PRIMARY KEY (tenant, serial)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE proposals (  -- changes that wait; kind settings (body is theirs), user (object is the account) or tenant
+CREATE TABLE proposals (  -- changes that wait; kind settings user tenant recovery; object is the account of a user
   id TEXT PRIMARY KEY, tenant TEXT NOT NULL, kind TEXT NOT NULL, object TEXT NOT NULL, body TEXT NOT NULL,
   maker TEXT NOT NULL, made_us INTEGER NOT NULL, ended_us INTEGER, outcome TEXT, ended_by TEXT, ended_reason BLOB
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE approvals (
   proposal TEXT NOT NULL, user TEXT NOT NULL, role TEXT NOT NULL, at_us INTEGER NOT NULL, reason BLOB,
   PRIMARY KEY (proposal, user)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE recovery_keys (  -- public is empty for a tenant that goes without; the last serial counts
+  tenant TEXT NOT NULL, serial INTEGER NOT NULL, id TEXT NOT NULL, public BLOB NOT NULL, needed INTEGER NOT NULL,
+  checks TEXT NOT NULL, confirmed TEXT NOT NULL, set_us INTEGER NOT NULL, ended_us INTEGER, opened_us INTEGER,
+  opened_message TEXT, mac BLOB NOT NULL, PRIMARY KEY (tenant, serial)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE recoveries (  -- what officers asked to open with it: act recover relink; made is the new link
+  id TEXT PRIMARY KEY, tenant TEXT NOT NULL, act TEXT NOT NULL, messages TEXT NOT NULL, link TEXT NOT NULL,
+  digest TEXT NOT NULL, user TEXT NOT NULL, reason BLOB NOT NULL, proof INTEGER NOT NULL, second TEXT,
+  second_reason BLOB, made_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, made TEXT, made_index INTEGER
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE mail_keys (  -- DKIM; wrapped is the private half
@@ -101,7 +112,8 @@ CREATE TABLE cards (
 CREATE INDEX cards_person ON cards (tenant, person);
 CREATE TABLE news (  -- what the worker still has to tell: phone, phone-first, enrolled, frozen (about: a grant),
   -- recovery-made, recovered, staff-passkey (about: a user), proposal,
-  -- account, closed, reopened, disposal, erased, hold-set, hold-lifted
+  -- account, closed, reopened, disposal, erased, hold-set, hold-lifted,
+  -- recovery-key-set, recovery-key-asked, recovery-key-used, recovery-key-relinked
   id TEXT PRIMARY KEY, tenant TEXT NOT NULL, person TEXT NOT NULL, kind TEXT NOT NULL, about TEXT NOT NULL,
   at_us INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -57,6 +57,16 @@ STEPS: Mapping[int, tuple[str, ...]] = {
         "CREATE INDEX recovery_codes_owner ON recovery_codes (tenant, kind, owner)",
         "CREATE TABLE spent_challenges (mac BLOB PRIMARY KEY, until_us INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     ),
+    10: (
+        "CREATE TABLE recovery_keys (tenant TEXT NOT NULL, serial INTEGER NOT NULL, id TEXT NOT NULL,"
+        " public BLOB NOT NULL, needed INTEGER NOT NULL, checks TEXT NOT NULL, confirmed TEXT NOT NULL,"
+        " set_us INTEGER NOT NULL, ended_us INTEGER, opened_us INTEGER, opened_message TEXT, mac BLOB NOT NULL,"
+        " PRIMARY KEY (tenant, serial)) STRICT, WITHOUT ROWID",
+        "CREATE TABLE recoveries (id TEXT PRIMARY KEY, tenant TEXT NOT NULL, act TEXT NOT NULL, messages TEXT NOT NULL,"
+        " link TEXT NOT NULL, digest TEXT NOT NULL, user TEXT NOT NULL, reason BLOB NOT NULL, proof INTEGER NOT NULL,"
+        " second TEXT, second_reason BLOB, made_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, made TEXT,"
+        " made_index INTEGER) STRICT, WITHOUT ROWID",
+    ),
 }
 """By the format that a step begins with; it ends with the next one."""
 OLDEST = min(STEPS)
