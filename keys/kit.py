@@ -19,9 +19,10 @@ from keys.boxes import BoxKey
 from keys.encoding import lp
 from keys.errors import KeysError
 from keys.kdf import hkdf
-from keys.recovery import CHECK_BYTES, key_id
+from keys.recovery import CHECK_BYTES, check_mark, key_id
 
 MAGIC = "sealgate-recovery-kit-v1"
+PUBLIC_MAGIC = "sealgate-recovery-public-v1"
 MOST_SHEETS = 16
 LONGEST_BYTES = 8192
 _FIELDS = ("clinic", "key", "made", "sheet", "needed", "words", "check")
@@ -168,3 +169,40 @@ def _why(words: Sequence[str]) -> str:
     if there != needed:
         return f"{needed} different sheets are needed, and {there} were given"
     return "the sheets do not fit together"
+
+
+@dataclass(frozen=True, slots=True)
+class Public:
+    """What goes to the installation of a new recovery key: nothing in it opens anything. `marks` are of its sheets."""
+
+    public: bytes
+    needed: int
+    marks: tuple[bytes, ...]
+
+    def text(self) -> str:
+        """The file."""
+        lines = [PUBLIC_MAGIC, f"key: {key_id(self.public)}", f"public: {self.public.hex()}", f"needed: {self.needed}"]
+        return "\n".join([*lines, *(f"sheet: {mark.hex()}" for mark in self.marks), ""])
+
+
+def public_of(made: Made) -> Public:
+    """The public half of a new recovery key, with a mark of each sheet's check value."""
+    marks = tuple(check_mark(made.key, sheet.check) for sheet in made.sheets)
+    return Public(made.public, made.sheets[0].needed, marks)
+
+
+def parse_public(text: str) -> Public:
+    """The file that `public_of` fills. Raises BadKit."""
+    lines = [line.strip() for line in text[:LONGEST_BYTES].strip().split("\n")]
+    pairs = [(name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in lines[1:])]
+    values = dict(pairs)
+    try:
+        found = Public(
+            bytes.fromhex(values["public"]), int(values["needed"]),
+            tuple(bytes.fromhex(value) for name, value in pairs if name == "sheet"),
+        )  # fmt: skip
+        if lines[0] == PUBLIC_MAGIC and found.text().strip().split("\n") == lines:
+            return found
+    except (KeyError, ValueError):
+        pass
+    raise BadKit(f"is not the public half of a recovery key: its first line reads '{PUBLIC_MAGIC}'")

@@ -106,7 +106,7 @@ class OpensRecovery(DecidesRecovery, TellsRecovery):
         return cast("dict[str, Any]", self._call("recovery_release", tenant=tenant, act=act, message=message))
 
     def recovery_relink(self, tenant: str, act: str, grant: str) -> dict[str, Any]:
-        """A new link in the place of the act's: ``old``, ``message``, ``person``, ``floor``, ``expires_us``, ``user``,
-        ``receipt``. Denied: no-act, expired, needs-second, taken, not-live.
+        """A new link beside the act's, which the worker then ends: ``old``, ``message``, ``person``, ``floor``,
+        ``expires_us``, ``user``, ``receipt``. Denied: no-act, expired, needs-second, taken, not-live.
         """
         return cast("dict[str, Any]", self._call("recovery_relink", tenant=tenant, act=act, grant=grant))

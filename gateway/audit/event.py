@@ -104,6 +104,12 @@ class Action(StrEnum):
     ACT_CONFIRMED = "act:confirmed"
     ACT_REFUSED = "act:refused"
     ACT_FAILED = "act:failed"
+    RECOVERY_SET = "recovery:set"  # a clinic's recovery key, or the choice to go without one, counts from now
+    RECOVERY_CONFIRMED = "recovery:confirmed"  # sheets of the kit were read, or a message was opened elsewhere
+    RECOVERY_ASKED = "recovery:asked"
+    RECOVERY_OPENED = "recovery:opened"
+    RECOVERY_RELINKED = "recovery:relinked"
+    RECOVERY_REFUSED = "recovery:refused"
     HOLD_SET = "hold:set"
     HOLD_LIFTED = "hold:lifted"
     CERTIFICATE_ISSUED = "certificate:issued"

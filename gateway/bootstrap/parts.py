@@ -65,6 +65,7 @@ class WorkerParts:
         self.epochs = Epochs(self.keyholder, ground.node, ground.pinned, clock)
         self.epochs.refresh()
         public, spool = self._node_keys(), self.settings.spool.directory
+        self.node_public = key.public
         self.incoming, self.outgoing = (
             SpoolReader(
                 spool / direction, ground.node, public, self.epochs.open_box, direction=direction, signing_key=key

@@ -21,6 +21,7 @@ from gateway.flow.erasing import Erasing
 from gateway.flow.evidence import Evidence
 from gateway.flow.officer_acts import HeldActs
 from gateway.flow.orphans import destroy_orphans
+from gateway.flow.recovering import Recovering
 from gateway.flow.retention_office import RetentionOffice
 from gateway.flow.settle import finish_narrowings
 from gateway.flow.sweeping import VaultSweep
@@ -233,7 +234,14 @@ class WorkerSide(WorkerParts):
             self.ground.store, self.ground.users, self.officers, self.keyholder, self.ground.audit,
             lambda: list(self.ground.views.values()), lambda: self.upkeep.now("erasing"),
         )  # fmt: skip
-        commands = {**self.queue.commands(), **self.office.commands(), **retention.commands()}
+        ground = self.ground
+        recovering = Recovering(
+            ground.store, ground.users, self.records, self.officers, self.keyholder, ground.audit, self.telling.poster,
+            lambda: list(ground.views.values()), ground.clock, self.node_public,
+        )  # fmt: skip
+        commands = {
+            **self.queue.commands(), **self.office.commands(), **retention.commands(), **recovering.commands(),
+        }  # fmt: skip
         permissions.same("control command", permissions.table().control, commands)
         self.control = ControlServer(self.settings.worker_directory / "control.sock", commands)
         self.control.start()

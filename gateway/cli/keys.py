@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import rootkeys
+from gateway.cli import _recovery
 from gateway.cli._options import add_config, add_json, settings_of
 from gateway.cli._running import keyholder, show
 from gateway.errors import Misconfigured
@@ -24,7 +25,7 @@ from keys.providers import Choice, open_provider
 from keys.providers.file import sync_directory
 
 NAME = "keys"
-HELP = "the root key: which one is in use, and how to go to another"
+HELP = "the root key and the recovery key: which are in use, how to change, confirm and use them"
 _NEXT, _BEFORE = ".next", ".before-"
 _LOOK_SECONDS = 0.2
 
@@ -42,9 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             one.add_argument(
                 "--to", type=Path, metavar="FILE", help="a configuration whose [keys] names the root key to go to"
             )
+    _recovery.add_recovery(actions)
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.action in ("confirm", "recovery"):
+        return _recovery.run(args)
     settings = settings_of(args)
     if args.action == "status":
         now = keyholder(settings, lambda keys: keys.root_key())

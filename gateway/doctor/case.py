@@ -121,6 +121,21 @@ class Case:
         finally:
             client.close()
 
+    def recovery(self, name: str) -> dict[str, Any] | None:
+        """What the keyholder says of that clinic's recovery key; None while it cannot be asked or does not know it."""
+        tenants = (self.keyholder or {}).get("tenants", {})
+        tenant = next((id for id, one in tenants.items() if one["name"] == name), None)
+        if tenant is None:
+            return None
+        path = self.settings.sockets_directory / "operator.sock"
+        client = OperatorClient(Connection(path, timeout_seconds=ANSWER_SECONDS, size=1))
+        try:
+            return client.recovery_state(tenant)
+        except KeysError:
+            return None
+        finally:
+            client.close()
+
     @property
     def serving(self) -> bool:
         """Whether a gateway gave a sign of life in the last seconds, well or not."""

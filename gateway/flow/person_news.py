@@ -55,6 +55,10 @@ TO_OFFICERS = {
     "erased": ("erasure_done", None),
     "hold-set": ("hold_set", None),
     "hold-lifted": ("hold_lifted", None),
+    "recovery-set": ("recovery_set", Action.RECOVERY_SET),
+    "recovery-act": ("recovery_act", None),
+    "recovered": ("recovered", None),
+    "relinked": ("relinked_by", None),
 }
 TO_SENDER = {"phone": "number_changed", "phone-first": "number_first", "frozen": "card_twice", "recovered": "recovered",
              **{kind: words for kind, (words, _) in TO_OFFICERS.items()}}  # fmt: skip

@@ -84,8 +84,10 @@ class Poster:
         )
         return self._post(view, to, kind, message, sender_notice(self._words, facts))
 
-    def to_person(self, view: TenantView, to: str, kind: str, message: Row | None = None) -> Posted:
-        """A notice to a recipient, in the thread of the message's first mail."""
+    def to_person(
+        self, view: TenantView, to: str, kind: str, message: Row | None = None, *, url: str = "", code: str = ""
+    ) -> Posted:
+        """A notice to a recipient, in the thread of the message's first mail; `url`, `code` where it brings a link."""
         facts = PersonFacts(
             kind=kind,
             to=to,
@@ -99,6 +101,8 @@ class Poster:
             reference=(message["reference"] or "") if message is not None else "",
             in_reply_to=self._original(message),
             checkpoint=self._checkpoint(view.id),
+            url=url,
+            code=code,
         )
         return self._post(view, to, kind, message, person_notice(self._words, facts))
 
@@ -186,6 +190,7 @@ class Poster:
 
 _PAGES = {
     "change_waits": "/audit/changes", "account_added": "/audit/changes", "card_twice": "/staff/help",
+    **dict.fromkeys(("recovery_set", "recovery_act", "recovered", "relinked_by"), "/audit/recovery"),
     **dict.fromkeys(("erasure_waits", "erasure_done", "hold_set", "hold_lifted"), "/audit/retention"),
 }  # fmt: skip
 _CLOSED = "clinic_closed"

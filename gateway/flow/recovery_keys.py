@@ -1,8 +1,8 @@
 """Each clinic's recovery key as the worker uses it: signed by the keyholder, or not used at all.
 
-Promises: a public half whose signature, name or suite does not hold is refused as `Tampered`, and then nothing is sealed
-for that clinic, because a recovery key of a stranger's would open all future mail; what was asked for is remembered for
-seconds only, so that a new key counts at once. DESIGN §4 (`recovery`), §4a (What the keyholder vouches for).
+Promises: a public half whose signature, name or suite does not hold is refused as `Tampered`, and then nothing is
+sealed for that clinic, because a stranger's recovery key would open all future mail; what was asked for is remembered
+for seconds only, so that a new key counts at once. DESIGN §4 (`recovery`), §4a (What the keyholder vouches for).
 """
 
 from __future__ import annotations

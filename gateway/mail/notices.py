@@ -115,8 +115,13 @@ def _wrapped(row: str) -> str:
     return textwrap.fill(row, _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
+def with_link(rows: list[str], url: str, after: list[str]) -> str:
+    """The same with the bare link on a line of its own between. Raises ValueError for a link that is not plain."""
+    return f"{paragraphs(rows)}\n\n{_link(url)}\n\n{paragraphs(after)}"
+
+
 def _text(rows: list[str], url: str, after: list[str]) -> str:
-    return f"{paragraphs(rows)}\n\n{_link(url)}\n\n{paragraphs(after)}\n"
+    return with_link(rows, url, after) + "\n"
 
 
 def _link(url: str) -> str:

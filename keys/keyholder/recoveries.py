@@ -101,7 +101,8 @@ def recovery_release(tx: Tx, *, tenant: str, act: str, message: str) -> dict[str
 
 
 def recovery_relink(tx: Tx, *, tenant: str, act: str, grant: str) -> dict[str, Any]:
-    """A new link grant in the place of the one that the act names, which ends: ``old``, ``message``, ``person``,
+    """A new link grant beside the one that the act names, which the worker ends once the new one is written down:
+    ``old``, ``message``, ``person``,
     ``floor``, ``expires_us``, ``receipt``. The same again for the same `grant`. Denied: no-act, expired, needs-second,
     taken, not-live.
     """
@@ -127,7 +128,6 @@ def recovery_relink(tx: Tx, *, tenant: str, act: str, grant: str) -> dict[str, A
     )
     tx.run("UPDATE recoveries SET made = ?, made_index = ? WHERE id = ?", grant, index, act)
     grants.seal_rows(tx, message)
-    grants.apply(tx, tenant, message, row["link"], {"revoke": True}, actor, act, row["proof"])
     new = grants.load(tx, grant)
     if new is None:
         raise Tampered("a new link's row is missing from the keyholder's store")

@@ -234,7 +234,7 @@ class house_hold:
     def __exit__(self, *_: object) -> None: ...
 
 
-def test_a_new_link_is_for_the_same_person_and_the_old_one_ends(house: House) -> None:
+def test_a_new_link_is_for_the_same_person_and_brings_nothing_back(house: House) -> None:
     mail, officer = recoverable(house), house.staff("usr_officer", "officer")
     old = mail.grants[0].id
     act = asked(house, officer, mail.message, act="relink", link=old)
@@ -245,6 +245,7 @@ def test_a_new_link_is_for_the_same_person_and_the_old_one_ends(house: House) ->
     assert house.worker.recovery_relink(TENANT, act["id"], "lnk_fresh0000000")["receipt"] == made["receipt"]
     with refusal("taken"):
         house.worker.recovery_relink(TENANT, act["id"], "lnk_second000000")
+    house.worker.narrow(TENANT, mail.message, old, {"revoke": True}, "worker", "req_1")
     states = house.worker.grant_state(TENANT, [old, "lnk_fresh0000000"])
     assert [one["state"] for one in states.values()] == ["revoked", "live"]
     session = house.enter("lnk_fresh0000000")

@@ -71,9 +71,15 @@ def test_every_command_of_the_program_has_its_line() -> None:
     found = []
     (choices,) = _choices(parser_for(command_names()))
     for name, parser in choices.items():
-        below = _choices(parser)
-        found += [f"{name} {action}" for action in below[0]] if below else [name]
+        found += _commands(name, parser)
     same("command", table().commands, found)
+
+
+def _commands(name: str, parser: argparse.ArgumentParser) -> list[str]:
+    below = _choices(parser)
+    return (
+        [one for action, under in below[0].items() for one in _commands(f"{name} {action}", under)] if below else [name]
+    )
 
 
 def _choices(parser: argparse.ArgumentParser) -> list[dict[str, argparse.ArgumentParser]]:
