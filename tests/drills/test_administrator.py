@@ -17,7 +17,7 @@ import pytest
 from gateway import assets
 from gateway.install import settings_body
 from gateway.settings import load
-from keys import access
+from keys import access, kit, recovery
 from keys.client import Deposit, DepositGrant, unb64
 from keys.encoding import canonical
 from keys.errors import Denied
@@ -188,8 +188,37 @@ def test_a_floor_below_two_factors_is_refused_whoever_deposits(clinic: Clinic) -
             clinic.house.worker.deposit([lower])
 
 
+def test_nobody_sets_a_recovery_key_alone_nor_an_administrator_beside_the_operator(clinic: Clinic) -> None:
+    house, made = clinic.house, kit.make("Elm Street", "2026-11-23")
+    marks = [recovery.check_mark(made.key, sheet.check).hex() for sheet in made.sheets]
+    asked = house.operator.propose_recovery(TENANT, made.public, 1, marks)
+    assert asked["waiting"]
+    change = asked["proposal"]["id"]
+    assert ("proposal", change) in clinic.news(), "every officer hears of it"
+    assert not clinic.decide(clinic.admin, change)["approved"]
+    house.wait(400 * DAY)
+    assert house.worker.recovery_key(TENANT) is None
+    # Nor does one with a second public half take the place of what is approved: other words are another proposal.
+    other = kit.make("Elm Street", "2026-11-23")
+    house.operator.propose_recovery(
+        TENANT, other.public, 1, [recovery.check_mark(other.key, one.check).hex() for one in other.sheets]
+    )
+    with refusal("not-open"):
+        clinic.decide(clinic.officer, change)
+    # The twin: with an officer, and a day after it was asked.
+    change = house.operator.propose_recovery(TENANT, made.public, 1, marks)["proposal"]["id"]
+    assert clinic.decide(clinic.officer, change)["approved"]
+    assert house.worker.recovery_key(TENANT) is None
+    house.wait(DAY)
+    found = house.worker.recovery_key(TENANT)
+    assert found is not None
+    assert found["id"] == made.key
+    assert "recovery-set" in {kind for kind, _ in clinic.news()}
+
+
 def test_what_does_not_exist_cannot_be_switched_on(clinic: Clinic) -> None:
-    # Recovery keys, staff grants and words of notices: the row names them. When one comes, it belongs to CHANGES.
+    # Staff grants and words of notices: the row names them. When one comes, it belongs to CHANGES. No setting names a
+    # recovery key either: it comes by a proposal of its own.
     clinic.body()
     settings = load(clinic.folder / "gateway.toml", {})
     sections = {one.name: getattr(settings, one.name) for one in fields(settings)}

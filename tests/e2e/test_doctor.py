@@ -81,9 +81,11 @@ def moved(path: Path) -> Iterator[Path]:
         aside.rename(path)
 
 
-def test_a_running_clinic_has_nothing_red_but_that_one_user_runs_it_and_its_key_has_no_copy(clinic: Clinic) -> None:
+def test_a_running_clinic_has_nothing_red_but_one_user_no_copy_of_its_key_and_no_recovery_key(clinic: Clinic) -> None:
     results = examine(Case(settings_of(clinic), clinic.config))
-    assert [one.check.id for one in results if one.finding.level == RED] == ["boundary.users", "kek.copy"]
+    assert [one.check.id for one in results if one.finding.level == RED] == [
+        "boundary.users", "kek.copy", "recovery.kit",
+    ]  # fmt: skip
     assert len(results) >= 30
     for one in results:
         assert one.check.what, one.check.id
