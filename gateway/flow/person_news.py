@@ -55,10 +55,10 @@ TO_OFFICERS = {
     "erased": ("erasure_done", None),
     "hold-set": ("hold_set", None),
     "hold-lifted": ("hold_lifted", None),
-    "recovery-set": ("recovery_set", Action.RECOVERY_SET),
-    "recovery-act": ("recovery_act", None),
-    "recovered": ("recovered", None),
-    "relinked": ("relinked_by", None),
+    "recovery-key-set": ("recovery_set", Action.RECOVERY_SET),
+    "recovery-key-asked": ("recovery_act", None),
+    "recovery-key-used": ("recovery_used", None),
+    "recovery-key-relinked": ("relinked_by", None),
 }
 TO_SENDER = {"phone": "number_changed", "phone-first": "number_first", "frozen": "card_twice", "recovered": "recovered",
              **{kind: words for kind, (words, _) in TO_OFFICERS.items()}}  # fmt: skip

@@ -40,7 +40,7 @@ KINDS = (
         "hold_set",
         "recovery_set",
         "recovery_act",
-        "recovered",
+        "recovery_used",
         "relinked_by",
         "hold_lifted",
         "recovered",

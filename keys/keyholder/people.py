@@ -80,8 +80,8 @@ def take_changes(tx: Tx, *, limit: int) -> list[dict[str, Any]]:
     `kind` is ``phone``, ``phone-first``, ``enrolled`` (a browser, or the code app that it is about) or ``frozen``,
     which is about the grant with which a code was used twice; and, of nobody, ``proposal`` (a change that waits),
     ``account`` (a user that counts at once), ``closed``, ``reopened``,
-    ``disposal`` (an erasure or lift that waits), ``erased``, ``hold-set``, ``hold-lifted``, ``recovery-set``,
-    ``recovery-act`` (it waits for a second officer), ``recovered``, ``relinked``.
+    ``disposal`` (an erasure or lift that waits), ``erased``, ``hold-set``, ``hold-lifted``, ``recovery-key-set``,
+    ``recovery-key-asked`` (a second officer is wanted), ``recovery-key-used``, ``recovery-key-relinked``.
     """
     rows = tx.all("SELECT * FROM news ORDER BY at_us, id LIMIT ?", max(0, min(limit, 100)))
     return [{name: row[name] for name in ("id", "tenant", "person", "kind", "about", "at_us")} for row in rows]

@@ -239,9 +239,9 @@ def _decided(tx: Tx, live: Live, act: str, messages: list[Any], link: str, reaso
     )  # fmt: skip
     complete = waiting is not None or not second_wanted(tx, tenant)
     if complete:  # loud: every officer hears of it, whoever asked
-        grants.tell(tx, tenant, user, "recovered" if act == OPEN else "relinked", name)
+        grants.tell(tx, tenant, user, "recovery-key-used" if act == OPEN else "recovery-key-relinked", name)
     else:
-        grants.tell(tx, tenant, user, "recovery-act", name)
+        grants.tell(tx, tenant, user, "recovery-key-asked", name)
     return {"id": name, "complete": complete, "expires_us": until, "receipt": receipt(tx, tenant, index)}
 
 

@@ -177,7 +177,7 @@ def _set(tx: Tx, tenant: str, body: dict[str, Any], request: str) -> None:
     )  # fmt: skip
     _seal(tx, tenant)
     record(tx, tenant, "recovery:set", object=body["id"], actor=(OPERATOR, OPERATOR), request=request)
-    grants.tell(tx, tenant, OPERATOR, "recovery-set", body["id"])
+    grants.tell(tx, tenant, OPERATOR, "recovery-key-set", body["id"])
 
 
 def _body(public: bytes, needed: int, checks: list[Any]) -> dict[str, Any]:

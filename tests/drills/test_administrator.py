@@ -213,7 +213,7 @@ def test_nobody_sets_a_recovery_key_alone_nor_an_administrator_beside_the_operat
     found = house.worker.recovery_key(TENANT)
     assert found is not None
     assert found["id"] == made.key
-    assert "recovery-set" in {kind for kind, _ in clinic.news()}
+    assert "recovery-key-set" in {kind for kind, _ in clinic.news()}
 
 
 def test_what_does_not_exist_cannot_be_switched_on(clinic: Clinic) -> None:

@@ -77,7 +77,7 @@ def test_afterwards_it_waits_for_an_officer_and_a_day_and_everybody_is_told(hous
     found = house.worker.recovery_key(TENANT)
     assert found is not None
     assert found["id"] == made.key
-    assert "recovery-set" in {one["kind"] for one in house.worker.take_changes(10)}
+    assert "recovery-key-set" in {one["kind"] for one in house.worker.take_changes(10)}
 
 
 def test_it_waits_its_day_and_an_officer_ends_it(house: House, made: kit.Made) -> None:
@@ -157,7 +157,7 @@ def test_an_officers_act_opens_its_message_and_no_other_and_everybody_is_told(ho
         house.worker.recovery_release(TENANT, "rcv_" + "0" * 32, mail.message)
     with refusal("no-recovery"):
         asked(house, officer, plain.message)
-    assert "recovered" in {one["kind"] for one in house.worker.take_changes(20)}
+    assert "recovery-key-used" in {one["kind"] for one in house.worker.take_changes(20)}
     assert house.actions().count(("share:released", "recover")) == len(mail.objects)
     house.wait(DAY)
     with refusal("expired"):
