@@ -20,8 +20,9 @@ NAME = "restored.json"
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """Ids of both halves, when each was made and when the restore began (microseconds since 1970 UTC), and the size of
-    every log as it was brought back; tenant and id of accounts that are to be disabled again.
+    """Ids of both halves; when the content's was made, from when on our log may hold what the keyholder's does not, and
+    when the restore began (microseconds since 1970 UTC); the size of every log as it was brought back; tenant and id of
+    accounts that are to be disabled again.
     """
 
     content: str

@@ -16,9 +16,9 @@ from pathlib import Path
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
-from gateway.audit.event import Action
+from gateway.audit.event import SYSTEM, Action
 from gateway.clock import from_us
 from gateway.store import schema
 
@@ -117,6 +117,18 @@ def root_key(keyholder: Path) -> str:
     with closing(_store(keyholder)) as store:
         row = store.execute("SELECT value FROM meta WHERE name = 'root_public'").fetchone()
     return "" if row is None else bytes(row[0]).hex()
+
+
+def since_us(conn: Connection, keyholder: Path, made_us: int) -> int:
+    """From when on our log may hold what that copy does not: when it was made, or the time of the first entry that its
+    keyholder had not signed, where a clock was set back in between or another machine's is behind.
+    """
+    sizes, leaves = signed(keyholder), schema.log_leaves
+    times = [made_us]
+    for log in (*conn.execute(select(schema.tenants.c.id)).scalars(), SYSTEM):
+        statement = select(func.min(leaves.c.ts)).where(leaves.c.log == log, leaves.c.idx >= sizes.get(log, 0))
+        times += [at for at in conn.execute(statement).scalars() if at is not None]
+    return int(min(times))
 
 
 def signed(keyholder: Path) -> dict[str, int]:

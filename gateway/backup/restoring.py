@@ -81,8 +81,8 @@ def restore(
         install.keys_folder(settings, who)
         install.storage(settings, who)
         tally = blobs.bring_back(content, ours, Vault.at(settings.vault.url), progress)
-        missed, logs = _database(settings, who, content, keyholder, ours, theirs, verify, progress)
-        left = restored.Restored(ours.id, theirs.id, ours.made_us, theirs.made_us, began_us, logs, missed.disabled)
+        missed, logs, since_us = _database(settings, who, content, keyholder, ours, theirs, verify, progress)
+        left = restored.Restored(ours.id, theirs.id, ours.made_us, since_us, began_us, logs, missed.disabled)
         restored.write(settings.node_directory, left, 0o644 if who.enforced else 0o600)
         if settings.vault.url.startswith("file://"):
             roles.own_tree(Path(settings.vault.url.removeprefix("file://")), who)
@@ -150,7 +150,7 @@ def _old_enough(ours: Manifest, signed: dict[str, int]) -> None:
 def _database(
     settings: Settings, who: Identities, content: Path, keyholder: Path, ours: Manifest, theirs: Manifest,
     verify: bool, progress: Progress,
-) -> tuple[gap.Gap, dict[str, int]]:  # fmt: skip
+) -> tuple[gap.Gap, dict[str, int], int]:  # fmt: skip
     if settings.on_postgres:
         database.bring_back(settings, content, ours, progress)
     else:
@@ -161,7 +161,8 @@ def _database(
     try:
         with store.reading() as conn:
             logs = _same_logs(conn, AuditLog(store, settings.node.name, SystemClock()), ours, verify, progress)
-            return gap.found(conn, keyholder / STORE, ours.made_us, theirs.made_us), logs
+            since_us = gap.since_us(conn, keyholder / STORE, theirs.made_us)
+            return gap.found(conn, keyholder / STORE, ours.made_us, since_us), logs, since_us
     finally:
         store.close()
 

@@ -100,3 +100,27 @@ def test_what_officers_held_since_the_keyholders_copy_is_named_among_what_is_to_
         found = gap.found(conn, tmp_path / "keyholder.db", since, since)
     assert found.accounts == (("hold:lifted", 1), ("hold:set", 2))
     assert "to be done again: hold:lifted 1, hold:set 2." in " ".join(found.words("UTC"))
+
+
+def test_what_came_after_the_keyholders_copy_is_found_also_where_a_clock_was_set_back_in_between(
+    house: House, tmp_path: Path
+) -> None:
+    """Its copy says an hour from now; what its keyholder had not signed came later all the same."""
+    say(house, (Action.USER_DISABLED, "usr_before"))
+    table = schema.log_leaves.c
+    with house.store.reading() as conn:
+        size = len(conn.execute(select(table.idx).where(table.log == TENANT)).all())
+    made_us = last_us(house) + 3_600_000_000
+    say(house, (Action.USER_DISABLED, "usr_after"), (Action.MESSAGE_ERASED, "msg_1"))
+    with closing(sqlite3.connect(tmp_path / "keyholder.db")) as keyholder:
+        keyholder.execute("CREATE TABLE messages (id TEXT)")
+        keyholder.execute("CREATE TABLE witness (log TEXT, size INTEGER)")
+        keyholder.executemany("INSERT INTO witness VALUES (?, ?)", [(TENANT, size), (SYSTEM, 10_000)])
+        keyholder.commit()
+    with house.store.reading() as conn:
+        since = gap.since_us(conn, tmp_path / "keyholder.db", made_us)
+        found = gap.found(conn, tmp_path / "keyholder.db", made_us, since)
+        assert gap.since_us(conn, tmp_path / "keyholder.db", since) == since, "a copy whose clock was right"
+    assert found.disabled == ((TENANT, "usr_after"),)
+    again = Keyholder()
+    assert comeback.carry_out(house.store, again, [TENANT], since) == 1  # type: ignore[arg-type]
