@@ -22,6 +22,8 @@ from gateway.flow.sending import BATCH_BYTES, Sending
 
 NAME_BYTES = 200
 """Longest name within, in UTF-8: file systems take 255, and whoever unpacks may add a folder."""
+PASSED_BYTES = 16 * BATCH_BYTES
+"""Of what lies before the part that was asked for, so much is opened in one `read`: some hundredths of a second."""
 _FORBIDDEN = frozenset('<>:"/\\|?*')
 _DEVICES = frozenset({"con", "prn", "aux", "nul", "conin$", "conout$"})
 _NUMBERED = ("com", "lpt")
@@ -58,9 +60,11 @@ class Bundle:
         self.length = stop - start
 
     def read(self) -> list[bytes]:
-        """As `Source.read`."""
+        """As `Source.read`. Where a part is asked for, an empty piece says that it is still on its way there: what lies
+        before takes time, and no thread is kept for all of it at once.
+        """
         batch: list[bytes] = []
-        held = 0
+        held = passed = 0
         start, stop = self._span
         self._settle(self._gone())
         if self._failure is not None:
@@ -72,6 +76,9 @@ class Bundle:
                 owner.skip(before)
             wanted = piece[before : stop - self._at] if before or self._at + len(piece) > stop else piece
             self._at += len(piece)
+            passed += before
+            if not wanted and passed >= PASSED_BYTES:
+                return [b""]
             if wanted:
                 batch.append(wanted)
                 held += len(wanted)

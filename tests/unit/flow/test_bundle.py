@@ -148,6 +148,26 @@ def test_a_part_in_the_middle_is_those_bytes(shelf: Shelf) -> None:
     assert (shelf.ends[0].start, shelf.ends[0].stop) == (300_000 - 30 - len("Befund.pdf"), 700_000)
 
 
+def test_the_way_to_a_late_part_is_taken_in_steps_so_that_it_keeps_no_thread_for_long(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks for the last byte of a large archive again and again must not stop the pages of all others."""
+    monkeypatch.setattr("gateway.flow.bundle.PASSED_BYTES", 300_000)
+    whole = taken(Bundle([shelf.open(*one) for one in FILES], MOMENT))
+    for start in (*range(0, len(whole), 100_003), len(whole) - 1):
+        bundle = Bundle([shelf.open(*one) for one in FILES], MOMENT)
+        bundle.only(start, len(whole))
+        batches = []
+        while batch := bundle.read():
+            batches.append(batch)
+            bundle.left(sum(map(len, batch)))
+        bundle.end(well=True)
+        assert b"".join(piece for batch in batches for piece in batch) == whole[start:]
+        steps = batches.count([b""])
+        assert batches[:steps] == [[b""]] * steps
+        assert steps >= start // 600_000
+
+
 def test_a_file_that_does_not_hold_ends_the_archive_short(shelf: Shelf) -> None:
     opened = [shelf.open(*one) for one in FILES]
     broken = opened[3].part(0, opened[3].size_bytes)
