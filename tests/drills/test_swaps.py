@@ -22,6 +22,7 @@ from gateway.doctor import RED
 from gateway.settings import load
 from keys import floe
 from tests.support import doctoring
+from tests.support.damage import DAMAGE
 from tests.support.marked import Marked, introduce, settled
 from tests.support.patient import Patient
 from tests.support.spool import eventually
@@ -162,6 +163,32 @@ def test_swapped_later_chunks_cut_the_download_short_of_its_length(scene: Scene)
     assert ANNA.attachment.startswith(cut.value.partial), "what left before is true"
     assert len(cut.value.partial) <= SEGMENT
     assert eventually(lambda: scene.alarms(scene.anna.object) > before)
+
+
+def got(case: Case) -> tuple[int, bytes]:
+    """Status and body of a download; 0 and what came of it for one that was cut."""
+    try:
+        answer = case.patient.browser.get(case.address)
+    except http.client.IncompleteRead as cut:
+        return 0, cut.partial
+    return answer.status, answer.body
+
+
+def test_damage_of_every_kind_is_refused_named_and_an_alarm_and_not_a_byte_of_it_leaves(scene: Scene) -> None:
+    path = scene.blob(scene.anna)
+    whole = path.read_bytes()
+    for name, (change, good) in DAMAGE.items():
+        before, damaged = scene.alarms(scene.anna.object), change(whole)
+        if damaged is None:
+            path.unlink()
+        else:
+            path.write_bytes(damaged)
+        status, out = got(scene.anna)
+        path.write_bytes(whole)
+        assert status == (0 if good else 503), name
+        assert out == ANNA.attachment[: len(out)] if good else b"line of anna" not in out, name
+        assert not good or 0 < len(out) <= good * floe.SEGMENT_PLAIN_BYTES, name
+        assert eventually(lambda before=before: scene.alarms(scene.anna.object) > before), name
 
 
 def test_two_swapped_blobs_are_refused(scene: Scene) -> None:
