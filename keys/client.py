@@ -1,9 +1,11 @@
-"""Typed clients of the keyholder: one class per role, one method per call, over that role's Unix socket.
+"""Typed clients of the keyholder: one class per role, one method per call, over that role's Unix socket, or
+by mutual TLS from another machine.
 
 Promises: a call returns what the keyholder committed, raises `Denied` with its reason, or raises `Unavailable`; nothing
 is repeated by itself, because after a broken connection nobody knows whether a one-time code was spent. Arguments that
 are key material or tokens are bytes; in answers, which are as on the wire, bytes are base64 text (`unb64`).
-Which role may call what is decided by the keyholder from socket and peer uid, never here. DESIGN §2, §4, §4b.
+Which role may call what is decided by the keyholder from socket and peer uid, or certificate, never here. DESIGN §2,
+§4, §4b.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ from typing import Any, cast
 
 from keys.calling import LogReader, Serving
 from keys.keyholder.answers import Receipt, Released, Session
+from keys.keyholder.authority_calls import AdmitsMachines
 from keys.keyholder.backup_calls import MakesBackups
-from keys.keyholder.connection import Connection
+from keys.keyholder.connection import Connection, Distant
 from keys.keyholder.mailkey_calls import MakesMailKeys, SignsMail
 from keys.keyholder.offers import Deposit, DepositGrant, DepositObject
 from keys.keyholder.passkey_calls import UsesPasskeys
@@ -24,14 +27,14 @@ from keys.recovery_calls import OpensRecovery, RecoveryDesk, SetsRecovery
 from keys.retention_calls import FollowsEnds, RetentionDesk, RetiresNodes
 
 __all__ = [
-    "Connection", "Deposit", "DepositGrant", "DepositObject", "OperatorClient", "PortalClient", "Receipt", "Released",
-    "Session", "WorkerClient", "b64", "unb64",
+    "Connection", "Deposit", "DepositGrant", "DepositObject", "Distant", "OperatorClient", "PortalClient", "Receipt",
+    "Released", "Session", "WorkerClient", "b64", "unb64",
 ]  # fmt: skip
 
 _BATCH_BYTES = 600_000
 
 
-class OperatorClient(LogReader, MakesMailKeys, MakesBackups, TurnsRootKey, RetiresNodes, SetsRecovery):
+class OperatorClient(LogReader, MakesMailKeys, MakesBackups, TurnsRootKey, RetiresNodes, AdmitsMachines, SetsRecovery):
     """Set-up, user and people records, destruction."""
 
     def status(self) -> dict[str, Any]:

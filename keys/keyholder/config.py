@@ -68,8 +68,9 @@ class KeyholderConfig:
     may call as that role; empty means single user, where the boundary between roles is not enforced.
     `provider`, `provider_values`: who guards the root key and where it finds it (`keys.providers.Choice`);
     `kek_file` is that of provider ``file``. `key_descriptor`: an open file with the key that the parent took out of a
-    sealed credential, -1 for none. `reserve_bytes`: room kept in `directory` for a full disk (`keys.reserve`), 0 for
-    none.
+    sealed credential, -1 for none. `listen`: addresses (host, port) at which other machines reach us by mutual TLS,
+    none by default. `sockets`: roles that have a Unix socket. `reserve_bytes`: room kept in `directory` for a full
+    disk (`keys.reserve`), 0 for none.
     """
 
     directory: Path
@@ -84,6 +85,8 @@ class KeyholderConfig:
     provider: str = "file"
     provider_values: Mapping[str, str] = field(default_factory=dict)
     key_descriptor: int = -1
+    listen: tuple[tuple[str, int], ...] = ()
+    sockets: tuple[str, ...] = ROLES
 
     @property
     def choice(self) -> Choice:
@@ -156,4 +159,24 @@ def parse(raw: dict[str, Any], where: str) -> KeyholderConfig:
         provider=str(raw.get("provider", "file")),
         provider_values=values,
         key_descriptor=int(raw.get("key_descriptor", -1)),
+        listen=tuple(_address(one, where) for one in raw.get("listen", ())),
+        sockets=tuple(_roles(raw.get("sockets", ROLES), where)),
     )
+
+
+def _address(value: Any, where: str) -> tuple[str, int]:
+    if (
+        not isinstance(value, list)
+        or len(value) != 2
+        or not isinstance(value[0], str)
+        or type(value[1]) is not int
+        or not 0 <= value[1] < 65536
+    ):
+        raise BadConfig(f"{where}: 'listen' must be a list of [host, port]")
+    return value[0], value[1]
+
+
+def _roles(value: Any, where: str) -> list[str]:
+    if not isinstance(value, list | tuple) or any(one not in ROLES for one in value):
+        raise BadConfig(f"{where}: 'sockets' must be a list of: {', '.join(ROLES)}")
+    return list(value)

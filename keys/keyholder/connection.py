@@ -1,15 +1,21 @@
 """The client's end of a role's socket: a small pool, one question and one answer at a time on each connection.
 
-Promises: nothing is asked twice by itself; a connection that the keyholder closed while idle is not used again.
+The keyholder may be on another machine: then it is TLS 1.3, with a certificate on both sides. Promises: nothing is
+asked twice by itself; a connection that the keyholder closed while idle is not used again; certificates are read anew
+once their files change, so that a renewal needs no restart; no question leaves before the other side proved that it is
+the keyholder. DESIGN §2.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import socket
+import ssl
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +23,45 @@ from keys.errors import Denied, Tampered, Unavailable
 from keys.keyholder import wire
 
 
-class Connection:
-    """A small pool of connections to one socket; any thread may call. At most `size` idle ones are kept."""
+@dataclass(frozen=True, slots=True)
+class Distant:
+    """A keyholder on another machine: where it listens, its authority (PEM), and this machine's certificate with its
+    private key (one PEM file, so that a renewal replaces both at once).
+    """
 
-    def __init__(self, path: str | Path, *, timeout_seconds: float = 5.0, size: int = 8) -> None:
-        self._path = str(path)
+    host: str
+    port: int
+    authority: Path
+    own: Path
+    _seen: list[tuple[object, ssl.SSLContext]] = field(default_factory=list, repr=False, compare=False)
+
+    def connect(self, timeout_seconds: float) -> ssl.SSLSocket:
+        """A connection that proved itself. Raises OSError, of which ssl.SSLError is one."""
+        raw = socket.create_connection((self.host, self.port), timeout=timeout_seconds)
+        try:
+            wire.alive(raw)
+            return self._context().wrap_socket(raw, server_hostname=wire.SERVER_NAME)
+        except BaseException:
+            raw.close()
+            raise
+
+    def _context(self) -> ssl.SSLContext:
+        state = tuple((one.st_mtime_ns, one.st_ino, one.st_size) for one in map(os.stat, (self.authority, self.own)))
+        if not self._seen or self._seen[-1][0] != state:
+            made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            made.minimum_version = ssl.TLSVersion.TLSv1_3
+            made.verify_flags |= ssl.VERIFY_X509_STRICT
+            made.load_verify_locations(self.authority)
+            made.load_cert_chain(self.own)
+            self._seen[:] = [(state, made)]
+        return self._seen[-1][1]
+
+
+class Connection:
+    """A small pool of connections to one keyholder; any thread may call. At most `size` idle ones are kept."""
+
+    def __init__(self, place: str | Path | Distant, *, timeout_seconds: float = 5.0, size: int = 8) -> None:
+        self._place = place if isinstance(place, Distant) else str(place)
         self._timeout = timeout_seconds
         self._size = size
         self._lock = threading.Lock()
@@ -47,6 +87,9 @@ class Connection:
         except (OSError, wire.BadFrame, ValueError) as error:
             peer.close()
             raise wire.unavailable(error) from error
+        if answer is not None and answer.get("error") == "not-admitted":
+            peer.close()
+            raise Unavailable("the keyholder does not admit this machine: its certificate was revoked or has ended")
         if answer is None or answer.get("id") != number:
             peer.close()
             raise Unavailable("the keyholder closed the connection or answered another question")
@@ -80,10 +123,12 @@ class Connection:
             if not select.select([peer], [], [], 0)[0]:
                 return peer
             peer.close()
+        if isinstance(self._place, Distant):
+            return self._place.connect(self._timeout)
         peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             peer.settimeout(self._timeout)
-            peer.connect(self._path)
+            peer.connect(self._place)
         except BaseException:
             peer.close()
             raise

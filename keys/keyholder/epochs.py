@@ -13,7 +13,7 @@ from keys import merkle, notes
 from keys.boxes import BoxKey
 from keys.encoding import canonical
 from keys.errors import Denied, Tampered
-from keys.keyholder import certificates, custody
+from keys.keyholder import authority, certificates, custody
 from keys.keyholder.database import Tx
 from keys.keyholder.releaselog import refused, tenant_origin
 from keys.keyholder.tenants import body_of
@@ -55,7 +55,8 @@ def epoch_done(tx: Tx, *, node: str, epoch: int) -> None:
 
 
 def retire_node(tx: Tx, *, node: str) -> dict[str, Any]:
-    """Take a node out of use for good: its epoch keys are destroyed and its node keys count no more.
+    """Take a node out of use for good: its epoch keys are destroyed, its node keys count no more, and its certificates
+    admit nobody.
 
     ``epochs`` (how many keys were left), ``report`` (signed, see `certificates.of_node`). Denied("no-node");
     Denied("running") while it asked for keys within this hour: what waits in its spool would be lost.
@@ -70,6 +71,7 @@ def retire_node(tx: Tx, *, node: str) -> dict[str, Any]:
     tx.run("UPDATE epochs SET private = NULL, destroyed_us = ? WHERE node = ? AND private IS NOT NULL", tx.now_us, node)
     roles = [row["role"] for row in tx.all("SELECT role FROM nodes WHERE node = ? ORDER BY role", node)]
     tx.run("DELETE FROM nodes WHERE node = ?", node)
+    authority.revoke(tx, node)
     tx.destroyed = True
     made = tx.number("SELECT COUNT(*) FROM epochs WHERE node = ?", node)
     return {"epochs": len(left), "report": certificates.of_node(tx, node, roles, made, len(left))}

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from keys.errors import KeysError, Unavailable
-from keys.keyholder import backups, database, deposits, journal, tenants
+from keys.keyholder import authority, backups, database, deposits, journal, tenants
 from keys.keyholder.calls import BadCall, is_id
 from keys.keyholder.config import KeyholderConfig
 from keys.keyholder.custody import SYSTEM, Custody, opened
@@ -33,6 +33,9 @@ WAITS_FOR_ROOM = frozenset({
     "passkey_ask", "passkey_open", "passkey_begin", "passkey_enrol", "recovery_codes",
 })  # fmt: skip
 """Methods of new mail and of readers. `take_texts` is the worker's pulse too: smtp hears of it and says 451."""
+
+
+_ADMITTING = frozenset({"certify", "revoke_machine", "retire_node"})
 
 
 class NotAllowed(KeysError):
@@ -61,6 +64,8 @@ class Holder:
         self.hasher = Hasher(config.limits)
         self.methods: Mapping[str, Mapping[str, Method]] = MappingProxyType(dict(METHODS))
         self.rotation = Rotation(base, custody)
+        self.admitted = base.run(authority.admitted)
+        """Certificates of other machines that are in force; replaced as a whole when one is given or revoked."""
         self._pulse = Pulse(
             custody.key, every_seconds=config.limits.pulse_seconds,
             silence_seconds=config.limits.pulse_silence_seconds, told=_answers,
@@ -118,7 +123,14 @@ class Holder:
             raise Unavailable("whoever guards the root key refuses or is silent")
         if not known.inside:
             return known.handler(self, **arguments)
-        return self.database.run(lambda tx: known.handler(tx, **arguments))
+        answer = self.database.run(lambda tx: known.handler(tx, **arguments))
+        if method in _ADMITTING:
+            self.admitted = self.database.run(authority.admitted)
+        return answer
+
+    def identity(self) -> tuple[bytes, bytes]:
+        """What to listen with for other machines: the authority and a fresh certificate with its key, PEM."""
+        return self.database.run(authority.own)
 
     def refuse_call(self, role: str, what: str) -> None:
         """Record a call or a connection that the role has no right to."""

@@ -58,9 +58,10 @@ def run(config: KeyholderConfig) -> int:
     server, steady = Server(holder), Steady()
     try:
         holder.keep_house()
-        server.start()
+        ports = server.start()
         holder.begin()
-        print(json.dumps({"ready": True, "public_key": b64(holder.custody.root.public)}), flush=True)
+        said = {"ready": True, "public_key": b64(holder.custody.root.public)}
+        print(json.dumps(said | ({"ports": ports} if ports else {})), flush=True)
         while not stop.wait(config.limits.housekeeping_seconds):
             if not steady():  # what looks over may not be, and a destroyed share does not come back
                 journal.line("clock:leapt")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keys.keyholder import (
+    authority,
     backups,
     cards,
     changes,
@@ -182,6 +183,9 @@ METHODS: Mapping[str, Mapping[str, Method]] = {
             "backup_sign": backups.sign,
             "backup_verified": backups.verified,
             "backups": backups.listed,
+            "certify": authority.certify,
+            "machines": authority.machines,
+            "revoke_machine": authority.revoke_machine,
             "dkim_list": mailkeys.dkim_list,
             "dkim_remove": mailkeys.dkim_remove,
         },

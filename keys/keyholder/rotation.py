@@ -1,8 +1,8 @@
 """A rotation of the root key: every wrap in this store goes from one key to another, under way and resumable.
 
 New rows go under the new key from the first moment; those that are there follow a few hundred at a time between the
-calls of others, so that mail and downloads go on. What is rewrapped is keys alone: tenant, day, hold, epoch and mail
-keys and the root keys of the store; no share, no object, no blob. Moving to another provider is the same.
+calls of others, so that mail and downloads go on. What is rewrapped is keys alone: tenant, day, hold, epoch, mail
+and authority keys and the root keys of the store; no share, no object, no blob. Moving to another provider is the same.
 Promises: at any instant every row opens under one of two keys that the store names; after a `kill -9` it goes on at the
 next start; it ends in one transaction with its entry in the log, and then nothing here opens under the old key, not
 even in the write-ahead log. DESIGN §4a (rotation rewraps day, tenant and signing keys only); NIST SP 800-57 1 5.3.6.
@@ -50,6 +50,7 @@ WRAPPED = (
         "mail_keys", "wrapped", ("tenant", "selector", "algorithm"),
         lambda row: ("dkim", row["tenant"], row["selector"], row["algorithm"]),
     ),
+    Wrapped("authority", "wrapped", ("id",), lambda row: ("authority", row["id"])),
 )  # fmt: skip
 """Every wrap of this store but the two in `meta`; a test compares it with what is wrapped in this package."""
 _ROOT_KEYS = {"root_seed": "root", "hashing": "hashing"}

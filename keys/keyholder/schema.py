@@ -4,7 +4,7 @@ key, or an id, state, time or number. Times are microseconds since 1970 UTC. DES
 
 from __future__ import annotations
 
-VERSION = 11
+VERSION = 12
 """What `upgrade` brings an older store to, step by step."""
 
 TABLES = """
@@ -56,6 +56,13 @@ CREATE TABLE epochs (  -- private is NULL once destroyed
   node TEXT NOT NULL, epoch INTEGER NOT NULL, public BLOB NOT NULL, private BLOB, destroyed_us INTEGER,
   PRIMARY KEY (node, epoch)
 ) STRICT;
+CREATE TABLE authority (  -- of other machines' certificates; wrapped is its private key
+  id INTEGER PRIMARY KEY, certificate BLOB NOT NULL, wrapped BLOB NOT NULL, made_us INTEGER NOT NULL
+) STRICT;
+CREATE TABLE machines (  -- certificates given to other machines; fingerprint is SHA-256 of the whole
+  serial TEXT PRIMARY KEY, node TEXT NOT NULL, role TEXT NOT NULL, fingerprint BLOB NOT NULL, made_us INTEGER NOT NULL,
+  expires_us INTEGER NOT NULL, revoked_us INTEGER
+) STRICT, WITHOUT ROWID;
 CREATE TABLE snapshots (node TEXT PRIMARY KEY, serial INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE users (

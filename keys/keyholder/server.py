@@ -1,8 +1,9 @@
-"""The sockets: one per role, its peers checked by uid, a thread for each connection.
+"""The sockets: one per role, its peers checked by uid, a thread for each connection; and other machines (`distant`).
 
 Promises: a socket can be reached by its role's group alone and answers only peers whose uid is that role's
-(`SO_PEERCRED`); whatever else connects is recorded and gets nothing; an answer is sent only after the commit; errors
-carry a word, never a detail. DESIGN §2.
+(`SO_PEERCRED`); another machine has the role of its certificate, and speaks for its own node alone; whatever else
+connects is recorded and gets nothing; an answer is sent only after the commit; errors carry a word, never a detail.
+DESIGN §2.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from typing import Any
 from keys.errors import Denied, Tampered, Unavailable
 from keys.keyholder import journal, wire
 from keys.keyholder.calls import BadCall
-from keys.keyholder.config import ROLES, BadConfig, KeyholderConfig
+from keys.keyholder.config import BadConfig, KeyholderConfig
+from keys.keyholder.distant import Doors, Machine
 from keys.keyholder.holder import Holder, NotAllowed
 
 _CREDENTIALS = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
@@ -40,17 +42,20 @@ class Server:
         self._busy: set[socket.socket] = set()
         self._guard = threading.Condition()
         self._stopping = False
+        self._doors = Doors(holder, self._machine)
 
-    def start(self) -> None:
-        """Bind the sockets and accept. Raises BadConfig when one cannot be given to its group."""
+    def start(self) -> list[int]:
+        """Bind the sockets and accept; ports for other machines. Raises BadConfig when one cannot be had."""
         prepare_directory(self._config)
-        for role in ROLES:
+        for role in self._config.sockets:
             listener = bind(self._config, role)
             self._listeners.append(listener)
             threading.Thread(target=self._accept, args=(role, listener), name=f"accept-{role}", daemon=True).start()
+        return self._doors.start()
 
     def stop(self, *, seconds: float = 5.0) -> None:
         """Take no more calls, answer those begun, close."""
+        self._doors.stop()
         with self._guard:
             self._stopping = True
             for listener in self._listeners:
@@ -61,7 +66,7 @@ class Server:
                 with contextlib.suppress(OSError):
                     peer.shutdown(socket.SHUT_RDWR)
             self._guard.wait_for(lambda: not self._busy, timeout=seconds)
-        for role in ROLES:
+        for role in self._config.sockets:
             with contextlib.suppress(OSError):
                 socket_path(self._config, role).unlink()
 
@@ -75,27 +80,39 @@ class Server:
                 journal.line("keyholder:accept-failed", role=role)
                 threading.Event().wait(0.1)  # out of descriptors: let some connections end
                 continue
-            with self._guard:
-                full = self._stopping or self._open[role] >= _MOST_CONNECTIONS
-                if not full:
-                    self._peers.add(peer)
-                    self._open[role] += 1
-            if full:
-                peer.close()
-                continue
-            threading.Thread(target=self._serve, args=(role, peer), name=role, daemon=True).start()
+            if self._entered(role, peer):
+                threading.Thread(target=self._serve, args=(role, peer), name=role, daemon=True).start()
 
-    def _serve(self, role: str, peer: socket.socket) -> None:
+    def _entered(self, role: str, peer: socket.socket) -> bool:
+        """Note one more connection of that role; False, and it is closed, where there is no place."""
+        with self._guard:
+            full = self._stopping or self._open[role] >= _MOST_CONNECTIONS
+            if not full:
+                self._peers.add(peer)
+                self._open[role] += 1
+        if full:
+            peer.close()
+        return not full
+
+    def _machine(self, role: str, peer: socket.socket, machine: Machine) -> None:
+        if self._entered(role, peer):
+            self._serve(role, peer, machine)
+
+    def _serve(self, role: str, peer: socket.socket, machine: Machine | None = None) -> None:
         try:
-            if not self._admitted(role, peer):
+            if machine is None and not self._admitted(role, peer):
                 return
             while (request := wire.receive(peer)) is not None:
+                if machine is not None and not self._doors.in_force(machine):
+                    journal.line("keyholder:machine-refused", state="not-admitted")
+                    peer.sendall(wire.encode({"id": 0, "error": "not-admitted"}))
+                    return
                 with self._guard:
                     if self._stopping:
                         return
                     self._busy.add(peer)
                 try:
-                    peer.sendall(self._answer(role, request))
+                    peer.sendall(self._answer(role, request, machine))
                 finally:
                     with self._guard:
                         self._busy.discard(peer)
@@ -121,21 +138,24 @@ class Server:
             self._holder.refuse_call(role, f"uid-{uid}")
         return False
 
-    def _answer(self, role: str, request: dict[str, Any]) -> bytes:
-        answer = self._outcome(role, request)
+    def _answer(self, role: str, request: dict[str, Any], machine: Machine | None) -> bytes:
+        answer = self._outcome(role, request, machine)
         try:
             return wire.encode(answer)
         except (wire.BadFrame, ValueError) as error:
             journal.failure("keyholder:answer-too-large", error, role=role)
             return wire.encode({"id": answer["id"], "error": "internal"})
 
-    def _outcome(self, role: str, request: dict[str, Any]) -> dict[str, Any]:
+    def _outcome(self, role: str, request: dict[str, Any], machine: Machine | None) -> dict[str, Any]:
         number = request.get("id")
         head = {"id": number if isinstance(number, int) else 0}
         method = request.get("method")
         if set(request) != {"id", "method", "params"} or not isinstance(method, str):
             return head | {"error": "bad-call"}
         try:
+            if machine is not None and not _its_own(machine, request["params"]):
+                self._holder.refuse_call(role, method)
+                raise NotAllowed
             return head | {"ok": self._holder.call(role, method, request["params"])}
         except Denied as denial:
             return head | {"denied": {**denial.data, "reason": denial.reason}}
@@ -153,6 +173,15 @@ class Server:
         except Exception as error:
             journal.failure("keyholder:failed", error, role=role)
             return head | {"error": "internal"}
+
+
+def _its_own(machine: Machine, params: Any) -> bool:
+    """Whether a call speaks for no other node than the certificate's: its epoch keys open its spool. The operator
+    speaks for all of them, as on the keyholder's own machine.
+    """
+    if machine.known.role == "operator" or not isinstance(params, dict):
+        return True
+    return "node" not in params or params["node"] == machine.known.node
 
 
 def socket_path(config: KeyholderConfig, role: str) -> Path:

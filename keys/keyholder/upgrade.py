@@ -67,6 +67,13 @@ STEPS: Mapping[int, tuple[str, ...]] = {
         " second TEXT, second_reason BLOB, made_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, made TEXT,"
         " made_index INTEGER) STRICT, WITHOUT ROWID",
     ),
+    11: (
+        "CREATE TABLE authority (id INTEGER PRIMARY KEY, certificate BLOB NOT NULL, wrapped BLOB NOT NULL,"
+        " made_us INTEGER NOT NULL) STRICT",
+        "CREATE TABLE machines (serial TEXT PRIMARY KEY, node TEXT NOT NULL, role TEXT NOT NULL,"
+        " fingerprint BLOB NOT NULL, made_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, revoked_us INTEGER)"
+        " STRICT, WITHOUT ROWID",
+    ),
 }
 """By the format that a step begins with; it ends with the next one."""
 OLDEST = min(STEPS)

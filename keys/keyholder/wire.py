@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import socket
+import ssl
 import struct
 from typing import Any
 
@@ -16,7 +17,18 @@ from keys.encoding import canonical, parse_canonical
 from keys.errors import Unavailable
 
 MAX_FRAME_BYTES = 1 << 20
+SERVER_NAME = "keyholder.sealgate.internal"
+"""What the keyholder's own certificate says; the name of its machine does not matter, so that it may change."""
 _LENGTH = struct.Struct(">I")
+_ALERTS = {
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "it has ended",
+    "TLSV1_ALERT_UNKNOWN_CA": "another authority made it",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "it is not one for this",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "it is not one for this",
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": "it is not one for this",
+    "TLSV1_ALERT_DECRYPT_ERROR": "it does not hold",
+}
+"""What the other side says of our certificate (RFC 8446 6.2), under the names that the `ssl` module has for it."""
 
 
 class BadFrame(Exception):
@@ -77,6 +89,23 @@ def _exactly(peer: socket.socket, count: int, *, at_start: bool) -> bytes | None
     return bytes(chunks)
 
 
+def alive(one: socket.socket) -> None:
+    """Have the kernel find out within two minutes that the other machine is gone, and send small frames at once."""
+    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15)
+    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000)
+
+
 def unavailable(error: Exception) -> Unavailable:
-    """What a client raises for trouble with the connection: the class of the trouble, none of its words."""
+    """What a client raises for trouble with the connection: the class of the trouble, none of its words. What a person
+    must mend, a certificate, is said.
+    """
+    if isinstance(error, ssl.SSLError):
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return Unavailable("what answers at the keyholder's address has no certificate of its authority")
+        if (word := _ALERTS.get(error.reason or "")) is not None:
+            return Unavailable(f"the keyholder refused this machine's certificate: {word}")
     return Unavailable(f"the keyholder does not answer ({type(error).__name__})")

@@ -39,6 +39,7 @@ def full(tmp_path: Path) -> Iterator[House]:
     set_up_house(house)
     house.worker.epochs(NODE)
     house.operator.dkim_make(TENANT, "s1", "ed25519")
+    house.holder.identity()  # makes the authority of other machines
     for days in (5, 6, 7):
         house.deposit(days=days)
         house.deposit(None, held=True, days=days)
@@ -244,8 +245,8 @@ def test_every_kind_of_wrap_in_this_package_is_rewrapped() -> None:
     """A use that is wrapped anywhere here and missing in WRAPPED would be lost with the old key."""
     text = "\n".join(path.read_text() for path in sorted(KEYS.glob("*.py")) if path.name != "rotation.py")
     uses = set(re.findall(r"custody\.wrap\([^\n]*?, \"([a-z_-]+)\"", text))
-    assert uses >= {"tenant", "day", "epoch", "dkim"}
-    row = dict.fromkeys(("tenant", "purpose", "day", "node", "epoch", "selector", "algorithm"), "x")
+    assert uses >= {"tenant", "day", "epoch", "dkim", "authority"}
+    row = dict.fromkeys(("tenant", "purpose", "day", "node", "epoch", "selector", "algorithm", "id"), "x")
     assert uses <= {str(one.use(row)[0]) for one in rotation.WRAPPED}  # type: ignore[arg-type]
     others = set(re.findall(r"custody\.wrap\([^\n]*", text)) - {
         line for line in re.findall(r"custody\.wrap\([^\n]*", text) if re.search(r', "[a-z_-]+"', line)
