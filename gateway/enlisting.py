@@ -16,7 +16,7 @@ from gateway.clock import BASE62, from_us
 from gateway.errors import Misconfigured
 from gateway.registry import nearest
 from gateway.settings import Settings
-from keys.client import OperatorClient
+from keys.client import OperatorClient, WorkerClient
 from keys.errors import Denied
 
 
@@ -31,6 +31,19 @@ def known(settings: Settings, operator: OperatorClient) -> dict[str, str]:
                 "start the node first whose keyholder this is"
             )
     return there
+
+
+def known_to(settings: Settings, worker: WorkerClient) -> dict[str, str]:
+    """As `known`, asked as the worker of this machine, which may not act as the operator."""
+    ids = worker.keys(settings.node.name)["tenants"]
+    there = {str(worker.settings(id)["body"].get("name", "")): str(id) for id in ids}
+    for name in (one.tenant.name for one in settings.tenants):
+        if name not in there:
+            raise Misconfigured(
+                f"tenant '{name}' of the file is not a tenant of this installation: {nearest(name, list(there))}; "
+                "to add one, this machine needs the operator's certificate: sealgate keys request --operator"
+            )
+    return {one.tenant.name: there[one.tenant.name] for one in settings.tenants}
 
 
 def put(settings: Settings, operator: OperatorClient) -> dict[str, str]:

@@ -26,9 +26,10 @@ from gateway.settings import Settings
 from gateway.spool import layout
 from gateway.store import presence
 from gateway.vault import Vault
-from keys.keyholder.config import KeyholderConfig, Limits
+from keys.keyholder.config import ROLES, KeyholderConfig, Limits
 
 SETUP = "setup.json"
+KEYHOLDER_FILE = "keyholder.json"
 LOCKS = ("serve.lock", "roles.lock")
 
 
@@ -48,15 +49,21 @@ def state(settings: Settings) -> dict[str, bool]:
         "[vault] url": not Vault.absent(settings.vault.url),
         "[spool] directory": holds_node(settings),
     }
-    if settings.node.keyholder == "own":
+    if settings.runs_keyholder:
         found["[keys] directory"] = _holds(settings.keys.directory)
     return found
+
+
+def fresh_keyholder(settings: Settings) -> bool:
+    """Whether the machine of the keyholder alone has no store yet; what an interrupted first start left counts not."""
+    left = (KEYHOLDER_FILE, KEYHOLDER_FILE + ".new", "keyholder.lock", "keyholder.db.making")
+    return not _holds(settings.keys.directory, besides=left)
 
 
 def holds_node(settings: Settings) -> bool:
     """Whether this node's spool or its own folder holds anything."""
     node = settings.node_directory
-    held = _holds(node, besides=(*LOCKS, SETUP + ".new"))
+    held = _holds(node, besides=(*LOCKS, SETUP + ".new", settings.machine_directory.name))
     return held or _holds(settings.spool.directory, besides=(node.name,))
 
 
@@ -87,7 +94,7 @@ def fresh(settings: Settings) -> bool:
             "Nothing is made anew beside existing data: bring back what is missing from the backup, or, for a new "
             "installation, empty all four"
         )
-    if settings.node.keyholder == "own":
+    if settings.runs_keyholder:
         rootkeys.need(settings)
     return False
 
@@ -130,9 +137,10 @@ def prepare(settings: Settings, who: Identities) -> Setup:
         tenant = "tnt_" + "".join(secrets.choice(BASE62) for _ in range(16))
         setup = Setup(tenant, settings.tenant.name, f"{settings.public_host}/log/{tenant}")
         note = {"tenant": setup.tenant, "name": setup.name, "origin": setup.origin}
-        _write(path, json.dumps(note).encode(), 0o644 if who.enforced else 0o600)
+        write(path, json.dumps(note).encode(), 0o644 if who.enforced else 0o600)
     node_folders(settings, who)
-    keys_folder(settings, who)
+    if settings.runs_keyholder:
+        keys_folder(settings, who)
     return setup
 
 
@@ -149,6 +157,12 @@ def node_folders(settings: Settings, who: Identities) -> None:
     _folder(settings.snapshot_directory, who, "gateway", 0o2750 if who.enforced else 0o700, group="smtp")
     if settings.on_postgres:
         _folder(settings.portal_directory, who, "portal", 0o700)
+
+
+def machine_folder(settings: Settings, who: Identities) -> None:
+    """The folder of this machine's certificates for a keyholder on another one; each file in it is one role's."""
+    node_directory(settings, who)
+    _folder(settings.machine_directory, who, None, 0o711 if who.enforced else 0o700)
 
 
 def sockets(settings: Settings, who: Identities) -> None:
@@ -212,12 +226,14 @@ def keyholder_config(settings: Settings, who: Identities, *, create: bool, key_d
         provider=settings.keys.provider,
         provider_values=rootkeys.choice(settings).values,
         key_descriptor=key_descriptor,
+        listen=tuple((one.host, one.port) for one in settings.keys.listen),
+        sockets=ROLES if settings.node.keyholder == "own" else ("operator",),
     )
 
 
 def keyholder_file(settings: Settings) -> Path:
     """Where `serve` leaves the keyholder's configuration."""
-    return settings.keys.directory / "keyholder.json"
+    return settings.keys.directory / KEYHOLDER_FILE
 
 
 def _limits() -> Limits:
@@ -277,7 +293,7 @@ def write_keyholder_file(settings: Settings, who: Identities, *, create: bool, k
     """Leave the keyholder's configuration in its folder. `key_descriptor`: see KeyholderConfig."""
     path = keyholder_file(settings)
     config = keyholder_config(settings, who, create=create, key_descriptor=key_descriptor)
-    _write(path, config.to_json().encode(), 0o600, who, "keyholder")
+    write(path, config.to_json().encode(), 0o600, who, "keyholder")
     return path
 
 
@@ -315,8 +331,11 @@ def _folder(path: Path, who: Identities, role: str | None, mode: int, *, group: 
     layout.sync_folder(path.parent)
 
 
-def _write(path: Path, content: bytes, mode: int, who: Identities | None = None, role: str = "") -> None:
-    """A whole new file in the place of an old one. The folder may be another user's: nothing there is followed."""
+def write(path: Path, content: bytes, mode: int, who: Identities | None = None, role: str | None = None) -> None:
+    """A whole new file in the place of an old one, of that role or of whoever starts us.
+
+    The folder may be another user's: nothing there is followed.
+    """
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
@@ -324,7 +343,7 @@ def _write(path: Path, content: bytes, mode: int, who: Identities | None = None,
         file.write(content)
         file.flush()
         os.fchmod(descriptor, mode)
-        if who is not None and who.enforced:
+        if who is not None and role is not None and who.enforced:
             os.fchown(descriptor, who.uid(role), who.gid(role))
         os.fsync(descriptor)
     os.replace(fresh, path)

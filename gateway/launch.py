@@ -1,6 +1,7 @@
 """`sealgate serve` without a role: set up what is fresh, then start keyholder, gateway and smtp and watch them.
 
-On PostgreSQL the gateway is two processes, worker and portal; a node whose keyholder is another node's waits for that.
+On PostgreSQL the gateway is two processes, worker and portal; a node whose keyholder is another node's or another
+machine's waits for that, and the keyholder's own machine runs that alone.
 Promises: the order is keyholder, gateway, smtp, so that a door opens only when what is behind it is ready (their
 programs are read side by side, which is most of a start; none opens anything before it is told); addresses
 are bound before rights are dropped (ports under 1024) and listened on by the roles alone; one `serve` runs on a node at
@@ -19,13 +20,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway import enlisting, install, nodes, owners, restored, rootkeys
+from gateway import enlisting, install, keyholders, nodes, owners, restored, rootkeys
 from gateway.errors import GatewayError, Misconfigured, TryLater
 from gateway.logs import Log
 from gateway.roles import GROUP_READS, PRIVATE, Identities, identities
 from gateway.settings import Endpoint, Settings
-from gateway.supervise import DRAIN_SECONDS, ChildEnded, Supervisor, python
-from keys.client import OperatorClient
+from gateway.supervise import DRAIN_SECONDS, Child, ChildEnded, Supervisor, python
+from keys.client import OperatorClient, WorkerClient
 from keys.errors import Denied, KeysError
 
 log = Log("gateway.launch")
@@ -33,11 +34,15 @@ log = Log("gateway.launch")
 
 def launch(settings: Settings, config: Path | None, *, single_user: bool, log_level: str) -> int:
     """Runs until SIGTERM. Raises Misconfigured before anything is started or changed when that is impossible."""
-    who = identities(single_user, apart=settings.on_postgres)
+    alone = settings.node.keyholder == "alone"
+    who = identities(single_user, apart=settings.on_postgres, keyholder_alone=alone)
     if os.environ.get("SEALGATE_TEST_LIMITS", "{}") != "{}":
         print("sealgate: SEALGATE_TEST_LIMITS is set: the keyholder's limits are those of a test", file=sys.stderr)
     if not who.enforced:
         print("sealgate: one user for all roles: the boundary between them is not enforced", file=sys.stderr)
+    if alone:
+        return _keyholder_alone(settings, who)
+    keyholders.need(settings)
     config = config.absolute() if config else None
     owners.readable(settings, who, config)
     fresh = install.fresh(settings)
@@ -45,22 +50,16 @@ def launch(settings: Settings, config: Path | None, *, single_user: bool, log_le
         install.node_directory(settings, who)
     running = _alone(settings)
     own = settings.node.keyholder == "own"
-    credential = None
     setup = None
     if fresh:
         tables(settings)
         setup = install.prepare(settings, who)
-        install.make_kek(settings, who)
+        if own:
+            install.make_kek(settings, who)
         install.storage(settings, who)
     else:
         owners.same_users(settings, who)
     roles_of_tables(settings)
-    if own:
-        install.sockets(settings, who)
-        credential = rootkeys.handed_over(settings, who)
-        path = install.write_keyholder_file(
-            settings, who, create=fresh, key_descriptor=-1 if credential is None else credential.descriptor
-        )
     portal = _bound(settings.portal.listen)
     smtp = _bound((*settings.smtp.listen, *settings.smtp.submission_listen, *settings.smtp.submissions_listen))
     supervisor = Supervisor()
@@ -69,11 +68,7 @@ def launch(settings: Settings, config: Path | None, *, single_user: bool, log_le
     try:
         keyholder = None
         if own:
-            keyholder = supervisor.begin(
-                "keyholder", python("-m", "keys.keyholder", "--config", str(path)), who.of["keyholder"], environ,
-                descriptors=[running, *([] if credential is None else [credential.descriptor])],
-                before=None if credential is None else credential.fill,
-            )  # fmt: skip
+            keyholder = _begun(supervisor, settings, who, running, fresh=fresh)
         base = ["-m", "gateway", "serve", "--log-level", log_level, *(["--config", str(config)] if config else [])]
         parts = [("worker", []), ("portal", portal)] if settings.on_postgres else [("gateway", portal)]
         waiting = []
@@ -109,6 +104,43 @@ def launch(settings: Settings, config: Path | None, *, single_user: bool, log_le
         print(json.dumps(said), flush=True)
 
     return supervisor.run(started)
+
+
+def _begun(supervisor: Supervisor, settings: Settings, who: Identities, running: int, *, fresh: bool) -> Child:
+    """The keyholder as a child of ours, on its way to be ready."""
+    install.sockets(settings, who)
+    credential = rootkeys.handed_over(settings, who)
+    path = install.write_keyholder_file(
+        settings, who, create=fresh, key_descriptor=-1 if credential is None else credential.descriptor
+    )
+    return supervisor.begin(
+        "keyholder", python("-m", "keys.keyholder", "--config", str(path)), who.of["keyholder"], dict(os.environ),
+        descriptors=[running, *([] if credential is None else [credential.descriptor])],
+        before=None if credential is None else credential.fill,
+    )  # fmt: skip
+
+
+def _keyholder_alone(settings: Settings, who: Identities) -> int:
+    """`serve` on the machine of the keyholder: nothing else is set up or started there, whatever the file says."""
+    install.node_directory(settings, who)
+    running = _alone(settings)
+    fresh = install.fresh_keyholder(settings)
+    if fresh:
+        install.keys_folder(settings, who)
+        install.make_kek(settings, who)
+    else:
+        owners.same_users(settings, who)
+        rootkeys.need(settings)
+    supervisor = Supervisor()
+    try:
+        supervisor.ready(_begun(supervisor, settings, who, running, fresh=fresh))
+    except ChildEnded as error:
+        supervisor.stop()
+        if error.status in (78,):
+            raise Misconfigured("the keyholder refused its configuration; the line above says why") from error
+        raise
+    listen = [str(one) for one in settings.keys.listen]
+    return supervisor.run(lambda: print(json.dumps({"ready": True, "keyholder": listen}), flush=True))
 
 
 def tables(settings: Settings) -> None:
@@ -192,7 +224,9 @@ def keyholder_ready(settings: Settings, who: Identities, setup: install.Setup | 
 
     Raises Misconfigured, and KeysError while the keyholder does not answer.
     """
-    operator = OperatorClient(settings.sockets_directory / "operator.sock")
+    if not keyholders.administers(settings):
+        return _without_operator(settings, setup)
+    operator = OperatorClient(keyholders.reach(settings, "operator"))
     try:
         if setup is not None:
             operator.create_tenant(setup.tenant, setup.name, setup.origin)
@@ -208,6 +242,25 @@ def keyholder_ready(settings: Settings, who: Identities, setup: install.Setup | 
         return enlisting.put(settings, operator)
     finally:
         operator.close()
+
+
+def _without_operator(settings: Settings, setup: install.Setup | None) -> dict[str, str]:
+    """As `keyholder_ready` on a machine that may change nothing at the keyholder: what is signed there stays in force.
+
+    Raises Misconfigured for a first start, and after a restore.
+    """
+    if setup is not None or restored.read(settings.node_directory) is not None:
+        raise Misconfigured(
+            "a first start, and one after a restore, needs the operator's certificate on this machine: "
+            "sealgate keys request FILE --operator"
+        )
+    worker = WorkerClient(keyholders.reach(settings, "worker"))
+    try:
+        nodes.check_node_keys(settings, worker)
+        log.info("settings:as-signed")
+        return enlisting.known_to(settings, worker)
+    finally:
+        worker.close()
 
 
 def _come_back(settings: Settings, who: Identities, operator: OperatorClient, back: restored.Restored) -> None:

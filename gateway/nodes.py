@@ -8,13 +8,14 @@ was done. DESIGN §2 "Node keys", §8.
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 from gateway import install
 from gateway.errors import Misconfigured
 from gateway.roles import Identities
 from gateway.settings import Settings
 from gateway.spool import nodekey
-from keys.client import OperatorClient
+from keys.client import OperatorClient, WorkerClient
 from keys.errors import Denied
 
 NODE_KEY, ADDING = "node.key", "adding"
@@ -71,14 +72,24 @@ def node_keys(settings: Settings, who: Identities, operator: OperatorClient) -> 
             install.own(made, who, owner)
 
 
-def check_node_keys(settings: Settings, operator: OperatorClient) -> None:
+def check_node_keys(settings: Settings, keyholder: OperatorClient | WorkerClient) -> None:
     """Raises Misconfigured when a key in a role's folder is not the one of the set-up: mail signed with another one is
     refused, so it is better not taken; and a role that pinned another keyholder would believe whatever it signs.
     """
-    public = base64.b64decode(operator.status()["public_key"])
+    name = settings.node.name
+    known: dict[str, Any] = {}
+    if isinstance(keyholder, WorkerClient):
+        public = base64.b64decode(keyholder.keys(name)["public_key"])
+        known = keyholder.node_keys(name)
+    else:
+        public = base64.b64decode(keyholder.status()["public_key"])
     for role, directory in (("smtp", settings.smtp_directory), ("worker", settings.worker_directory)):
+        mine = nodekey.load(directory / NODE_KEY).public
         try:
-            operator.register_node(settings.node.name, role, nodekey.load(directory / NODE_KEY).public)
+            if isinstance(keyholder, OperatorClient):
+                keyholder.register_node(name, role, mine)
+            elif base64.b64decode(known.get(role, {}).get("public", "")) != mine:
+                raise Denied("differs")
         except Denied as error:
             if error.reason == "retired":
                 raise Misconfigured(

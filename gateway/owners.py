@@ -21,9 +21,11 @@ def same_users(settings: Settings, who: Identities) -> None:
     Files written by the wrong user could not be read by the right one later.
     """
     places = [("gateway", settings.worker_directory), ("smtp", settings.smtp_directory)]
-    if settings.on_postgres:
+    if settings.node.keyholder == "alone":
+        places = []
+    elif settings.on_postgres:
         places.append(("portal", settings.portal_directory))
-    if settings.node.keyholder == "own":
+    if settings.runs_keyholder:
         places.append(("keyholder", settings.keys.directory))
     for role, directory in places:
         try:

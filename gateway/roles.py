@@ -59,12 +59,13 @@ class Identities:
         return os.getegid() if gid is None else gid
 
 
-def identities(single_user: bool, *, apart: bool = False) -> Identities:
+def identities(single_user: bool, *, apart: bool = False, keyholder_alone: bool = False) -> Identities:
     """Raises Misconfigured when root starts us, the users are missing and --single-user was not given.
 
-    `apart`: worker and portal are users of their own.
+    `apart`: worker and portal are users of their own. `keyholder_alone`: this machine runs the keyholder and nothing
+    else, so that no other user is asked for.
     """
-    names = APART if apart else NAMES
+    names = {"keyholder": NAMES["keyholder"]} if keyholder_alone else APART if apart else NAMES
     if os.geteuid() != 0 or single_user:
         return Identities({role: Identity(None, None) for role in (*NAMES, *APART)}, enforced=False)
     found: dict[str, Identity] = {}
@@ -83,6 +84,8 @@ def identities(single_user: bool, *, apart: bool = False) -> Identities:
         )
     if len({one.uid for one in found.values()} | {0}) != len(names) + 1:
         raise Misconfigured(f"the users {', '.join(names.values())} must be different ones, and none of them root")
+    if keyholder_alone:
+        return Identities(dict.fromkeys((*NAMES, *APART), found["keyholder"]), enforced=True)
     if apart:
         keys = found["keyholder"]
         found["gateway"] = found["worker"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gateway import settingtypes as kinds
 from gateway.sections import setting
+from gateway.settingtypes import Endpoint
 
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "file": ("kek_file",),
@@ -95,4 +96,16 @@ class Keys:
         kinds.path,
         None,
         example="/run/sealgate/keys",
+    )
+    listen: tuple[Endpoint, ...] = setting(
+        "Where this machine's keyholder listens for other machines, by mutual TLS; empty means nowhere.",
+        kinds.listed(kinds.endpoint),
+        (),
+        example=["10.0.0.2:8441"],
+    )
+    address: Endpoint | None = setting(
+        'Where the keyholder of keyholder = "apart" listens.',
+        kinds.endpoint,
+        None,
+        example="10.0.0.2:8441",
     )

@@ -272,9 +272,10 @@ class Node:
 
     name: str = setting("Its name, part of spool ids and certificates.", kinds.short_name, "node-1")
     keyholder: str = setting(
-        'Who starts the keyholder of [keys] sockets_directory: "own" (this node) or "shared" (another node on this '
-        "machine; PostgreSQL only).",
-        kinds.choice("own", "shared"),
+        'Who starts the keyholder: "own" (this node), "shared" (another node on this machine; PostgreSQL only), '
+        '"apart" (another machine, at [keys] address) or "alone" (this machine is that other one). '
+        "See deploy/KEYHOLDER.md.",
+        kinds.choice("own", "shared", "apart", "alone"),
         "own",
     )
     directory: Path | None = setting(

@@ -138,6 +138,16 @@ class Settings:
         return self.node_directory / "snapshot"
 
     @property
+    def machine_directory(self) -> Path:
+        """Certificates of this machine for a keyholder on another one, and that one's authority."""
+        return self.node_directory / "keyholder"
+
+    @property
+    def runs_keyholder(self) -> bool:
+        """Whether the keyholder is a process of this node, with its store here."""
+        return self.node.keyholder in ("own", "alone")
+
+    @property
     def sockets_directory(self) -> Path:
         """Where the keyholder's sockets are; resolved at loading."""
         return cast(Path, self.keys.sockets_directory)
@@ -208,6 +218,14 @@ def _settled(settings: Settings, reader: Reader) -> Settings:
             raise wrong("store", key, "has no meaning beside a SQLite database; leave it out")
     if settings.node.keyholder == "shared" and not settings.on_postgres:
         raise wrong("node", "keyholder", 'must be "own" on SQLite, which has one node')
+    if settings.node.keyholder == "apart" and settings.keys.address is None:
+        raise wrong("keys", "address", 'is missing; keyholder = "apart" needs where the other machine listens')
+    if settings.node.keyholder != "apart" and settings.keys.address is not None:
+        raise wrong("keys", "address", 'is for [node] keyholder = "apart"; leave it out, or say so there')
+    if settings.node.keyholder == "alone" and not settings.keys.listen:
+        raise wrong("keys", "listen", 'is missing; keyholder = "alone" serves other machines: "10.0.0.2:8441"')
+    if settings.node.keyholder in ("shared", "apart") and settings.keys.listen:
+        raise wrong("keys", "listen", "is for the machine that runs the keyholder; leave it out here")
     if settings.node.keyholder == "shared" and settings.keys.sockets_directory is None:
         raise wrong("keys", "sockets_directory", 'is missing; keyholder = "shared" needs the folder of its sockets')
     if pair := unfit(settings.smtp, settings.courier, settings.worker):

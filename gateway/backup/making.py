@@ -82,8 +82,9 @@ def keyholder(
     Raises Misconfigured (too many days; a keyholder on another node), Failed.
     """
     began = time.monotonic()
-    if settings.node.keyholder != "own":
-        raise Misconfigured('[node] keyholder is "shared": make this backup on the node that runs the keyholder')
+    if not settings.runs_keyholder:
+        where = settings.node.keyholder
+        raise Misconfigured(f'[node] keyholder is "{where}": make this backup on the node that runs the keyholder')
     target = place.take(directory, KEYHOLDER, settings)
     try:
         begun = operator.backup_begin(KEYHOLDER, days)

@@ -99,8 +99,9 @@ _AGAIN = "Nothing of this restore counts: empty store, vault, spool and key dire
 
 
 def _fits(settings: Settings, ours: Manifest, theirs: Manifest, now_us: int) -> None:
-    if settings.node.keyholder != "own":
-        raise Misconfigured('[node] keyholder is "shared": restore on the node that runs the keyholder')
+    where = settings.node.keyholder
+    if where != "own":
+        raise Misconfigured(f'[node] keyholder is "{where}": restore on the node that runs the keyholder')
     if ours.public_key != theirs.public_key:
         raise Misconfigured("these are halves of two installations: their keyholders are not the same")
     if theirs.expires_us is None or now_us >= theirs.expires_us:

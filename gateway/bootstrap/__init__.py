@@ -14,6 +14,7 @@ from gateway.bootstrap.ground import Ground
 from gateway.bootstrap.serving import PortalSide
 from gateway.bootstrap.working import WorkerSide
 from gateway.errors import TryLater
+from gateway.keyholders import reach
 from gateway.logs import Log
 from gateway.settings import Settings
 from keys.client import PortalClient, WorkerClient
@@ -25,9 +26,8 @@ class Gateway:
     """The gateway role: worker and portal in one process, the single writer of the database."""
 
     def __init__(self, settings: Settings) -> None:
-        sockets = settings.sockets_directory
-        portal_keys = PortalClient(sockets / "portal.sock")
-        keyholder = WorkerClient(sockets / "worker.sock")
+        portal_keys = PortalClient(reach(settings, "portal"))
+        keyholder = WorkerClient(reach(settings, "worker"))
         self.ground = Ground(settings, keyholder)
         self.working = WorkerSide(self.ground, keyholder, portal_keys)
         self.serving = PortalSide(self.ground, portal_keys, lambda: self.working.life.last.ok)
@@ -54,7 +54,7 @@ class Worker:
     """The worker role alone, beside portals on PostgreSQL. Its socket is all that it has of the keyholder."""
 
     def __init__(self, settings: Settings) -> None:
-        keyholder = WorkerClient(settings.sockets_directory / "worker.sock")
+        keyholder = WorkerClient(reach(settings, "worker"))
         self.ground = Ground(settings, keyholder)
         self.working = WorkerSide(self.ground, keyholder, keyholder)
 
@@ -77,7 +77,7 @@ class Portal:
     """The portal role alone, beside workers on PostgreSQL: its own socket, its own database role, no spool."""
 
     def __init__(self, settings: Settings) -> None:
-        keyholder = PortalClient(settings.sockets_directory / "portal.sock")
+        keyholder = PortalClient(reach(settings, "portal"))
         self.ground = Ground(settings, keyholder)
         self.serving = PortalSide(self.ground, keyholder, lambda: self.ground.store.health)
 

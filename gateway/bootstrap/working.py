@@ -26,6 +26,7 @@ from gateway.flow.retention_office import RetentionOffice
 from gateway.flow.settle import finish_narrowings
 from gateway.flow.sweeping import VaultSweep
 from gateway.flow.upkeep import Duty, SignOfLife, Texts, Upkeep
+from gateway.keyholders import reach
 from gateway.logs import Log
 from gateway.metrics import Figures, MetricsServer, Parts
 from gateway.notify import TextSender
@@ -37,7 +38,7 @@ from gateway.spool import doors, snapshot
 from gateway.spool.reader import SpoolReader
 from gateway.store.engines import parse, path_of
 from gateway.vouched import vouched_notify
-from keys.client import Connection, PortalClient, WorkerClient, unb64
+from keys.client import PortalClient, WorkerClient, unb64
 
 log = Log("gateway.upkeep")
 PULSE_SECONDS = 1.5
@@ -55,9 +56,7 @@ class WorkerSide(WorkerParts):
     def __init__(self, ground: Ground, keyholder: WorkerClient, officers: PortalClient | WorkerClient) -> None:
         self._snapshot_turn = threading.Lock()
         # A keyholder that hangs must turn the sign of life red well before smtp would find that silent.
-        self.keyholder_pulse = WorkerClient(
-            Connection(ground.settings.sockets_directory / "worker.sock", timeout_seconds=PULSE_SECONDS, size=1)
-        )
+        self.keyholder_pulse = WorkerClient(reach(ground.settings, "worker", timeout_seconds=PULSE_SECONDS, size=1))
         self.officers = officers
         super().__init__(ground, keyholder, officers)
         self._upkeep()

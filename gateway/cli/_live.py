@@ -17,6 +17,7 @@ from gateway.cli._running import control
 from gateway.cli.audit import Installation
 from gateway.clock import SystemClock
 from gateway.errors import TryLater
+from gateway.keyholders import reach
 from gateway.settings import Settings
 from gateway.store.database import Store
 from keys.client import OperatorClient
@@ -44,7 +45,7 @@ def audit_installation(args: argparse.Namespace) -> Iterator[Installation]:
     """The live installation of these arguments. Raises TryLater when the gateway or the keyholder does not answer."""
     settings = settings_of(args)
     store = Store.open(settings.store.url, writing=False)
-    keyholder = OperatorClient(settings.sockets_directory / "operator.sock")
+    keyholder = OperatorClient(reach(settings, "operator"))
     try:
         tenants = keyholder.status()["tenants"]
         only = settings.tenant.name if len(settings.tenants) == 1 else None

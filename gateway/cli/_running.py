@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from gateway.control import ask
 from gateway.errors import Misconfigured, TryLater
+from gateway.keyholders import administers, reach
 from gateway.settings import Settings
 from keys.client import OperatorClient
 from keys.errors import Denied, Unavailable
@@ -49,14 +50,21 @@ def show(value: Any, *, as_json: bool, words: str = "") -> None:
     print(json.dumps(value, indent=None if as_json else 2, ensure_ascii=False) if as_json or not words else words)
 
 
-def keyholder(settings: Settings, call: Callable[[OperatorClient], T]) -> T:
-    """One call at the operator's socket. Raises Misconfigured with what the keyholder refused, TryLater."""
-    client = OperatorClient(settings.sockets_directory / "operator.sock")
+def keyholder(settings: Settings, call: Callable[[OperatorClient], T], why: Mapping[str, str] = WHY) -> T:
+    """One call as the operator. Raises Misconfigured with what the keyholder refused, in `why`'s words; TryLater."""
+    if not administers(settings):
+        raise Misconfigured(
+            "this machine may not act as the operator: run this on the keyholder's machine, or get the operator's "
+            "certificate with: sealgate keys request FILE --operator"
+        )
+    client = OperatorClient(reach(settings, "operator"))
     try:
         return call(client)
     except Denied as denied:
-        raise Misconfigured(WHY.get(denied.reason, f"the keyholder refused: {denied.reason}")) from denied
+        raise Misconfigured(why.get(denied.reason, f"the keyholder refused: {denied.reason}")) from denied
     except Unavailable as error:
+        if settings.node.keyholder == "apart":
+            raise TryLater(f"{error}; it is at {settings.keys.address}") from error
         raise TryLater(
             "the keyholder does not answer; is 'sealgate serve' running, and are you its user or root?"
         ) from error

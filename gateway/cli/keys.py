@@ -1,5 +1,7 @@
 """`sealgate keys status|rotate`: the root key, and its way to another one while mail and downloads go on.
 
+The other commands of `sealgate keys` lie in `_machines`.
+
 Promises: `rotate` goes to what the configuration names, or a file given with `--to`; where that is the key in use, a
 fresh one is made in its place. The key before is never deleted; a command that was cut off is simply run again.
 DESIGN §4a (Root KEK).
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import rootkeys
-from gateway.cli import _recovery
+from gateway.cli import _machines, _recovery
 from gateway.cli._options import add_config, add_json, settings_of
 from gateway.cli._running import keyholder, show
 from gateway.errors import Misconfigured
@@ -25,7 +27,7 @@ from keys.providers import Choice, open_provider
 from keys.providers.file import sync_directory
 
 NAME = "keys"
-HELP = "the root key and the recovery key: which are in use, how to change, confirm and use them"
+HELP = "the root key, the recovery key, and the machines that may reach the keyholder"
 _NEXT, _BEFORE = ".next", ".before-"
 _LOOK_SECONDS = 0.2
 
@@ -44,12 +46,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 "--to", type=Path, metavar="FILE", help="a configuration whose [keys] names the root key to go to"
             )
     _recovery.add_recovery(actions)
+    _machines.add(actions)
+
+
+_OTHERS = dict.fromkeys(("request", "certify", "accept", "machines", "revoke"), _machines.run)
 
 
 def run(args: argparse.Namespace) -> int:
     if args.action in ("confirm", "recovery"):
         return _recovery.run(args)
     settings = settings_of(args)
+    if args.action in _OTHERS:
+        return _OTHERS[args.action](args, settings)
     if args.action == "status":
         now = keyholder(settings, lambda keys: keys.root_key())
         show(now, as_json=args.json, words=_words(now))

@@ -60,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
         from gateway.processes import run_part
 
         return run_part(args.role, settings, _numbers(args.descriptors), waits=args.wait)
+    if args.role == "keyholder" and not settings.runs_keyholder:
+        raise Misconfigured(f'[node] keyholder is "{settings.node.keyholder}": it does not run on this node')
     if args.role == "keyholder":
         from gateway.install import keyholder_file
 

@@ -19,10 +19,11 @@ from typing import Any
 
 from gateway.doctor.neighbours import first_line
 from gateway.doctor.records import Names
+from gateway.keyholders import reach
 from gateway.roles import APART, NAMES, Identities, Identity
 from gateway.settings import DEFAULT_PATH, Endpoint, Settings
 from gateway.spool import health
-from keys.client import Connection, OperatorClient
+from keys.client import OperatorClient
 from keys.errors import KeysError
 
 UNITS = Path("/etc/systemd/system")
@@ -66,7 +67,7 @@ class Case:
         found = {"smtp": settings.smtp_directory, "gateway": settings.worker_directory}
         if settings.on_postgres:
             found["portal"] = settings.portal_directory
-        if settings.node.keyholder == "own":
+        if settings.runs_keyholder:
             found["keyholder"] = settings.keys.directory
         return found
 
@@ -112,8 +113,7 @@ class Case:
     @cached_property
     def backups(self) -> list[dict[str, Any]] | None:
         """Every backup that the keyholder registered, newest first; None while it cannot be asked."""
-        path = self.settings.sockets_directory / "operator.sock"
-        client = OperatorClient(Connection(path, timeout_seconds=ANSWER_SECONDS, size=1))
+        client = OperatorClient(reach(self.settings, "operator", timeout_seconds=ANSWER_SECONDS, size=1))
         try:
             return client.backups()
         except KeysError:
@@ -144,8 +144,7 @@ class Case:
     @cached_property
     def keyholder(self) -> dict[str, Any] | None:
         """The keyholder's own words about itself; None while it does not answer (or not to this user)."""
-        path = self.settings.sockets_directory / "operator.sock"
-        client = OperatorClient(Connection(path, timeout_seconds=ANSWER_SECONDS, size=1))
+        client = OperatorClient(reach(self.settings, "operator", timeout_seconds=ANSWER_SECONDS, size=1))
         try:
             return client.status()
         except KeysError:

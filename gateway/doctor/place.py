@@ -69,7 +69,7 @@ def places(case: Case) -> list[Place]:
         found.append(Place(home / nodekey.PINNED_NAME, role, role, (0o444, 0o400)))
     if settings.on_postgres:
         found.append(Place(settings.portal_directory, "portal", "portal", private))
-    return found + (_keyholders(case) if settings.node.keyholder == "own" else [])
+    return found + (_keyholders(case) if settings.runs_keyholder else [])
 
 
 def _keyholders(case: Case) -> list[Place]:

@@ -8,9 +8,10 @@ from gateway.doctor import records
 from gateway.doctor.case import ANSWER_SECONDS, Case
 from gateway.doctor.finding import Finding, check, green, per_clinic, red, unseen, worst, yellow
 from gateway.doctor.records import NoAnswer
+from gateway.keyholders import reach
 from gateway.mail import dkim
 from gateway.settings import Settings
-from keys.client import Connection, OperatorClient
+from keys.client import OperatorClient
 from keys.errors import KeysError
 
 
@@ -80,8 +81,7 @@ def _held(case: Case, own: Settings) -> dict[str, dict[str, Any]] | None:
     tenant = next((id for id, one in tenants.items() if one["name"] == own.tenant.name), None)
     if tenant is None:
         return None
-    path = case.settings.sockets_directory / "operator.sock"
-    client = OperatorClient(Connection(path, timeout_seconds=ANSWER_SECONDS, size=1))
+    client = OperatorClient(reach(case.settings, "operator", timeout_seconds=ANSWER_SECONDS, size=1))
     try:
         return {one["selector"]: one for one in client.dkim_list(tenant)}
     except KeysError:

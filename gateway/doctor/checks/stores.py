@@ -198,7 +198,7 @@ def space(case: Case) -> Finding:
 def reserve(case: Case) -> Finding:
     settings, store = case.settings, store_file(case)
     wanted = [(store.parent, settings.store.reserve_bytes, "gateway")] if store is not None else []
-    if settings.node.keyholder == "own":
+    if settings.runs_keyholder:
         wanted.append((settings.keys.directory, settings.keys.reserve_bytes, "keyholder"))
     findings, sizes = [], []
     for folder, size, role in wanted:
