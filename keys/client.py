@@ -18,6 +18,7 @@ from keys.keyholder.answers import Receipt, Released, Session
 from keys.keyholder.authority_calls import AdmitsMachines
 from keys.keyholder.backup_calls import MakesBackups
 from keys.keyholder.connection import Connection, Distant
+from keys.keyholder.incident_calls import LooksBack
 from keys.keyholder.mailkey_calls import MakesMailKeys, SignsMail
 from keys.keyholder.offers import Deposit, DepositGrant, DepositObject
 from keys.keyholder.passkey_calls import UsesPasskeys
@@ -34,7 +35,9 @@ __all__ = [
 _BATCH_BYTES = 600_000
 
 
-class OperatorClient(LogReader, MakesMailKeys, MakesBackups, TurnsRootKey, RetiresNodes, AdmitsMachines, SetsRecovery):
+class OperatorClient(
+    LogReader, MakesMailKeys, MakesBackups, TurnsRootKey, RetiresNodes, AdmitsMachines, LooksBack, SetsRecovery
+):
     """Set-up, user and people records, destruction."""
 
     def status(self) -> dict[str, Any]:

@@ -38,15 +38,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _common(one)
     words = "the keyholder's store, into a new folder far from the content; it opens nothing after its days"
-    one = commands.add_parser("keyholder", help=words, description=words)
-    one.add_argument("directory", type=Path, metavar="DIR", help="a new or empty folder on another medium")
-    one.add_argument("--days", type=int, default=DAYS, help=f"how long it may be restored (default and most: {DAYS})")
-    _common(one)
+    add_keyholder(commands, "keyholder", words)
     words = "every backup that was begun: when, until when it opens, whether it was restored once"
     _common(commands.add_parser("list", help=words, description=words))
     words = "record that this backup was restored on another machine and its log held"
     one = commands.add_parser("verified", help=words, description=words)
     one.add_argument("id", metavar="ID", help="as 'sealgate restore --verify' printed it")
+    _common(one)
+
+
+def add_keyholder(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, words: str) -> None:
+    """The arguments of the keyholder's half, under that name."""
+    one = commands.add_parser(name, help=words, description=words)
+    one.add_argument("directory", type=Path, metavar="DIR", help="a new or empty folder on another medium")
+    one.add_argument("--days", type=int, default=DAYS, help=f"how long it may be restored (default and most: {DAYS})")
+    one.set_defaults(backup="keyholder")
     _common(one)
 
 

@@ -1,6 +1,6 @@
 """`sealgate keys status|rotate`: the root key, and its way to another one while mail and downloads go on.
 
-The other commands of `sealgate keys` lie in `_machines`.
+The other commands of `sealgate keys` lie in `_machines`, `_incident` and `backup`.
 
 Promises: `rotate` goes to what the configuration names, or a file given with `--to`; where that is the key in use, a
 fresh one is made in its place. The key before is never deleted; a command that was cut off is simply run again.
@@ -12,11 +12,12 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from gateway import rootkeys
-from gateway.cli import _machines, _recovery
+from gateway.cli import _incident, _machines, _recovery, backup
 from gateway.cli._options import add_config, add_json, settings_of
 from gateway.cli._running import keyholder, show
 from gateway.errors import Misconfigured
@@ -27,7 +28,7 @@ from keys.providers import Choice, open_provider
 from keys.providers.file import sync_directory
 
 NAME = "keys"
-HELP = "the root key, the recovery key, and the machines that may reach the keyholder"
+HELP = "root key, recovery key, the keyholder's machines and backup, what a thief could have opened"
 _NEXT, _BEFORE = ".next", ".before-"
 _LOOK_SECONDS = 0.2
 
@@ -47,9 +48,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             )
     _recovery.add_recovery(actions)
     _machines.add(actions)
+    _incident.add(actions)
+    backup.add_keyholder(actions, "backup", "the same as sealgate backup keyholder DIR")
 
 
-_OTHERS = dict.fromkeys(("request", "certify", "accept", "machines", "revoke"), _machines.run)
+def _backup(args: argparse.Namespace, settings: Settings) -> int:
+    return backup.run(args)
+
+
+_OTHERS: Mapping[str, Callable[[argparse.Namespace, Settings], int]] = {
+    **dict.fromkeys(("request", "certify", "accept", "machines", "revoke"), _machines.run),
+    **dict.fromkeys(("incident", "destroy-day"), _incident.run),
+    "backup": _backup,
+}
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ settings:signed settings:waiting settings:approved settings:withdrawn settings:r
 user:joined user:refused user:disabled user:password user:app-password tenant:waiting tenant:closed tenant:reopened
 checkpoint:refused
 deposit:refused share:kept hold:set hold:lifted certificate:issued tamper:found node:registered node:retired
-machine:certified machine:revoked machine:refused
+machine:certified machine:revoked incident:ended
 day:destroyed budget:raised budget:alarm call:refused people:registered
 backup:begun backup:made backup:refused backup:verified store:restored kek:rotating kek:rotated
 recovery:waiting recovery:set recovery:confirmed recovery:proved recovery:relinked recovery:refused``.
