@@ -51,7 +51,7 @@ def add(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     one.add_argument(
         "--end",
         action="store_true",
-        help="end all sessions of the clinic, and devices, code apps, codes and cards made since then",
+        help="end all sessions of the clinic, and devices, code apps, passkeys and codes made since then",
     )
     words = "destroy a clinic's key of one day early: all that expires on that day is erased"
     two = actions.add_parser("destroy-day", help=words, description=words)
@@ -145,7 +145,7 @@ def _words(report: dict[str, Any], had: list[str]) -> list[str]:
             [
                 _opening(one)
                 for one in entries
-                if one["action"] in ("factor:enrolled", "device:remembered", "code:made")
+                if one["action"] in ("factor:enrolled", "device:remembered", "code:made", "recovery:made")
             ],
         )
         lines += _part(
@@ -185,7 +185,7 @@ def _words(report: dict[str, Any], had: list[str]) -> list[str]:
     if "ended" in report:
         lines += ["", "Ended: " + ", ".join(f"{count} {name}" for name, count in report["ended"].items()) + "."]
     elif "portal" in had:
-        lines += ["", "With --end all sessions end, and so do devices, code apps, codes and cards of that time."]
+        lines += ["", "With --end all sessions end, and so do devices, code apps, passkeys and codes of that time."]
     return [*lines, "", _CANNOT, "", _NEXT]
 
 

@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from keys.errors import Denied
+from keys.keyholder import passkey_rows
 from keys.keyholder.custody import SYSTEM
 from keys.keyholder.database import Tx
 from keys.keyholder.proposals import OPERATOR
@@ -24,13 +25,14 @@ TOLD = frozenset({
     "settings:approved", "user:added", "user:joined", "user:password", "user:app-password", "tenant:closed",
     "tenant:reopened", "budget:raised", "budget:alarm", "call:refused", "node:registered", "node:retired",
     "machine:certified", "machine:revoked", "backup:made", "kek:rotating", "kek:rotated", "store:restored",
-    "people:registered", "log:read",
+    "people:registered", "log:read", "recovery:made", "recovery:used",
 })  # fmt: skip
 """What lets somebody open something, lets them in, or changes who may; refusals are counted, not listed."""
 
 _END_CODES = (
     "UPDATE codes SET dead_us = ? WHERE tenant = ? AND made_us >= ? AND dead_us IS NULL AND used_us IS NULL",
     "UPDATE cards SET dead_us = ? WHERE tenant = ? AND made_us >= ? AND dead_us IS NULL AND used_us IS NULL",
+    "UPDATE recovery_codes SET used_us = ? WHERE tenant = ? AND made_us >= ? AND used_us IS NULL",
 )
 
 
@@ -119,7 +121,8 @@ def exposed(tx: Tx, *, tenant: str, since_us: int) -> dict[str, Any]:
 
 def end_since(tx: Tx, *, tenant: str, since_us: int) -> dict[str, int]:
     """End what a thief may hold or have planted: all ``sessions`` of that tenant; ``devices`` remembered, code apps
-    (``totps``) set up, and staff codes and cards (``codes``) made since then; how many of each. Denied("no-tenant").
+    (``totps``) and ``passkeys`` set up, and staff codes, cards and recovery codes (``codes``) made since then; how many
+    of each. Denied("no-tenant").
     """
     if tx.one("SELECT 1 FROM tenants WHERE id = ?", tenant) is None:
         raise Denied("no-tenant")
@@ -129,12 +132,30 @@ def end_since(tx: Tx, *, tenant: str, since_us: int) -> dict[str, int]:
         "totps": tx.run(
             "UPDATE totps SET state = 'dead' WHERE tenant = ? AND state != 'dead' AND begun_us >= ?", tenant, since_us
         ),
+        "passkeys": _passkeys_end(tx, tenant, since_us),
         "codes": sum(tx.run(change, tx.now_us, tenant, since_us) for change in _END_CODES),
     }  # fmt: skip
     for name, count in ended.items():
         if count:
             record(tx, tenant, "incident:ended", object=name, actor=(OPERATOR, OPERATOR), reason=str(count))
     return ended
+
+
+def _passkeys_end(tx: Tx, tenant: str, since_us: int) -> int:
+    """Kill the passkeys of that time; each is verified before, as whenever a row of theirs is changed."""
+    owners = tx.all(
+        "SELECT DISTINCT kind, owner FROM passkeys WHERE tenant = ? AND state = 'live' AND made_us >= ?",
+        tenant, since_us,
+    )  # fmt: skip
+    young = [
+        row
+        for one in owners
+        for row in passkey_rows.owned(tx, passkey_rows.Owner(tenant, one["kind"], one["owner"]))
+        if row["made_us"] >= since_us
+    ]
+    for row in young:
+        passkey_rows.kill(tx, row, "incident")
+    return len(young)
 
 
 def _message(tx: Tx, object: str) -> str:
