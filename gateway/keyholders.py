@@ -7,26 +7,16 @@ machines).
 
 from __future__ import annotations
 
+import contextlib
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
 
 from gateway import install
 from gateway.errors import Misconfigured
 from gateway.roles import Identities
 from gateway.settings import Settings
+from keys import machines
 from keys.client import Connection, Distant
 
 AUTHORITY, OPERATOR = "authority.pem", "operator"
@@ -76,12 +66,15 @@ def administers(settings: Settings) -> bool:
 
 
 def ends(settings: Settings) -> dict[str, datetime]:
-    """When each certificate of this machine ends, by role."""
+    """When each certificate of this machine ends, by role; those that this user may read. Raises Misconfigured."""
     found = {}
     for role in ROLES:
         path = certificate_file(settings, role)
-        if path.exists():
-            found[role] = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            try:
+                found[role] = machines.ends(path.read_bytes())
+            except machines.Unfit as error:
+                raise Misconfigured(f"{path}: {error}; ask for a new one: sealgate keys request FILE") from error
     return found
 
 
@@ -90,13 +83,8 @@ def ask(settings: Settings, who: Identities, roles: tuple[str, ...]) -> dict[str
     install.machine_folder(settings, who)
     requests = {}
     for role in roles:
-        key = ec.generate_private_key(ec.SECP256R1())
-        path = settings.machine_directory / (role + NEW)
-        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        install.write(path, private, 0o400)
-        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"{settings.node.name} {role}")])
-        made = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
-        requests[role] = made.public_bytes(Encoding.PEM).decode("ascii")
+        private, requests[role] = machines.request(settings.node.name, role)
+        install.write(settings.machine_directory / (role + NEW), private, 0o400)
     return requests
 
 
@@ -105,57 +93,30 @@ def accept(settings: Settings, who: Identities, authority: str, certificates: di
 
     Raises Misconfigured for one that belongs to no request of this machine, to another node, or to another authority.
     """
-    try:
-        root = x509.load_pem_x509_certificate(authority.encode("ascii"))
-        found = {role: x509.load_pem_x509_certificate(text.encode("ascii")) for role, text in certificates.items()}
-        for one in found.values():
-            one.verify_directly_issued_by(root)
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature) as error:
-        raise Misconfigured("this answer holds no certificates of the authority that it names") from error
     kept = settings.machine_directory / AUTHORITY
     if kept.exists() and kept.read_text() != authority:
         raise Misconfigured(
             f"this answer comes from another keyholder than {kept} names. If that is meant, remove that file first"
         )
-    pieces = {}
-    for role, one in found.items():
+    files, until = {}, {}
+    for role, text in certificates.items():
         path = settings.machine_directory / (role + NEW)
         if role not in ROLES or not path.exists():
             raise Misconfigured(f"there is no open request of this machine for '{role}': sealgate keys request FILE")
-        private = path.read_bytes()
-        key = load_pem_private_key(private, None)
-        if _public(key.public_key()) != _public(one.public_key()):
-            raise Misconfigured(f"the certificate of '{role}' belongs to another request than the last of this machine")
-        names = one.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        if [str(name.value) for name in names] != [f"sealgate://{settings.node.name}/{role}"]:
-            raise Misconfigured(f"the certificate of '{role}' names another node or role than {settings.node.name}")
-        pieces[role] = one.public_bytes(Encoding.PEM) + private
+        try:
+            files[role], until[role] = machines.joined(authority, text, path.read_bytes(), settings.node.name, role)
+        except machines.Unfit as error:
+            raise Misconfigured(str(error)) from error
     install.write(kept, authority.encode("ascii"), 0o444)
-    for role, content in pieces.items():
-        owner = owner_of(settings, role)
-        install.write(certificate_file(settings, role), content, 0o400, who, owner)
+    for role, content in files.items():
+        install.write(certificate_file(settings, role), content, 0o400, who, owner_of(settings, role))
         os.unlink(settings.machine_directory / (role + NEW))
-    return {role: one.not_valid_after_utc for role, one in found.items()}
+    return until
 
 
 def fingerprint(request: str) -> str:
-    """A few words to compare on both machines: SHA-256 over the request's public key, the first 16 hex digits."""
+    """A few letters and digits to compare on both machines. Raises Misconfigured."""
     try:
-        public = x509.load_pem_x509_csr(request.encode("ascii")).public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise Misconfigured("this is no request of 'sealgate keys request'") from error
-    digest = hashes.Hash(hashes.SHA256())
-    digest.update(_public(public))
-    return digest.finalize().hex()[:16]
-
-
-def soon(settings: Settings, days: int = 14) -> list[str]:
-    """Roles whose certificate ends within so many days."""
-    limit = datetime.now(UTC) + timedelta(days=days)
-    return [role for role, end in ends(settings).items() if end < limit]
-
-
-def _public(key: object) -> bytes:
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise Misconfigured("a key of another kind than 'sealgate keys request' makes")
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return machines.fingerprint(request)
+    except machines.Unfit as error:
+        raise Misconfigured(str(error)) from error
