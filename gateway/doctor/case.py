@@ -127,8 +127,7 @@ class Case:
         tenant = next((id for id, one in tenants.items() if one["name"] == name), None)
         if tenant is None:
             return None
-        path = self.settings.sockets_directory / "operator.sock"
-        client = OperatorClient(Connection(path, timeout_seconds=ANSWER_SECONDS, size=1))
+        client = OperatorClient(reach(self.settings, "operator", timeout_seconds=ANSWER_SECONDS, size=1))
         try:
             return client.recovery_state(tenant)
         except KeysError:
