@@ -77,10 +77,11 @@ def parse(url: str, setting: str = "[vault] url") -> Place:
     )  # fmt: skip
 
 
-def aws_client(place: Place) -> Any:
+def aws_client(place: Place, *, patient: bool = True) -> Any:
     """AWS's own client, for what the vault's lacks: Object Lock, unfinished uploads, versions. Asks nothing yet.
 
-    Costs 50 MB of memory, so only whoever needs it makes one. Raises Misconfigured where boto3 is not installed.
+    Costs 50 MB of memory, so only whoever needs it makes one. `patient`: whether it tries again, and waits for a slow
+    store; otherwise it gives up after a few seconds. Raises Misconfigured where boto3 is not installed.
     """
     try:
         import boto3
@@ -91,7 +92,8 @@ def aws_client(place: Place) -> Any:
     keys = place.keys()
     found = {} if keys is None else {"aws_access_key_id": keys[0], "aws_secret_access_key": keys[1]}
     config = Config(
-        connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries={"total_max_attempts": TRIES},
+        connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS if patient else CONNECT_SECONDS,
+        retries={"total_max_attempts": TRIES if patient else 1},
         # Older servers do not know the checksums that newer clients add by themselves; ours are given by hand.
         request_checksum_calculation="when_required", response_checksum_validation="when_required",
         s3={"addressing_style": "path" if place.endpoint else "auto"},

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from gateway import senders, tenancies
 from gateway.errors import Misconfigured
+from gateway.section_audit import Audit
 from gateway.section_dkim import Dkim
 from gateway.section_keys import NEEDS, Keys
 from gateway.section_smtp import Smtp
@@ -44,6 +45,7 @@ from gateway.settingtypes import Endpoint, SecretFile, is_loopback
 
 __all__ = [
     "SECTIONS",
+    "Audit",
     "Courier",
     "Dkim",
     "Endpoint",
@@ -84,6 +86,7 @@ class Settings:
     vault: Vault
     keys: Keys
     spool: Spool
+    audit: Audit
     scan: Scan
     metrics: Metrics
     notify: Notify

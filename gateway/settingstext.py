@@ -6,6 +6,7 @@ import re
 from dataclasses import Field, fields
 from typing import Any
 
+from gateway.section_audit import Audit
 from gateway.section_dkim import Dkim
 from gateway.section_keys import Keys
 from gateway.section_smtp import Smtp
@@ -37,6 +38,7 @@ SECTIONS: dict[str, type[Any]] = {
     "vault": Vault,
     "keys": Keys,
     "spool": Spool,
+    "audit": Audit,
     "scan": Scan,
     "metrics": Metrics,
     "notify": Notify,

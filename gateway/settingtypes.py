@@ -352,6 +352,11 @@ def vault_url(value: Any) -> str:
     return found
 
 
+def export_url(value: Any) -> str:
+    """As `vault_url`, or nothing."""
+    return vault_url(value) if text(value) else ""
+
+
 def clamd(value: Any) -> str:
     """`unix:/path` or `host:port` on loopback, or nothing: whole mails go there, and clamd speaks no TLS."""
     found = text(value)

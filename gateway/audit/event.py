@@ -117,6 +117,7 @@ class Action(StrEnum):
     LOG_ROTATED = "log:rotated"
     LOG_CHECKPOINT = "log:checkpoint"
     LOG_EXPORTED = "log:exported"
+    LOG_KEPT = "log:kept"  # a keeper outside has it now, or refused it
     LOG_SEARCHED = "log:searched"
     BACKUP_MADE = "backup:made"
     BACKUP_VERIFIED = "backup:verified"  # somebody restored it elsewhere and said so here

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,14 +21,14 @@ from sqlalchemy import RowMapping, select
 from gateway.audit.event import SYSTEM
 from gateway.audit.log import AuditLog
 from gateway.audit.sequencer import latest_note
+from gateway.audit.tiling import write_tiles
 from gateway.errors import Misconfigured, Tampered, TryLater
 from gateway.store import waiting
 from gateway.store.schema import outside_checkpoints
 from keys.encoding import canonical
 from keys.errors import Tampered as Broken
-from keys.merkle import Frontier, leaf_hash
+from keys.merkle import Frontier
 from keys.notes import open_note, parse_checkpoint, parse_vkey
-from keys.tiles import HEIGHT, WIDTH, Tile, render_bundle
 
 KEYHOLDER_DIR = "keyholder"
 SYSTEM_DIR = "system"
@@ -74,12 +74,12 @@ def export(directory: Path, audit: AuditLog, tenant: str, keyholder: ReleaseLogs
             size = _copy(building, audit, conn, tenant, vkeys["log_vkey"])
             statement = select(outside_checkpoints).where(outside_checkpoints.c.log == tenant)
             rows = conn.execute(statement.order_by(outside_checkpoints.c.at, outside_checkpoints.c.id)).mappings()
-            _put(building / OUTSIDE, canonical([_outside(row) for row in rows]) + b"\n")
+            _put(building / OUTSIDE, canonical([outside_item(row) for row in rows]) + b"\n")
             (building / SYSTEM_DIR).mkdir(mode=0o700)
             system = _copy(building / SYSTEM_DIR, audit, conn, SYSTEM, vkeys["system_vkey"])
         (building / KEYHOLDER_DIR).mkdir(mode=0o700)
-        note, entries = _releases(keyholder, tenant)
-        releases = write_log(building / KEYHOLDER_DIR, note, entries, vkeys["release_vkey"])
+        note, entries = releases(keyholder, tenant)
+        released = write_log(building / KEYHOLDER_DIR, note, entries, vkeys["release_vkey"])
         if directory.exists():
             directory.rmdir()
         building.rename(directory)
@@ -87,7 +87,7 @@ def export(directory: Path, audit: AuditLog, tenant: str, keyholder: ReleaseLogs
         raise Misconfigured(f"cannot write {directory}: {error.strerror}") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return Exported(size, releases, system, unnumbered)
+    return Exported(size, released, system, unnumbered)
 
 
 def write_log(directory: Path, note: str, entries: Iterable[bytes], vkey: str) -> int:
@@ -100,24 +100,14 @@ def write_log(directory: Path, note: str, entries: Iterable[bytes], vkey: str) -
     except (Broken, ValueError) as error:
         raise Tampered("a log's checkpoint is not signed by its key") from error
     tree = Frontier(0, [])
-    rows: list[list[bytes]] = []
-    bundle: list[bytes] = []
     with open(directory / ENTRIES, "wb", opener=_private) as readable:
-        for entry in entries:
-            readable.write(entry + b"\n")
-            bundle.append(entry)
-            if len(bundle) == WIDTH:
-                _tile(directory, Tile(None, tree.size // WIDTH), render_bundle(bundle))
-                bundle = []
-            for level, index, value in tree.append(leaf_hash(entry)):
-                if level % HEIGHT == 0:
-                    _hash(directory, rows, level // HEIGHT, index, value)
-    if bundle:
-        _tile(directory, Tile(None, tree.size // WIDTH, len(bundle)), render_bundle(bundle))
-    for level, row in enumerate(rows):
-        if row:
-            count = tree.size >> (HEIGHT * level)
-            _tile(directory, Tile(level, count // WIDTH, len(row)), b"".join(row))
+
+        def read() -> Iterator[bytes]:
+            for entry in entries:
+                readable.write(entry + b"\n")
+                yield entry
+
+        write_tiles(lambda path, data: _tile(directory / path, data), tree, [], read())
     if (checkpoint.size, checkpoint.root) != (tree.size, tree.root()):
         raise Tampered("a log's entries are not those of its signed checkpoint")
     _put(directory / CHECKPOINT, note.encode())
@@ -133,36 +123,27 @@ def _copy(directory: Path, audit: AuditLog, conn: Any, name: str, vkey: str) -> 
     return write_log(directory, note, audit.entries(conn, name, 0, size), vkey)
 
 
-def _releases(keyholder: ReleaseLogs, tenant: str) -> tuple[str, list[bytes]]:
-    """The release log as it stood at one checkpoint. Asked again when it grew between two pages."""
+def releases(keyholder: ReleaseLogs, tenant: str, start: int = 0) -> tuple[str, list[bytes]]:
+    """The release log from `start` as it stood at one checkpoint, and that. Asked again when it grew between pages."""
     entries: list[bytes] = []
     while True:
-        page = keyholder.release_log(tenant, len(entries))
+        page = keyholder.release_log(tenant, start + len(entries))
         entries += [base64.b64decode(entry) for entry in page["entries"]]
-        if len(entries) >= int(page["size"]):
-            return str(page["checkpoint"]), entries[: int(page["size"])]
+        if start + len(entries) >= int(page["size"]):
+            return str(page["checkpoint"]), entries[: int(page["size"]) - start]
         if not page["entries"]:
             raise TryLater("the keyholder gave no entries where there should be some")
 
 
-def _outside(row: RowMapping) -> dict[str, Any]:
+def outside_item(row: RowMapping) -> dict[str, Any]:
+    """A head left in a notice, as exports list it."""
     return {
         "at": row["at"], "checkpoint": row["checkpoint"], "header": row["header"], "id": row["id"],
         "salt": base64.b64encode(row["salt"]).decode(),
     }  # fmt: skip
 
 
-def _hash(directory: Path, rows: list[list[bytes]], level: int, index: int, value: bytes) -> None:
-    while len(rows) <= level:
-        rows.append([])
-    rows[level].append(value)
-    if len(rows[level]) == WIDTH:
-        _tile(directory, Tile(level, index // WIDTH), b"".join(rows[level]))
-        rows[level] = []
-
-
-def _tile(directory: Path, tile: Tile, data: bytes) -> None:
-    path = directory / tile.path
+def _tile(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     _put(path, data)
 

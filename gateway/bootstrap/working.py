@@ -19,6 +19,7 @@ from gateway.flow.clockwatch import LOOK_SECONDS, ClockWatch
 from gateway.flow.ended import Wanted
 from gateway.flow.erasing import Erasing
 from gateway.flow.evidence import Evidence
+from gateway.flow.keeping import EVERY_SECONDS, Keeping
 from gateway.flow.officer_acts import HeldActs
 from gateway.flow.orphans import destroy_orphans
 from gateway.flow.recovering import Recovering
@@ -83,6 +84,10 @@ class WorkerSide(WorkerParts):
         )  # fmt: skip
         wanted = Wanted(ground.store, ground.rows, self.keyholder, ground.clock)
         swept = VaultSweep(ground.vault, wanted, ground.clock, settings.worker_directory / SWEPT)
+        self.keeping = Keeping(
+            settings.audit, ground.store, ground.audit, self.keyholder, lambda: list(ground.views),
+            self.sequencer.run_once, ground.clock,
+        )  # fmt: skip
         watch = ClockWatch(self.steady, settings.worker_directory, ground.clock, self._renew)
         self.upkeep = Upkeep(
             [
@@ -99,6 +104,7 @@ class WorkerSide(WorkerParts):
                     if self._scanner is not None
                     else []
                 ),
+                [Duty("export", EVERY_SECONDS, self._once("export", self.keeping))],
                 [Duty("evidence", 1.0, Evidence(ground.store, ground.audit, spools))],
                 [
                     Duty("holds", 60.0, self._once("holds", self._steadily("holds", self.held.return_expired))),
@@ -208,6 +214,7 @@ class WorkerSide(WorkerParts):
     def start(self) -> None:
         """Finish what a crash left half done, then take work."""
         self.ground.numbering.start()
+        self.keeping.guard()
         folder, own = self.settings.node_directory, self.settings.worker_directory
         back = None if restored.settled(folder, own) else restored.read(folder)
         if back is not None:

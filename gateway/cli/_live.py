@@ -56,6 +56,10 @@ def audit_installation(args: argparse.Namespace) -> Iterator[Installation]:
             default_tenant=default,
             before_export=lambda tenant: control(settings, "log.note", {"tenant": tenant, "what": "exported"}),
             lookup=_Lookup(settings),
+            exports=settings.audit,
+            after_export=lambda tenant, reason: control(
+                settings, "log.note", {"tenant": tenant, "what": "kept", "reason": reason}
+            ),
             after_search=lambda tenant, query: control(settings, "log.note", {"tenant": tenant, "what": "searched"}),
         )
     except Unavailable as error:

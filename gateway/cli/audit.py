@@ -11,12 +11,13 @@ import json
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.errors import Misconfigured
 from gateway.registry import nearest
+from gateway.section_audit import Audit
 
 if TYPE_CHECKING:
     from gateway.audit.export import ReleaseLogs
@@ -43,6 +44,8 @@ class Installation:
     before_export: Callable[[str], None]
     after_search: Callable[[str, str], None]
     lookup: Lookup | None = None
+    exports: Audit = field(default_factory=Audit)
+    after_export: Callable[[str, str], None] = lambda tenant, reason: None
 
 
 Connect = Callable[[argparse.Namespace], AbstractContextManager[Installation]]
@@ -51,16 +54,23 @@ Connect = Callable[[argparse.Namespace], AbstractContextManager[Installation]]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The four subcommands."""
     commands = parser.add_subparsers(dest="audit", metavar="COMMAND", required=True)
-    words = "write the log to a new directory that `verify` can check"
+    words = "write the log to a new directory that `verify` can check, or add to what a bucket has"
     one = commands.add_parser("export", help=words, description=words)
-    one.add_argument("directory", type=Path, metavar="DIR", help="a directory that is made; its key is DIR/vkey")
+    one.add_argument(
+        "directory", metavar="DIR", nargs="?", default="",
+        help="a directory that is made (its key is DIR/vkey), or a URL as [audit] export_url is written, to which what "
+        "is new is added; left out, that setting",
+    )  # fmt: skip
     _live(one)
     words = "print the verifier key of a tenant's log"
     one = commands.add_parser("key", help=words, description=words)
     _live(one)
     words = "check an export: needs no installation and no network"
     one = commands.add_parser("verify", help=words, description=f"{words}; ends with 1 and names the entry if it fails")
-    one.add_argument("directory", type=Path, metavar="DIR", help="what `sealgate audit export DIR` wrote")
+    one.add_argument(
+        "directory", metavar="DIR",
+        help="what `sealgate audit export` wrote: a directory, a URL with the tenant's id behind it, or a copy of that",
+    )  # fmt: skip
     one.add_argument("--key", required=True, help="a verifier key, or a file that holds one")
     one.add_argument("--checkpoint", type=Path, metavar="FILE", help="an old notice (.eml) or checkpoint to compare")
     one.add_argument("--json", action="store_true", help="print one JSON object")
@@ -79,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run one of them."""
     if args.audit == "verify":
-        return verify_command(args.directory, args.key, args.checkpoint, as_json=args.json)
+        return verify_of(args.directory, args.key, args.checkpoint, as_json=args.json)
     from gateway.cli._live import audit_installation
 
     with audit_installation(args) as installation:
@@ -94,7 +104,12 @@ def run_live(args: argparse.Namespace, live: Installation) -> int:
         print(json.dumps(vkeys, indent=2, sort_keys=True) if args.json else vkeys["log_vkey"])
         return 0
     if args.audit == "export":
-        return export_command(live, args.directory, tenant, as_json=args.json)
+        where = args.directory or live.exports.export_url
+        if not where:
+            raise Misconfigured("name a directory, or set [audit] export_url")
+        if _is_url(where):
+            return keeper_command(live, where, tenant, as_json=args.json)
+        return export_command(live, Path(where), tenant, as_json=args.json)
     return search_command(live, tenant, words_of(args.query), args.limit, as_json=args.json)
 
 
@@ -147,6 +162,66 @@ def export_command(live: Installation, directory: Path, tenant: str, *, as_json:
     return 0
 
 
+def keeper_command(live: Installation, url: str, tenant: str, *, as_json: bool) -> int:
+    """Sign what is new, then add it to what the keeper has; say what the store says of it."""
+    from gateway.audit.growing import grow
+    from gateway.audit.keeper import keeper_at
+    from gateway.flow.keeping import said
+
+    own = live.exports
+    live.before_export(tenant)
+    keeper = keeper_at(url, tenant, lock=own.export_lock, days=own.export_lock_days)
+    done = grow(keeper, live.audit, tenant, live.keyholder)
+    live.after_export(tenant, said(done))
+    base, question, query = url.partition("?")
+    there = f"{base.rstrip('/')}/{tenant}{question}{query}"
+    if as_json:
+        print(json.dumps({"place": keeper.words, **asdict(done)}))
+    else:
+        print(
+            f"{done.entries} entries and {done.releases} keyholder records at {keeper.words}; {done.objects} new files"
+        )
+        if done.held:
+            print(f"held by the store: {done.held.mode}, until {done.held.until}")
+        else:
+            print("NOT HELD: whoever can write there can change or remove this. Object Lock is off: deploy/S3.md")
+        if done.hidden:
+            print(
+                f"{done.hidden} files there were removed or written over by somebody; what was put first is still read"
+            )
+        print(f"check: sealgate audit verify '{there}' --key \"$(sealgate audit key)\"")
+    _waits(done.waiting)
+    return 0
+
+
+def verify_of(where: str, key: str, checkpoint: Path | None, *, as_json: bool) -> int:
+    """`verify_command` on a directory, or on what a keeper has, or on a copy of that."""
+    from dataclasses import replace
+    from tempfile import TemporaryDirectory
+
+    from gateway.audit import gathering
+    from gateway.audit.keeper import keeper_at
+    from gateway.audit.verify import read_key, verify
+
+    if not _is_url(where) and not gathering.keeps(Path(where)):
+        return verify_command(Path(where), key, checkpoint, as_json=as_json)
+    keeper = keeper_at(where) if _is_url(where) else gathering.copy_of(Path(where))
+    vkey = read_key(key)
+    with TemporaryDirectory(prefix="sealgate-verify-") as folder:
+        head, problems = gathering.gather(keeper, Path(folder) / "export")
+        found = verify(Path(folder) / "export", vkey, checkpoint)
+    report = replace(found, problems=(*found.problems, *problems))
+    held = keeper.held(head.name)
+    if as_json:
+        more = {"exports": head.number + 1, "held": held and asdict(held), "hidden": keeper.hidden()}
+        print(json.dumps({**_as_json(report), **more}))
+    else:
+        _print(report)
+        said = f"held by the store: {held.mode}, until {held.until}" if held else "nothing holds it there"
+        print(f"{head.number + 1} exports; the last one: {said}; removed or written over since: {keeper.hidden()}")
+    return 0 if report.holds else EX_TAMPERED
+
+
 def verify_command(directory: Path, key: str, checkpoint: Path | None, *, as_json: bool) -> int:
     """Check an export; 0 when it holds, 1 when it does not."""
     from gateway.audit.verify import read_key, verify
@@ -183,6 +258,12 @@ def search_command(live: Installation, tenant: str, query: str, limit: int, *, a
         print(f"{len(found)} entries", file=sys.stderr)
     _waits(unnumbered)
     return 0
+
+
+def _is_url(text: str) -> bool:
+    from gateway.audit.keeper import is_url
+
+    return is_url(text)
 
 
 def _waits(count: int) -> None:

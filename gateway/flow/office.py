@@ -30,6 +30,10 @@ from keys.client import WorkerClient
 
 OPERATOR = Actor("operator", "")
 PROPOSAL = re.compile(r"prp_[0-9a-f]{40}", re.ASCII)
+KEPT = re.compile(
+    r"head \d{1,8} size \d{1,16} (?:unlocked|(?:compliance|governance) \d{4}-\d{2}-\d{2}) hidden \d{1,9}", re.ASCII
+)
+"""What `flow.keeping.said` writes of an export to a keeper."""
 BACKUP = re.compile(r"bkp_[0-9a-f]{20}", re.ASCII)
 NOT_A_CHANGE = {
     "role": "only an officer or an administrator of this clinic approves a change",
@@ -253,11 +257,11 @@ class Office:
     def log_note(self, given: Mapping[str, Any]) -> dict[str, int]:
         """Record that the log was exported or searched, and sign what was appended up to now."""
         view = self._tenant(given)
-        actions = {"exported": Action.LOG_EXPORTED, "searched": Action.LOG_SEARCHED}
-        action = actions.get(str(given["what"]))
-        if action is None:
+        actions = {"exported": Action.LOG_EXPORTED, "searched": Action.LOG_SEARCHED, "kept": Action.LOG_KEPT}
+        action, reason = actions.get(str(given["what"])), str(given.get("reason") or "")
+        if action is None or (reason and (action is not Action.LOG_KEPT or not KEPT.fullmatch(reason))):
             raise Misconfigured("unknown use of the log")
-        self._store.run(lambda tx: self._audit.append(tx, Event(action, view.id, view.id, OPERATOR)))
+        self._store.run(lambda tx: self._audit.append(tx, Event(action, view.id, view.id, OPERATOR, reason=reason)))
         with self._store.reading(log=view.id):  # until that entry has its number, by whichever worker
             pass
         return {"signed": self._sequencer.run_once()}

@@ -13,9 +13,12 @@ import pytest
 from gateway.cli.audit import EX_TAMPERED
 from gateway.demo.clinic import Clinic
 from gateway.doctor import YELLOW
+from gateway.errors import TryLater
 from gateway.settings import load
 from tests.support import doctoring
+from tests.support.load import PATIENCE
 from tests.support.marked import Marked, settled
+from tests.support.spool import eventually
 
 pytestmark = pytest.mark.full
 BEFORE, AFTER = Marked("before", "quillfeather7719@patient.test"), Marked("after", "inkhorn5532@patient.test")
@@ -68,6 +71,27 @@ def test_a_whole_machine_set_back_is_found_by_a_checkpoint_outside_and_was_annou
     clinic.serve()  # it starts: all its parts agree with each other
     assert verified(clinic, tmp_path / "back", BEFORE) == 0, "what left before it was set back still fits"
     assert verified(clinic, tmp_path / "back", AFTER) == EX_TAMPERED, "what left afterwards does not"
+
+
+def test_a_whole_machine_set_back_is_not_served_where_the_log_leaves_each_day(clinic: Clinic, tmp_path: Path) -> None:
+    """The twin with an outside keeper: what is inside agrees with itself again, and the start is refused."""
+    kept = tmp_path / "kept"
+    clinic._more["SEALGATE_AUDIT__EXPORT_URL"] = f"file://{kept}"
+    clinic.stop_gateway()
+    (tmp_path / "snapshot").mkdir()
+    put(clinic.data, tmp_path / "snapshot")
+    clinic.serve()
+    eventually(lambda: clinic.search("action:log:kept"), PATIENCE)
+    clinic.stop_gateway()
+    (tmp_path / "true").mkdir()
+    put(clinic.data, tmp_path / "true")
+    put(tmp_path / "snapshot", clinic.data)
+    with pytest.raises(TryLater, match="set back to an earlier day"):
+        clinic.serve()
+    clinic.stop_gateway()
+    put(tmp_path / "true", clinic.data)
+    clinic.serve()  # the true machine goes on
+    assert clinic.search("action:log:kept")
 
 
 def verified(clinic: Clinic, folder: Path, mark: Marked) -> int:
