@@ -14,6 +14,7 @@ from gateway.flow.running import Running
 from gateway.flow.sent import SentMail
 from gateway.flow.trail import Trail
 from gateway.flow.visit import Visits
+from gateway.flow.ways import Ways
 from gateway.portal import app as portal_app
 from gateway.portal import server as portal_server
 from gateway.portal.audit_side import AuditSide
@@ -50,6 +51,7 @@ class PortalSide:
                 people=PeopleDesk(store, rows, keyholder, trail, ground.people, ground.directory, clock),
                 recalls=RecallReports(store, rows, keyholder, trail, ground.directory, mail),
                 desk=StaffDesk(store, rows, keyholder, trail, ground.users, mail, clock, running),
+                ways=Ways(keyholder, trail, self.visits),
                 audit=AuditSide.of(
                     store=store,
                     rows=rows,

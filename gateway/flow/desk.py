@@ -20,6 +20,7 @@ from gateway.flow.running import Running
 from gateway.flow.sent import Recipient, Sent, SentMail, refusal, user_of
 from gateway.flow.trail import Happened, Origin, Trail
 from gateway.flow.visit import Denial
+from gateway.flow.ways import Answer
 from gateway.share import answering
 from gateway.share.portal import Denied, PortalClient, Session
 from gateway.store import schema
@@ -46,14 +47,21 @@ class StaffDesk:
         self._clock = clock
         self._running = running
 
-    def sign_in(self, origin: Origin, address: str, password: str, code: str) -> Session | Denial:
-        """Password and TOTP at once; an unknown address does the same work and gets the same answer."""
+    def sign_in(
+        self, origin: Origin, address: str, password: str, code: str, passkey: Answer | None = None
+    ) -> Session | Denial:
+        """Password and TOTP, or passkey, at once; an unknown address does the same work and gets the same answer."""
         with self._store.reading() as conn:
             row = self._users.find(conn, origin.tenant, address)
         user = str(row["id"]) if row is not None else self._users.nobody(origin.tenant, address)
         try:
             with answering():
-                session = self._keys.staff_login(origin.tenant, user, password, code, origin.network)
+                if passkey is None:
+                    session = self._keys.staff_login(origin.tenant, user, password, code, origin.network)
+                else:
+                    session = self._keys.staff_passkey_login(
+                        origin.tenant, user, password, origin.network, origin.visitor, passkey.ticket, passkey.said
+                    )
         except Denied as denied:
             self._trail.record(
                 origin,

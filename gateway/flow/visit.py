@@ -50,6 +50,7 @@ class Door:
     ends_at: datetime
     reference: str
     may_remember: bool = False
+    may_passkey: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,7 @@ class Visits:
             with answering():
                 self._keys.ask_text(door.grant, last4, origin.visitor, origin.network)
         except Denied as denied:
-            return self._denied(origin, door, denied, Action.CODE_REFUSED)
+            return self.denied(origin, door, denied, Action.CODE_REFUSED)
         self._trail.record(origin, Happened(Action.CODE_ASKED, door.grant, _person(door), proof=0))
         return None
 
@@ -169,8 +170,8 @@ class Visits:
                 session = self._keys.verify(door.grant, code, origin.visitor, origin.network)
             steps.reached("d2")
         except Denied as denied:
-            return self._denied(origin, door, denied, Action.CODE_REFUSED)
-        return self._started(origin, door, session)
+            return self.denied(origin, door, denied, Action.CODE_REFUSED)
+        return self.started(origin, door, session)
 
     def use_device(self, origin: Origin, door: Door, device: bytes) -> Session | Denial:
         """A remembered browser for a session."""
@@ -178,8 +179,8 @@ class Visits:
             with answering():
                 session = self._keys.use_device(door.grant, device, origin.visitor)
         except Denied as denied:
-            return self._denied(origin, door, denied, Action.SESSION_REFUSED)
-        return self._started(origin, door, session)
+            return self.denied(origin, door, denied, Action.SESSION_REFUSED)
+        return self.started(origin, door, session)
 
     def session(self, door: Door, handle: str) -> Session | None:
         """The live session of this handle, if it is this person's for this message."""
@@ -202,7 +203,7 @@ class Visits:
             with answering():
                 device = base64.b64decode(self._keys.remember(session["handle"])["device"])
         except Denied as denied:
-            return self._denied(origin, door, denied, Action.SESSION_REFUSED)
+            return self.denied(origin, door, denied, Action.SESSION_REFUSED)
         self._trail.record(origin, _enrolled(door, session, "device"))
         return device
 
@@ -221,7 +222,7 @@ class Visits:
             with answering():
                 begun = self._keys.totp_begin(session["handle"])
         except Denied as denied:
-            return self._denied(origin, door, denied, Action.SESSION_REFUSED)
+            return self.denied(origin, door, denied, Action.SESSION_REFUSED)
         return begun["uri"], begun["secret"]
 
     def totp_confirm(self, origin: Origin, door: Door, session: Session, code: str) -> Denial | None:
@@ -230,7 +231,7 @@ class Visits:
             with answering():
                 self._keys.totp_confirm(session["handle"], code)
         except Denied as denied:
-            return self._denied(origin, door, denied, Action.CODE_REFUSED)
+            return self.denied(origin, door, denied, Action.CODE_REFUSED)
         self._trail.record(origin, _enrolled(door, session, "totp"))
         return None
 
@@ -253,7 +254,7 @@ class Visits:
             secret=secret, row=row, state=info["state"], doors=frozenset(info.get("doors") or ()),
             tries_left=int(info.get("tries_left") or 0),
             ends_at=from_us(int(info.get("expires_us") or row["expires_at"])), reference=message["reference"] or "",
-            may_remember=info.get("may_remember") is True,
+            may_remember=info.get("may_remember") is True, may_passkey=info.get("may_passkey") is True,
         )  # fmt: skip
 
     def _age(self, door: Door) -> float | None:
@@ -262,7 +263,8 @@ class Visits:
             times = [row[0] for row in conn.execute(statement) if row[0] is not None]
         return (self._clock.now_us() - min(times)) / 1_000_000 if times else None
 
-    def _started(self, origin: Origin, door: Door, session: Session) -> Session:
+    def started(self, origin: Origin, door: Door, session: Session) -> Session:
+        """The session, recorded."""
         self._trail.record(
             origin,
             Happened(
@@ -271,7 +273,8 @@ class Visits:
         )
         return session
 
-    def _denied(self, origin: Origin, door: Door, denied: Denied, action: Action) -> Denial:
+    def denied(self, origin: Origin, door: Door, denied: Denied, action: Action) -> Denial:
+        """What the keyholder said no to, recorded."""
         happened = [Happened(action, door.grant, _visitor(), outcome="refused", reason=denied.reason, proof=0)]
         reason = denied.reason
         if reason == "used" and self._frozen(door.grant):

@@ -25,6 +25,7 @@ from gateway.flow.recall_report import RecallReports
 from gateway.flow.sent import SentMail
 from gateway.flow.trail import Origin
 from gateway.flow.visit import Visits
+from gateway.flow.ways import Ways
 from gateway.portal import pages as pages_package
 from gateway.portal.again import Again
 from gateway.portal.audit_side import AuditSide
@@ -57,6 +58,7 @@ class PortalDeps:
     recalls: RecallReports
     people: PeopleDesk
     desk: StaffDesk
+    ways: Ways
     audit: AuditSide
     clock: Clock
     ready: Callable[[], bool]

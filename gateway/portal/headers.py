@@ -28,6 +28,8 @@ PAGE_CSP = (
     "script-src 'none'; object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 LOOK_CSP = PAGE_CSP.replace("default-src 'none';", "default-src 'none'; img-src 'self';")
+PASSKEY_CSP = PAGE_CSP.replace("script-src 'none'", "script-src 'self'")
+"""The pages that ask a device for a passkey: one script of ours, which fetches nothing and makes no markup."""
 FILE_CSP = "default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 _ALWAYS = {

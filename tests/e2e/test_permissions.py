@@ -33,6 +33,7 @@ LAST = (
 ANYONE = {
     "GET /{rest:path}": 404, "POST /{rest:path}": 404,  # there is nothing, for everybody
     "POST /staff/sign-in": 403, "POST /m": 404,  # wrong words, and no such printed code, for everybody
+    "GET /m/{token}/passkeys/{passkey}": 404,  # nobody has one of that id
     **dict.fromkeys((f"GET /audit/certificates/{{id}}{form}" for form in ("", "/text", "/pdf")), 404),  # none was made
 }  # fmt: skip
 FORMS = {
@@ -217,6 +218,7 @@ def path(walk: Walk, route: str, who: Identity) -> str:
         "token": who.token, "name": "portal.css", "rest:path": "nothing-is-here", "message": message, "index": "0",
         "person": walk.person, "change": walk.change, "grant": f"lnk_{walk.target.short}",
         "object": message if "/retention/" in route else walk.target.objects[0], "act": "hold-message", "id": "dsp_0",
+        "passkey": "pky_0",
     }  # fmt: skip
     found = route.partition(" ")[2]
     for name, value in values.items():

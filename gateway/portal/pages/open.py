@@ -102,7 +102,7 @@ def ask_code(call: Call) -> Response:
         return Away(f"{call.plain_base}/code?asked=1")
     if denial.reason == "too-soon":
         return Away(f"{call.plain_base}/code?note=too-soon")
-    return _denied(call, denial, call.plain_base)
+    return denied(call, denial, call.plain_base)
 
 
 @page("/m/{token}/verify", "POST", trace=Trace(Action.SESSION_STARTED, Rate(30)))
@@ -116,7 +116,7 @@ def verify(call: Call) -> Response:
     if isinstance(result, Denial):
         # Who typed letters gets the page for letters again: on a phone the other one shows digits only.
         letters = "&card=1" if any(character.isalpha() for character in code) else ""
-        return _denied(call, result, f"{call.plain_base}/code", letters)
+        return denied(call, result, f"{call.plain_base}/code", letters)
     call.jar.set(cookies.SESSION + cookies.short(call.door.grant), result["handle"])
     return Away(call.plain_base)
 
@@ -133,7 +133,7 @@ def use_device(call: Call) -> Response:
         if result.reason not in STATES:
             call.jar.drop(name)
             return Away(f"{call.plain_base}?note=device")
-        return _denied(call, result, call.plain_base)
+        return denied(call, result, call.plain_base)
     call.jar.set(cookies.SESSION + cookies.short(call.door.grant), result["handle"])
     return Away(call.plain_base)
 
@@ -172,7 +172,7 @@ def _note(call: Call) -> str:
     return words.say(key, clinic=call.face.display_name) if key else ""
 
 
-def _denied(call: Call, denial: Denial, back: str, more: str = "") -> Response:
+def denied(call: Call, denial: Denial, back: str, more: str = "") -> Response:
     """One page or one sentence for each reason; the reason itself is in the log."""
     if denial.reason == "redeemed":
         return call.problem("used", 409, reference=call.door.reference)

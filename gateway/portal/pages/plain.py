@@ -10,7 +10,7 @@ from gateway.assets import web_dir
 from gateway.portal.call import Call
 from gateway.portal.guards import Rate, Trace, Unlogged, page
 
-FILES = {"portal.css": "text/css"}
+FILES = {"portal.css": "text/css", "passkey.js": "text/javascript"}
 
 
 @page(
@@ -29,7 +29,7 @@ def limits(call: Call) -> Response:
     trace=Trace(Unlogged("the style sheet says nothing about who reads"), Rate(600)),
 )
 def static(call: Call) -> Response:
-    """The style sheet."""
+    """The style sheet, and the one script."""
     name = call.path["name"]
     if name not in FILES:
         return call.problem("missing", 404)

@@ -65,6 +65,8 @@ def letter(call: Call) -> Response:
         all_words=size_words(sum(file.size_bytes for file in found.files)),
         base=call.plain_base,
         offer_app="totp" not in call.door.doors,
+        offer_passkey=call.door.may_passkey and "passkey" not in call.door.doors,
+        recovered=call.session["method"] == "recovery",
         offer_device=call.door.may_remember and not call.jar.get(cookies.DEVICE + cookies.short(call.door.person)),
     )
 

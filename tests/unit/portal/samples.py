@@ -15,6 +15,7 @@ from gateway.flow.desk import HOW_SURE
 from gateway.flow.people import Change, Imported, Number, Person
 from gateway.flow.recall_report import Stopped
 from gateway.flow.sent import Recipient, Sent, State
+from gateway.flow.ways import Asked, Mine, Passkey
 from gateway.portal.face import Face
 from gateway.portal.qr import qr_svg
 from gateway.portal.render import Renderer, words_of_state
@@ -53,7 +54,7 @@ READ: dict[str, Any] = {
     "subject": "Your test results", "sender": "Dr. Amy Reyes", "address": "maria.hernandez@mail.example",
     "sent_at": AT, "ends_at": AT, "body_html": "", "body_text": "Dear Maria,\n\nyour results are in.\n\nDr. Reyes",
     "body_large": False, "all_words": "4.6 kB", "both_forms": True, "plain_only": False,
-    "files": FILES, "base": BASE, "offer_app": True, "offer_device": True,
+    "files": FILES, "base": BASE, "offer_app": True, "offer_device": True, "offer_passkey": True, "recovered": False,
 }  # fmt: skip
 HTML = Markup("<h2>Results</h2><p>Dear <b>Maria</b>,</p><table><tr><th>Test</th><td>4.1</td></tr></table>")
 APP: dict[str, Any] = {"base": BASE, "done": False, "qr": "", "secret": "", "uri": "", "again": False}
@@ -63,6 +64,16 @@ STAFF: dict[str, Any] = {"who": True, "may_help": True, "may_people": True}
 MARIA = Person("per_1", "maria.hernandez@mail.example", "Maria Hernandez", "en")
 LONG = Person("per_2", "a.very.long.address.that.wraps@subdomain.insurer.example", "", "es")
 LINE = {"action": "link:visited", "at": AT, "words": "Link looked at", "details": "looks like a mail filter"}
+
+
+ASKED = Asked("Q2hhbGxlbmdl", "dGlja2V0", "localhost", ("Y3JlZGVudGlhbA",), "dXNlcg", "c2FsdA")
+MINE = Mine(
+    (
+        Passkey("pky_1", "Maria's phone, the blue one with the crack in its corner", AT, AT, AT),
+        Passkey("pky_2", "", AT, None, AT.replace(day=5)),
+    ),
+    1, 9, True,
+)  # fmt: skip
 
 
 def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -96,6 +107,23 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "app-done", "app.html", APP | {"done": True}
     yield "device", "device.html", {"base": BASE, "forgotten": False}
     yield "device-forgotten", "device.html", {"base": BASE, "forgotten": True}
+    yield "open-passkey", "open.html", OPEN | {"doors": {"text", "staff", "passkey"}}
+    yield "read-recovered", "read.html", READ | {"recovered": True, "offer_passkey": False}
+    yield "passkey", "passkey.html", {"base": BASE, "asked": ASKED}
+    yield "passkey-wrong", "passkey.html", {"base": BASE, "asked": ASKED, "error": "That did not work."}
+    new = {"base": BASE, "asked": ASKED, "name": "m***@mail.example"}
+    yield "passkey-new", "passkey_new.html", new
+    yield "passkey-new-wrong", "passkey_new.html", new | {"error": "That did not work."}
+    yield "passkey-done", "passkey_done.html", {"base": BASE, "codes": 0}
+    ways = {"base": BASE, "mine": MINE, "now": AT, "may_add": True, "recovered": False}
+    yield "passkeys", "passkeys.html", ways | {"note": "It was removed."}
+    yield "passkeys-none", "passkeys.html", ways | {"mine": Mine((), 0, 0, True)}
+    yield "passkeys-recovered", "passkeys.html", ways | {"recovered": True, "error": "This is your only way."}
+    yield "passkey-remove", "passkey_remove.html", {"base": BASE, "passkey": MINE.passkeys[0]}
+    codes = [" ".join(["BCDF", "GHJK", "MNPQ", "RSTV"])] * 10
+    yield "recovery-codes", "recovery_codes.html", {"base": BASE, "codes": codes, "reference": "402917"}
+    yield "lost", "lost.html", {"base": BASE, "done": False}
+    yield "lost-done", "lost.html", {"base": BASE, "done": True}
     yield "signed-out", "signed_out.html", {}
     yield "typed", "typed.html", {}
     yield "typed-wrong", "typed.html", {"error": "We found no message with these two codes."}

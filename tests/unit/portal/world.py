@@ -28,6 +28,7 @@ from gateway.flow.running import Running
 from gateway.flow.sent import SentMail
 from gateway.flow.trail import Trail
 from gateway.flow.visit import Visits
+from gateway.flow.ways import Ways
 from gateway.portal.app import PortalDeps, create
 from gateway.portal.audit_side import AuditSide
 from gateway.portal.face import Face
@@ -269,9 +270,10 @@ def portal(directory: Path, **limits: int) -> Iterator[World]:
         runs, minutes = Running(), Minutes()
         users = Users(rows, people_directory, clock)
         mail = SentMail(store, rows, client, trail, people_directory, clock)
+        visits = Visits(store, rows, client, trail, people_directory, clock)
         deps = PortalDeps(
             faces=[Face(TENANT, CLINIC, CLINIC_PHONE, "http://localhost:0", "America/Chicago")],
-            visits=Visits(store, rows, client, trail, people_directory, clock),
+            visits=visits,
             downloads=Downloads(store, rows, vault, client, trail, clock, runs),
             mail=mail,
             people=PeopleDesk(
@@ -279,6 +281,7 @@ def portal(directory: Path, **limits: int) -> Iterator[World]:
             ),
             recalls=RecallReports(store, rows, client, trail, people_directory, mail),
             desk=StaffDesk(store, rows, client, trail, users, mail, clock, runs),
+            ways=Ways(client, trail, visits),
             audit=AuditSide.of(
                 store=store,
                 rows=rows,
@@ -300,6 +303,9 @@ def portal(directory: Path, **limits: int) -> Iterator[World]:
         )  # fmt: skip
         try:
             world.server = serve(deps)
+            keyholder.operator.put_settings(
+                TENANT, {"domains": ["clinic.test"], "display_name": CLINIC, "public_url": world.base}
+            )
             yield world
         finally:
             if world.server is not None:
