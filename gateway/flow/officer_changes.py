@@ -53,8 +53,9 @@ class Differs:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One of them. `kind` is settings, user (`acts` is the role, `subject` whose account) or tenant (`acts` is closed
-    or open). `mine`: this reader stands behind it already, or it is about their own account.
+    """One of them. `kind` is settings, user (`acts` is the role, `subject` whose account), tenant (`acts` is closed
+    or open) or recovery (`acts` is the key and its sheets, or none). `mine`: this reader stands behind it already, or
+    it is about their own account.
     """
 
     id: str

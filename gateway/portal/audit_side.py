@@ -13,6 +13,7 @@ from gateway.flow.officer_changes import ChangeDesk
 from gateway.flow.officer_held import HeldDesk
 from gateway.flow.officer_report import Reports
 from gateway.flow.officer_verify import Proofs
+from gateway.flow.recovery_desk import RecoveryView
 from gateway.flow.retention import RetentionDesk
 from gateway.flow.trail import Trail
 from gateway.share import Directory
@@ -31,6 +32,7 @@ class AuditSide:
     reports: Reports
     changes: ChangeDesk
     retention: RetentionDesk
+    recovery: RecoveryView
     second_person: Callable[[str], bool]
 
     @classmethod
@@ -46,5 +48,6 @@ class AuditSide:
             Reports(store, rows, keys, trail, directory, audit, clock),
             ChangeDesk(store, rows, keys, trail, users),
             RetentionDesk(store, rows, keys, trail, directory, users),
+            RecoveryView(keys),
             second_person,
         )

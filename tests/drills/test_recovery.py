@@ -24,7 +24,7 @@ from gateway.settings import load
 from keys import kit, recovery
 from keys.boxes import BoxKey
 from keys.errors import KeysError
-from tests.support import doctoring
+from tests.support import doctoring, stranger
 from tests.support.marked import Marked, introduce, settled
 from tests.support.patient import Patient
 from tests.support.stolen import open_copy
@@ -149,6 +149,15 @@ def test_all_stores_and_the_root_key_open_nothing_through_recovery_without_the_k
     opened = loot.objects(through(loot, private_of(kept.sheets[1:])), taken.shares)
     assert {ANNA.attachment, BERT.attachment} <= set(opened.values())
     assert BEFORE.attachment not in opened.values(), "what was sealed before there was a key is not its to open"
+
+
+def test_a_reader_written_from_the_page_of_formats_alone_opens_with_two_sheets(kept: Kept, tmp_path: Path) -> None:
+    steal(kept.clinic.data, tmp_path / "loot", "db", "vault", "spool", "keys")
+    reader = stranger.Installation.of(tmp_path / "loot", kept.clinic.data / "kek")
+    sheets = [path.read_text() for path in kept.sheets[1:]]
+    found = {about["kind"]: (about, content) for about, content in reader.recovered(sheets, kept.messages()["anna"])}
+    about, content = found["file"]
+    assert (about["name"], content) == (ANNA.filename, ANNA.attachment)
 
 
 def test_the_kit_and_the_gateways_stores_open_nothing_without_the_keyholder(kept: Kept, tmp_path: Path) -> None:

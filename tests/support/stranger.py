@@ -1,8 +1,8 @@
 """A stranger's reader: all that an installation has sealed, opened from what keys/FORMAT.md says, by nothing of ours.
 
 Written from that page, and from gateway/spool/FORMAT.md for the frames of the spool, with the standard library,
-`cryptography` and PyNaCl. A test sees to it that nothing of `keys` or `gateway` is imported here. Whatever does not
-hold raises ValueError, InvalidTag or BadSignatureError.
+`cryptography`, PyNaCl and `shamir-mnemonic`. A test sees to it that nothing of `keys` or `gateway` is imported here.
+Whatever does not hold raises ValueError, InvalidTag or BadSignatureError.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import shamir_mnemonic
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from nacl.public import PrivateKey, SealedBox
 from nacl.signing import SigningKey, VerifyKey
@@ -192,8 +193,25 @@ class Installation:
         """Name and kind, and contents, of each object of the message that a link leads to."""
         grant, secret = read_token(token)
         (row,) = self.rows("db/sealgate.db", "SELECT * FROM grants WHERE id = ?", grant)
-        tenant, message = row["tenant"], row["message"]
-        mk = unwrap(secret, row["wrap"], tenant, message, grant, row["kind"], 1)
+        mk = unwrap(secret, row["wrap"], row["tenant"], row["message"], grant, row["kind"], 1)
+        yield from self._opened(row["tenant"], row["message"], mk)
+
+    def recovered(self, sheets: list[str], message: str) -> Iterator[tuple[dict[str, Any], bytes]]:
+        """§15: the same, with the files of enough sheets of a recovery kit and no link."""
+        words = [line.removeprefix("words: ") for sheet in sheets for line in sheet.split("\n") if line[:6] == "words:"]
+        private = PrivateKey(shamir_mnemonic.combine_mnemonics(words))
+        query = "SELECT * FROM grants WHERE message = ? AND kind = 'recovery'"
+        (row,) = self.rows("db/sealgate.db", query, message)
+        name = hashlib.sha256(lp("sealgate/recovery-key-id/v1", 1, bytes(private.public_key))).digest()[:10]
+        if (row["wrap"][0], row["wrap"][1:11], row["wrap"][43]) != (2, name, 1):
+            raise ValueError("for another recovery key")
+        inner = SealedBox(private).decrypt(row["wrap"][44:])
+        context = lp(lp(row["tenant"], message, row["id"], "recovery", 1))
+        if inner[: len(context)] != context:
+            raise ValueError("for another grant")
+        yield from self._opened(row["tenant"], message, inner[len(context) :])
+
+    def _opened(self, tenant: str, message: str, mk: bytes) -> Iterator[tuple[dict[str, Any], bytes]]:
         share = self.share(message)
         for one in self.rows("db/sealgate.db", "SELECT * FROM objects WHERE message = ? ORDER BY position", message):
             part = hkdf(share, lp("sealgate/share/v1", tenant, message, one["id"]))

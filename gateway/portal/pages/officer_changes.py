@@ -100,6 +100,11 @@ def title_of(change: Change) -> str:
         return words.say(f"officer.changes.title_{change.acts}", who=change.subject)
     if change.kind == "tenant":
         return words.say(f"officer.changes.title_{change.acts}")
+    if change.kind == "recovery":
+        key, _, sheets = change.acts.partition(" ")
+        if not sheets:
+            return words.say("officer.changes.title_recovery_none")
+        return words.say("officer.changes.title_recovery", name=key, sheets=sheets)
     names = [words.say(_key("name", one.key)) for one in change.differs]
     if not names:
         return words.say("officer.changes.title_settings")
@@ -112,6 +117,8 @@ def opens_of(change: Change) -> list[str]:
     """What it could open, a sentence each."""
     if change.kind == "settings":
         return list(dict.fromkeys(words.say(_key("opens", one.key)) for one in change.differs))
+    if change.kind == "recovery":
+        return [words.say("officer.changes.opens_recovery" + ("" if " " in change.acts else "_none"))]
     return [words.say(f"officer.changes.opens_{change.acts}")]
 
 
@@ -159,7 +166,7 @@ def state_of(change: Change, now: datetime) -> str:
         return words.say("officer.changes.state_one" if change.votes else "officer.changes.state_none")
     if change.due_at > now:
         return words.say("officer.changes.state_day")
-    return words.say("officer.changes.state_user" if change.kind == "user" else "officer.changes.state_start")
+    return words.say(f"officer.changes.state_{change.kind if change.kind in ('user', 'recovery') else 'start'}")
 
 
 def outcome_of(change: Change) -> str:

@@ -13,6 +13,7 @@ from gateway.flow.officer_held import Act, HeldMail
 from gateway.flow.officer_names import Line, Named
 from gateway.flow.officer_report import MOST, Report, ReportLine
 from gateway.flow.officer_verify import Checked, Head, Outside
+from gateway.flow.recovery_desk import RecoveryState
 from gateway.portal.pages.officer import EXAMPLES, row_of, words_of_kind
 from gateway.portal.pages.officer_changes import opens_of, outcome_of, state_of, title_of
 from gateway.portal.pages.officer_changes import row_of as setting_row
@@ -134,6 +135,19 @@ def pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield from _held()
     yield from _changes()
     yield from retention_samples.pages()
+    yield from _recovery()
+
+
+def _recovery() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    who: dict[str, Any] = {"who": True, "sees_names": True}
+    key = RecoveryState("rky_4f6c1d0e9b7a35c2d8e1", 2, 3, (1, 3), AT, None, 4820, "")
+    for name, found in (
+        ("recovery", key), ("recovery-done", replace(key, confirmed=(1, 2, 3), opened_at=AT, messages=1)),
+        ("recovery-empty", RecoveryState("", 0, 0, (), None, None, 0, "prp_1")),
+        ("recovery-without", RecoveryState("none", 0, 0, (), AT, None, 0, "")),
+        ("recovery-single", replace(key, needed=1, sheets=1, confirmed=())),
+    ):  # fmt: skip
+        yield name, "officer/recovery.html", who | {"found": found}
 
 
 def _changes() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -141,7 +155,12 @@ def _changes() -> Iterator[tuple[str, str, dict[str, Any]]]:
                             "state_of": lambda one: state_of(one, AT)}  # fmt: skip
     accounts = (Account("new.person@clinic.test", "staff", "active", AT), Account(MARIA.text, "office", "disabled", AT))
     acted = replace(ENDED, kind="tenant", acts="open", outcome="acted", ended_by="")
-    full = Changes((CHANGE, NEW_OFFICER), (ENDED, acted, replace(CHANGE, outcome="replaced", ended_at=AT)), accounts)
+    key = replace(NEW_OFFICER, kind="recovery", acts="rky_4f6c1d0e9b7a35c2d8e1 2-of-3", subject="")
+    full = Changes(
+        (CHANGE, NEW_OFFICER, key, replace(key, acts="none")),
+        (ENDED, acted, replace(CHANGE, outcome="replaced", ended_at=AT)),
+        accounts,
+    )
     yield "officer-changes", "officer/changes.html", desk | {"found": full}
     yield "officer-changes-none", "officer/changes.html", desk | {"found": Changes((), (), ())}
     choices = [("approve", "Approve it", "You stand behind this change."), ("withdraw", "Refuse it", "It ends here.")]

@@ -121,6 +121,7 @@ def test_the_table_says_what_the_keyholder_allows() -> None:
         ("POST /staff/people/import/confirm", "phone numbers of people"),
         ("POST /audit/held/{message}", "decide on held mail"),
         ("GET /audit/changes", "see changes that wait"),
+        ("GET /audit/recovery", "see changes that wait"),
         ("GET /audit/changes/{change}", "see changes that wait"),
         ("POST /audit/changes/{change}", "approve a change that waits"),
     ],
