@@ -93,6 +93,7 @@ CREATE TABLE grants (
 ) STRICT;
 CREATE INDEX grants_message ON grants (message);
 CREATE INDEX grants_person ON grants (tenant, person);
+CREATE INDEX grants_recovery ON grants (tenant, message) WHERE kind = 'recovery';
 CREATE TABLE objects (
   id TEXT PRIMARY KEY, message TEXT NOT NULL, kind TEXT NOT NULL, header_tag BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;

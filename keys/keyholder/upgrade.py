@@ -58,6 +58,7 @@ STEPS: Mapping[int, tuple[str, ...]] = {
         "CREATE TABLE spent_challenges (mac BLOB PRIMARY KEY, until_us INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     ),
     10: (
+        "CREATE INDEX grants_recovery ON grants (tenant, message) WHERE kind = 'recovery'",
         "CREATE TABLE recovery_keys (tenant TEXT NOT NULL, serial INTEGER NOT NULL, id TEXT NOT NULL,"
         " public BLOB NOT NULL, needed INTEGER NOT NULL, checks TEXT NOT NULL, confirmed TEXT NOT NULL,"
         " set_us INTEGER NOT NULL, ended_us INTEGER, opened_us INTEGER, opened_message TEXT, mac BLOB NOT NULL,"

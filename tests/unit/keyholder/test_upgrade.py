@@ -17,6 +17,7 @@ Columns = dict[str, list[tuple[str, ...]]]
 BACK = (  # from the format of today to the oldest that is brought forward, as a store of then looks
     "DROP TABLE machines",
     "DROP TABLE authority",
+    "DROP INDEX grants_recovery",
     "DROP TABLE recoveries",
     "DROP TABLE recovery_keys",
     "DROP TABLE spent_challenges",

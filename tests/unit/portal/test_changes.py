@@ -8,6 +8,7 @@ import pytest
 
 from gateway.flow.officer_changes import Differs
 from gateway.portal.pages.officer_changes import row_of, words_of_value
+from keys import kit, recovery
 from tests.support.keyholder import PASSWORD, TENANT
 from tests.unit.portal.test_staff import member
 from tests.unit.portal.world import Browser, World
@@ -150,3 +151,24 @@ def test_tables_of_senders_are_read_as_words_and_a_secret_is_only_marked() -> No
     said = words_of_value(listed)
     assert said.startswith("name: m365, loop: yes, networks: 192.0.2.0/24, a secret (abababab…); name: other")
     assert "ab" * 5 not in said
+
+
+def test_a_recovery_key_that_was_asked_for_is_shown_and_its_page_says_how_far_the_clinic_is(
+    world: World, people: dict[str, Browser]
+) -> None:
+    officer = people["officer1"]
+    page = officer.get("/audit/recovery")
+    assert page.status_code == 200
+    assert 'data-part="empty"' in page.text
+    made = kit.make("Elm Street Clinic", "2026-11-23", 2, 3)
+    marks = [recovery.check_mark(made.key, sheet.check).hex() for sheet in made.sheets]
+    asked = world.keyholder.operator.propose_recovery(TENANT, made.public, 2, marks)["proposal"]["id"]
+    for name in ("officer1", "admin1", "auditor1"):
+        page = people[name].get("/audit/recovery")
+        assert f"/audit/changes/{asked}" in page.text
+        assert made.key not in page.text, "it is not in force"
+    assert people["office1"].get("/audit/recovery").status_code == 403
+    assert f"New recovery key {made.key} (2-of-3)" in officer.get("/audit/changes").text
+    page = officer.get(f"/audit/changes/{asked}")
+    assert "Compare the name of the key with the paper" in page.text
+    assert 'value="approve"' in page.text
