@@ -40,7 +40,7 @@ class GrantFacts:
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """A live session. A person's covers one message; a user's covers the staff pages of the tenant."""
+    """A live session. A person's covers one message, or one inbox; a user's covers the staff pages of the tenant."""
 
     tenant: str
     proof: int
@@ -48,6 +48,7 @@ class SessionFacts:
     message: str | None = None
     user: str | None = None
     role: str | None = None
+    inbox: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +105,14 @@ def may_release(grant: GrantFacts, session: SessionFacts, of_message: str | None
         return Denial("proof-too-low")
     if grant.kind == "review":
         return _may_review(grant, session)
-    if grant.kind != "link":
+    if grant.kind not in ("link", "inbox"):
         return Denial("not-this-kind")
     if session.person is None:
         return Denial("not-a-recipient")
     if session.person != grant.person:
         return Denial("another-person")
+    if grant.kind == "inbox":
+        return _may_open_inbox(session)
     if session.message != grant.message:
         return Denial("another-message")
     if session.proof < LINK_FLOOR:
@@ -128,6 +131,14 @@ def may_recover(grant: GrantFacts, on_hold: bool, now_us: int) -> Permit | Denia
     if grant_state(grant, now_us) != "live":
         return Denial("not-live")
     return Permit()
+
+
+def _may_open_inbox(session: SessionFacts) -> Permit | Denial:
+    if session.inbox is None:
+        return Denial("no-inbox")
+    if session.proof < LINK_FLOOR:
+        return Denial("proof-too-low")
+    return Permit(counts=True)
 
 
 def _may_review(grant: GrantFacts, session: SessionFacts) -> Permit | Denial:
@@ -158,7 +169,9 @@ def within_budget(budget: BudgetFacts, proof: int) -> Permit | Denial:
 def may_read_meta(
     session: SessionFacts, tenant: str, message: str, sender_user: str | None, live_grant: bool
 ) -> Permit | Denial:
-    """The meta key (subject, file names) of one message. `live_grant`: the session's person has one on it."""
+    """The meta key (subject, file names) of one message. `live_grant`: the session's person has one on it, for an
+    inbox's session in that inbox.
+    """
     if session.tenant != tenant:
         return Denial("another-tenant")
     if session.user is not None:
@@ -167,7 +180,7 @@ def may_read_meta(
         if session.role == "staff" and sender_user == session.user:
             return Permit()
         return Denial("not-your-message")
-    if session.message != message:
+    if session.inbox is None and session.message != message:
         return Denial("another-message")
     if session.proof < SECOND_FACTOR:
         return Denial("proof-too-low")

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from keys.calling import LogReader, Serving
+from keys.inbox_calls import KeepsInboxes
 from keys.keyholder.answers import Receipt, Released, Session
 from keys.keyholder.authority_calls import AdmitsMachines
 from keys.keyholder.backup_calls import MakesBackups
@@ -204,7 +205,7 @@ class WorkerClient(LogReader, Serving, SignsMail, FollowsEnds, OpensRecovery):
         self._call("held_done", tenant=tenant, message=message)
 
 
-class PortalClient(Serving, RetentionDesk, RecoveryDesk, UsesPasskeys):
+class PortalClient(Serving, RetentionDesk, RecoveryDesk, UsesPasskeys, KeepsInboxes):
     """What the portal may ask, nearly all of it with a person's session."""
 
     def keys(self) -> dict[str, Any]:

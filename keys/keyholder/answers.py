@@ -39,3 +39,10 @@ class Released(TypedDict):
     share: str
     receipt: Receipt
     secret: NotRequired[str]
+
+
+class InboxSession(Session):
+    """A session that covers an inbox; `key` (base64) is that of the browser's copy of the private half."""
+
+    inbox: str
+    key: str

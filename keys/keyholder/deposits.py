@@ -13,7 +13,7 @@ from typing import Any
 from keys import access
 from keys.encoding import canonical
 from keys.errors import Tampered
-from keys.keyholder import alarms, backups, challenges, custody, grants, holds, tries
+from keys.keyholder import alarms, backups, challenges, custody, grants, holds, inbox_ends, tries
 from keys.keyholder.calls import BadCall, is_id
 from keys.keyholder.custody import DAY_US
 from keys.keyholder.database import Recorded, Tx
@@ -193,7 +193,7 @@ def _check_new(tx: Tx, item: dict[str, Any]) -> None:
     if not tx.now_us < item["expires_us"] <= tx.now_us + _LONGEST_DAYS * DAY_US:
         raise _refuse(tx, item, "expiry")
     for grant in item["grants"]:
-        if grant["kind"] in ("link", "recovery") and grant["floor"] < access.LINK_FLOOR:
+        if grant["kind"] in ("link", "inbox", "recovery") and grant["floor"] < access.LINK_FLOOR:
             raise _refuse(tx, item, "floor")
         if tx.one("SELECT 1 FROM grants WHERE id = ?", grant["id"]) is not None:
             raise _refuse(tx, item, "taken")
@@ -239,7 +239,7 @@ def _check_grant(grant: Any) -> None:
         raise BadCall
     if "secret" in grant and not _is_bytes(grant["secret"], 32):
         raise BadCall
-    if grant["kind"] == "link" and grant["person"] is None:
+    if grant["kind"] in ("link", "inbox") and grant["person"] is None:
         raise BadCall
     if grant["kind"] == "recovery" and grant["person"] is not None:
         raise BadCall
@@ -263,6 +263,7 @@ def _purge(tx: Tx) -> int:
     tx.run("DELETE FROM texts WHERE expires_us <= ?", now)
     tries.purge(tx, now - DAY_US)
     challenges.purge(tx)
+    inbox_ends.purge(tx)
     tx.run("DELETE FROM devices WHERE expires_us <= ?", now)
     tx.run("DELETE FROM totps WHERE state = 'begun' AND begun_us < ?", now - DAY_US)
     tx.run("DELETE FROM hours WHERE hour < ?", now // (3600 * SECOND_US) - 24 * 31)

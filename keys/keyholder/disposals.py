@@ -299,8 +299,10 @@ def _shared(tx: Tx, row: Any, message: Any) -> bool:
 
 
 def _close(tx: Tx, row: Any, message: Any, actor: tuple[str, str]) -> None:
-    for one in tx.all("SELECT * FROM grants WHERE message = ? AND kind = 'link'", message["id"]):
-        if not _mine(row, one):
+    both = tx.all("SELECT * FROM grants WHERE message = ? AND kind IN ('link', 'inbox')", message["id"])
+    people = {one["person"] for one in both if _mine(row, one)}
+    for one in both:
+        if one["person"] not in people:
             continue
         index = record(
             tx, row["tenant"], "grant:narrowed", object=one["id"], actor=actor, reason="erased", request=row["id"]
@@ -314,9 +316,9 @@ def _close(tx: Tx, row: Any, message: Any, actor: tuple[str, str]) -> None:
         backups.believe(tx)
         final = deposits.final_us(tx, message)
         tx.run(
-            "UPDATE disposals SET links = links + 1, first_us = COALESCE(first_us, ?), last_us = ?,"
+            "UPDATE disposals SET links = links + ?, first_us = COALESCE(first_us, ?), last_us = ?,"
             " final_us = MAX(COALESCE(final_us, 0), ?) WHERE id = ?",
-            tx.now_us, tx.now_us, final, row["id"],
+            int(one["kind"] == "link"), tx.now_us, tx.now_us, final, row["id"],
         )  # fmt: skip
     grants.seal_rows(tx, message["id"])
 

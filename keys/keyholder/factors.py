@@ -75,6 +75,25 @@ def try_totp(tx: Tx, grant: access.GrantFacts, person: str, code: str) -> dict[s
     return verdict
 
 
+def prove_at_large(tx: Tx, tenant: str, person: str, code: str) -> dict[str, Any] | str:
+    """The person's code app that this code proves, its step spent, for no message of its own; or ``wrong``, ``used``,
+    ``too-new``.
+
+    Failures are the caller's to count: who knows an address but no link must not wear out the person's app.
+    """
+    verdict = "wrong"
+    rows = tx.all("SELECT * FROM totps WHERE tenant = ? AND person = ? AND state = 'live' ORDER BY id", tenant, person)
+    for row in rows:
+        outcome = accept(_secret(tx, row), digits(code), row["last_step"], tx.now_us)
+        if isinstance(outcome, int):
+            if tx.now_us < row["wide_from_us"]:
+                return "too-new"
+            tx.run("UPDATE totps SET last_step = ? WHERE id = ?", outcome, row["id"])
+            return {"id": row["id"], "first_method": row["first_method"]}
+        verdict = "used" if outcome == "used" else verdict
+    return verdict
+
+
 def has_totp(tx: Tx, grant: access.GrantFacts) -> bool:
     """Whether the grant's person has an authenticator that may open this message now."""
     rows = tx.all(

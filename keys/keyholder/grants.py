@@ -15,7 +15,7 @@ from keys import access
 from keys.datakey import ValueKey
 from keys.encoding import canonical, lp
 from keys.errors import Denied, Tampered
-from keys.keyholder import custody, passkey_rows, sessions
+from keys.keyholder import custody, inbox_ends, passkey_rows, sessions
 from keys.keyholder.calls import BadCall, is_id
 from keys.keyholder.custody import DAY_US
 from keys.keyholder.database import Tx
@@ -174,7 +174,7 @@ def apply(
     row = message_row(tx, message)
     target = grant or message
     grants = [] if row is None else tx.all("SELECT id FROM grants WHERE message = ? ORDER BY id", message)
-    names = [name["id"] for name in grants if grant is None or name["id"] == grant]
+    names = _with_inbox(tx, [name["id"] for name in grants if grant is None or name["id"] == grant])
     if row is None or row["tenant"] != tenant or not names:
         raise refused(tx, tenant, "grant:refused", "unknown", object=target, actor=actor, request=request)
     if row["destroyed_us"] is not None:
@@ -205,6 +205,20 @@ def apply(
             _move(tx, row, until)
     seal_rows(tx, message)
     return receipt(tx, tenant, index)
+
+
+def _with_inbox(tx: Tx, names: list[str]) -> list[str]:
+    """These grants, and the inbox of each one's person on the same message: who takes a link back means the person."""
+    more = [
+        other["id"]
+        for name in names
+        for other in tx.all(
+            "SELECT o.id FROM grants o JOIN grants g ON g.message = o.message AND g.person = o.person "
+            "WHERE g.id = ? AND g.kind = 'link' AND o.kind = 'inbox'",
+            name,
+        )
+    ]
+    return list(dict.fromkeys((*names, *more)))
 
 
 def of_person(tx: Tx, tenant: str, person: str) -> list[Loaded]:
@@ -258,6 +272,7 @@ def _end_behind(tx: Tx, tenant: str, person: str, method: str, since_us: int) ->
         record(tx, tenant, "factor:killed", object=person, reason="second-redeemer")
     passkey_rows.end(tx, tenant, person, "second-redeemer", first_method=method, since_us=since_us)
     passkey_rows.codes_end(tx, tenant, person, method, since_us)
+    inbox_ends.behind(tx, tenant, person, method, since_us, "second-redeemer")
 
 
 def _freeze(tx: Tx, message: str, person: str) -> None:

@@ -31,6 +31,7 @@ from keys.reserve import Reserve
 WAITS_FOR_ROOM = frozenset({
     "deposit", "take_texts", "ask_text", "verify", "use_device", "remember", "totp_begin", "totp_confirm", "release",
     "passkey_ask", "passkey_open", "passkey_begin", "passkey_enrol", "recovery_codes",
+    "inbox_begin", "inbox_confirm", "inbox_enter", "inbox_open",
 })  # fmt: skip
 """Methods of new mail and of readers. `take_texts` is the worker's pulse too: smtp hears of it and says 451."""
 

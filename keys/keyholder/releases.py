@@ -16,7 +16,7 @@ from keys.derive import object_share
 from keys.encoding import lp
 from keys.errors import Tampered
 from keys.kdf import hkdf
-from keys.keyholder import budgets, grants, journal, sessions
+from keys.keyholder import budgets, grants, inboxes, journal, sessions
 from keys.keyholder.calls import BadCall, is_id
 from keys.keyholder.database import Recorded, Tx
 from keys.keyholder.releaselog import receipt, record, refused
@@ -45,6 +45,8 @@ def release(tx: Tx, *, session: str, grant: str, object: str, purpose: str, requ
         raise no("unknown-grant")
     if not _PURPOSE.fullmatch(purpose) or not request:
         raise no("bad-request")
+    if found.kind == "inbox" and inboxes.older(tx, live, loaded.message):
+        raise no("another-inbox")
     thing = tx.one("SELECT message FROM objects WHERE id = ?", object)
     verdict = access.may_release(found, live.facts, None if thing is None else thing["message"], tx.now_us)
     if isinstance(verdict, access.Denial):
@@ -140,11 +142,14 @@ def _meta_denial(tx: Tx, live: Live, message: str) -> str | None:
         return "unknown"
     mine = live.facts.person is not None and any(
         _is_live(tx, grant["id"])
-        for grant in tx.all("SELECT id FROM grants WHERE message = ? AND person = ?", message, live.facts.person)
+        for grant in tx.all("SELECT id, kind FROM grants WHERE message = ? AND person = ?", message, live.facts.person)
+        if live.facts.inbox is None or grant["kind"] == "inbox"
     )
     verdict = access.may_read_meta(live.facts, row["tenant"], message, row["sender_user"], mine)
     if isinstance(verdict, access.Denial):
         return verdict.reason
+    if inboxes.older(tx, live, row):
+        return "another-inbox"
     return "destroyed" if row["share"] is None else None
 
 

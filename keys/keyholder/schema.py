@@ -4,7 +4,7 @@ key, or an id, state, time or number. Times are microseconds since 1970 UTC. DES
 
 from __future__ import annotations
 
-VERSION = 12
+VERSION = 13
 """What `upgrade` brings an older store to, step by step."""
 
 TABLES = """
@@ -159,6 +159,25 @@ CREATE TABLE recovery_codes (  -- kind person or user
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX recovery_codes_owner ON recovery_codes (tenant, kind, owner);
 CREATE TABLE spent_challenges (mac BLOB PRIMARY KEY, until_us INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE inboxes (  -- of recipients; the private halves lie locked in the gateway's database
+  id TEXT PRIMARY KEY, tenant TEXT NOT NULL, person TEXT NOT NULL, public BLOB NOT NULL, state TEXT NOT NULL,
+  first_method TEXT NOT NULL, wide_from_us INTEGER NOT NULL, session BLOB NOT NULL, begun_us INTEGER NOT NULL,
+  made_us INTEGER, ended_us INTEGER, mac BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX inboxes_person ON inboxes (tenant, person);
+CREATE TABLE inbox_locks (  -- kind passphrase passkey (about: which); pepper is NULL once destroyed
+  id TEXT PRIMARY KEY, inbox TEXT NOT NULL, kind TEXT NOT NULL, about TEXT NOT NULL, pepper BLOB, state TEXT NOT NULL,
+  begun_us INTEGER NOT NULL
+) STRICT;
+CREATE INDEX inbox_locks_inbox ON inbox_locks (inbox);
+CREATE TABLE inbox_asks (  -- a proof was given, and the private half is still to be shown
+  mac BLOB PRIMARY KEY, tenant TEXT NOT NULL, person TEXT NOT NULL, inbox TEXT NOT NULL, answer BLOB NOT NULL,
+  method TEXT NOT NULL, first_method TEXT NOT NULL, proof INTEGER NOT NULL, network TEXT NOT NULL,
+  made_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE inbox_sessions (  -- of a session: whose inbox it covers, and what the key of the browser's copy stands on
+  mac BLOB PRIMARY KEY, inbox TEXT NOT NULL, salt BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE releases (  -- one line per (session, grant, object, purpose): where its receipt lies
   session BLOB NOT NULL, grant_id TEXT NOT NULL, object TEXT NOT NULL, purpose TEXT NOT NULL,

@@ -50,7 +50,8 @@ def find(tx: Tx, handle: str) -> Live | None:
         return None
     if tx.now_us - row["last_us"] >= min(_TOUCH_US, tx.limits.session_idle_seconds * SECOND_US // 4):
         tx.run("UPDATE sessions SET last_us = ? WHERE mac = ?", tx.now_us, mac)
-    facts = SessionFacts(row["tenant"], row["proof"], row["person"], row["message"], row["user"], row["role"])
+    facts = SessionFacts(row["tenant"], row["proof"], row["person"], row["message"], row["user"], row["role"],
+                         _inbox(tx, row))  # fmt: skip
     return Live(facts, mac, row)
 
 
@@ -76,10 +77,12 @@ def make(
     first_method: str | None = None,
     first_proof_us: int | None = None,
     wide_from_us: int = 0,
+    inbox: str | None = None,
 ) -> dict[str, Any]:
     """A fresh session and its record. The handle is shown here once and never again.
 
-    `first_method` is the proof that everything else stands on: that behind which a lasting factor was set up.
+    `first_method` is the proof that everything else stands on: that behind which a lasting factor was set up. `inbox`:
+    the session covers what was sent to that inbox, and no message by its link.
     """
     handle = base64.urlsafe_b64encode(os.urandom(32)).decode("ascii").rstrip("=")
     expires_us = tx.now_us + tx.limits.session_seconds * SECOND_US
@@ -89,8 +92,11 @@ def make(
         tx.custody.mac("session", handle), tenant, person, user, role, proof, method, message, grant,
         first_method or method, first_us, tx.now_us, tx.now_us, expires_us, wide_from_us,
     )  # fmt: skip
+    if inbox is not None:
+        mac = tx.custody.mac("session", handle)
+        tx.run("INSERT INTO inbox_sessions VALUES (?, ?, ?)", mac, inbox, os.urandom(32))
     actor: Actor = ("user", user) if user is not None else ("person", person or "")
-    record(tx, tenant, "session:started", object=grant or "", actor=actor, reason=method, proof=proof)
+    record(tx, tenant, "session:started", object=grant or inbox or "", actor=actor, reason=method, proof=proof)
     live = find(tx, handle)
     if live is None:
         raise Denied("no-session")
@@ -103,7 +109,8 @@ def describe(handle: str, live: Live) -> dict[str, Any]:
     return {
         "handle": handle, "tenant": row["tenant"], "person": row["person"], "user": row["user"], "role": row["role"],
         "proof": row["proof"], "method": row["method"], "expires_us": row["expires_us"],
-        "scope": "staff" if row["user"] is not None else {"message": row["message"]},
+        "scope": "staff" if row["user"] is not None else {"message": row["message"]} if live.facts.inbox is None
+        else {"inbox": live.facts.inbox},
         "first_proof_us": row["first_proof_us"],
     }  # fmt: skip
 
@@ -133,6 +140,14 @@ def end_of_grants(tx: Tx, grants: list[str]) -> None:
 def end_of_user(tx: Tx, tenant: str, user: str) -> None:
     """End every session of a staff member."""
     tx.run("DELETE FROM sessions WHERE tenant = ? AND user = ?", tenant, user)
+
+
+def _inbox(tx: Tx, row: sqlite3.Row) -> str | None:
+    """The inbox that a recipient's session covers; those of a link cover one message and no inbox."""
+    if row["person"] is None or row["message"] is not None:
+        return None
+    found = tx.one("SELECT inbox FROM inbox_sessions WHERE mac = ?", bytes(row["mac"]))
+    return None if found is None else str(found["inbox"])
 
 
 def _active(tx: Tx, tenant: str, user: str, role: str) -> bool:

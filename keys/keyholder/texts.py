@@ -16,7 +16,7 @@ from typing import Any
 from keys import access
 from keys.encoding import canonical
 from keys.errors import Denied
-from keys.keyholder import custody, grants, passkey_rows, tries
+from keys.keyholder import custody, grants, inbox_ends, passkey_rows, tries
 from keys.keyholder.database import Tx
 from keys.keyholder.releaselog import Actor, record, refused
 from keys.keyholder.sessions import SECOND_US
@@ -65,6 +65,7 @@ def keep_number(tx: Tx, tenant: str, person: str, phone: str | None, actor: Acto
         record(tx, tenant, "factor:killed", object=person, actor=actor, reason="totp-by-phone")
     passkey_rows.end(tx, tenant, person, "passkey-by-phone", first_method="text")
     passkey_rows.codes_end(tx, tenant, person, "text")
+    inbox_ends.behind(tx, tenant, person, "text", 0, "by-phone")
     record(tx, tenant, "factor:registered" if phone else "factor:killed", object=person, actor=actor, reason="phone")
     return "changed" if before else "first"
 

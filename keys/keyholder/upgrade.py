@@ -75,6 +75,21 @@ STEPS: Mapping[int, tuple[str, ...]] = {
         " fingerprint BLOB NOT NULL, made_us INTEGER NOT NULL, expires_us INTEGER NOT NULL, revoked_us INTEGER)"
         " STRICT, WITHOUT ROWID",
     ),
+    12: (
+        "CREATE TABLE inboxes (id TEXT PRIMARY KEY, tenant TEXT NOT NULL, person TEXT NOT NULL, public BLOB NOT "
+        "NULL, state TEXT NOT NULL, first_method TEXT NOT NULL, wide_from_us INTEGER NOT NULL, session BLOB NOT "
+        "NULL, begun_us INTEGER NOT NULL, made_us INTEGER, ended_us INTEGER, mac BLOB NOT NULL) STRICT, WITHOUT "
+        "ROWID",
+        "CREATE INDEX inboxes_person ON inboxes (tenant, person)",
+        "CREATE TABLE inbox_locks (id TEXT PRIMARY KEY, inbox TEXT NOT NULL, kind TEXT NOT NULL, about TEXT NOT "
+        "NULL, pepper BLOB, state TEXT NOT NULL, begun_us INTEGER NOT NULL) STRICT",
+        "CREATE INDEX inbox_locks_inbox ON inbox_locks (inbox)",
+        "CREATE TABLE inbox_asks (mac BLOB PRIMARY KEY, tenant TEXT NOT NULL, person TEXT NOT NULL, inbox TEXT NOT "
+        "NULL, answer BLOB NOT NULL, method TEXT NOT NULL, first_method TEXT NOT NULL, proof INTEGER NOT NULL, "
+        "network TEXT NOT NULL, made_us INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+        "CREATE TABLE inbox_sessions (mac BLOB PRIMARY KEY, inbox TEXT NOT NULL, salt BLOB NOT NULL) STRICT, "
+        "WITHOUT ROWID",
+    ),
 }
 """By the format that a step begins with; it ends with the next one."""
 OLDEST = min(STEPS)
