@@ -20,6 +20,7 @@ from keys.client import Deposit, DepositGrant, DepositObject
 from keys.datakey import DataKey, ValueKey
 from keys.derive import meta_key, object_key, object_share
 from keys.encoding import canonical, lp
+from keys.inboxes import seal_message
 from keys.links import new_link_secret, printed_code, token
 from keys.wrap import WrapContext, wrap
 
@@ -154,11 +155,21 @@ class MessageSeal:
         self._deposit_grants.append(DepositGrant(grant, recovery.KIND, FLOOR))
         return grant
 
+    def inbox(self, person: str, inbox: str, public: bytes) -> str:
+        """A grant for a recipient who keeps an inbox, beside the link. ValueError for a key that cannot be used."""
+        grant = self.clock.new_id("lnk", 12)
+        sealed = seal_message(
+            public, self._mk, tenant=self.tenant, message=self.message, grant=grant, person=person, inbox=inbox
+        )
+        self._row(grant, "inbox", person, sealed, inbox)
+        self._deposit_grants.append(DepositGrant(grant, "inbox", FLOOR, person))
+        return grant
+
     def _grant(self, grant: str, kind: str, person: str | None, secret: bytes) -> None:
         context = WrapContext(self.tenant, self.message, grant, kind, KEY_VERSION)
         self._row(grant, kind, person, wrap(secret, self._mk, context))
 
-    def _row(self, grant: str, kind: str, person: str | None, wrapped: bytes) -> None:
+    def _row(self, grant: str, kind: str, person: str | None, wrapped: bytes, inbox: str | None = None) -> None:
         self._grants.append(
             {
                 "id": grant,
@@ -166,6 +177,7 @@ class MessageSeal:
                 "message": self.message,
                 "person": person,
                 "kind": kind,
+                "inbox": inbox,
                 "wrap": wrapped,
                 "expires_at": self.expires_us,
                 "created_at": self.clock.now_us(),

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from datetime import timedelta
 
 from gateway import words
+from gateway.accounts.inboxes import Inboxes
 from gateway.actions.bounce import Returner
 from gateway.actions.copies import Copies
 from gateway.actions.signing import Signer, chosen
@@ -99,7 +100,7 @@ class WorkerParts:
         }
         treatment = Treatment(
             ground.vault, self.keyholder, ground.store, ground.people, self.records, copies, clock,
-            RecoveryKeys(self.keyholder, ground.pinned),
+            RecoveryKeys(self.keyholder, ground.pinned), Inboxes(ground.rows, ground.pinned),
         )  # fmt: skip
         worker = settings.worker
         self.returner = Returner(copies, view, clock)

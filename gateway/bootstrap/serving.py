@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from gateway.bootstrap.ground import Ground
 from gateway.flow.desk import StaffDesk
 from gateway.flow.download import Downloads
+from gateway.flow.inbox import InboxDesk
 from gateway.flow.people import PeopleDesk
 from gateway.flow.recall_report import RecallReports
 from gateway.flow.running import Running
@@ -52,6 +53,7 @@ class PortalSide:
                 recalls=RecallReports(store, rows, keyholder, trail, ground.directory, mail),
                 desk=StaffDesk(store, rows, keyholder, trail, ground.users, mail, clock, running),
                 ways=Ways(keyholder, trail, self.visits),
+                inboxes=InboxDesk(store, rows, keyholder, trail, ground.people, clock),
                 audit=AuditSide.of(
                     store=store,
                     rows=rows,

@@ -40,9 +40,9 @@ BATCH = 50
 ENROLLED = "enrolled"
 TO_PERSON = {
     "phone": "phone", "phone-first": "phone_first", ENROLLED: "enrolled", "recovery-made": "recovery_made",
-    "recovered": "recovered",
+    "recovered": "recovered", "inbox": "inbox",
 }  # fmt: skip
-TO_NOBODY_ELSE = frozenset({ENROLLED, "recovery-made"})
+TO_NOBODY_ELSE = frozenset({ENROLLED, "recovery-made", "inbox"})
 TO_OFFICERS = {
     "proposal": ("change_waits", Action.SETTINGS_PROPOSED),
     "account": ("account_added", Action.USER_ANNOUNCED),
@@ -60,7 +60,7 @@ TO_OFFICERS = {
     "recovery-key-used": ("recovery_used", None),
     "recovery-key-relinked": ("relinked_by", None),
 }
-TO_SENDER = {"phone": "number_changed", "phone-first": "number_first", "frozen": "card_twice", "recovered": "recovered",
+TO_SENDER = {"phone": "number_changed", "phone-first": "number_first", "frozen": "card_twice", "recovered": "recovered", "inbox": "inbox",
              **{kind: words for kind, (words, _) in TO_OFFICERS.items()}}  # fmt: skip
 OF_OWNERS = frozenset({"password", "app-password", "staff-passkey"})
 """What was done to somebody's account: its owner hears it too."""

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from gateway.accounts.inboxes import Inboxes
 from gateway.accounts.people import People
 from gateway.actions.copies import Copies, in_own_name
 from gateway.actions.seal import LinkGrant, MessageSeal, Sealed
@@ -20,6 +21,7 @@ from gateway.actions.tenants import TenantView
 from gateway.audit.event import GATEWAY, Action
 from gateway.clock import Clock
 from gateway.detect.model import Assessment
+from gateway.errors import Tampered
 from gateway.flow.beforehand import Beforehand
 from gateway.flow.contents import Contents
 from gateway.flow.facts import tags
@@ -89,7 +91,9 @@ class Treatment:
         copies: Copies,
         clock: Clock,
         recovery: Callable[[str], bytes | None] = lambda tenant: None,
+        inboxes: Inboxes | None = None,
     ) -> None:
+        self._inboxes = inboxes
         self._vault = vault
         self._keyholder = keyholder
         self._store = store
@@ -254,7 +258,24 @@ class Treatment:
         if person is None:
             # Committed before the deposit names the person: two messages to a new address make one person.
             person = self._store.run(lambda tx: self._people.add(tx, tenant, recipient.address))
-        return seal.link(person)
+        link = seal.link(person)
+        self._inbox(piece, seal, person)
+        return link
+
+    def _inbox(self, piece: Piece, seal: MessageSeal, person: str) -> None:
+        """The same message for the person's inbox, where they keep one.
+
+        A key that the keyholder did not sign for this person is refused and named; the mail goes out, with its link.
+        """
+        if self._inboxes is None:
+            return
+        try:
+            with self._store.reading() as conn:
+                found = self._inboxes.of(conn, piece.tenant.id, person)
+            if found is not None:
+                seal.inbox(person, found.id, found.public)
+        except (Tampered, ValueError):
+            piece.prepared.event(Action.TAMPER_FOUND, person, GATEWAY, outcome="refused", reason="inbox-key")
 
     def _returned(self, piece: Piece, written: list[Future[str]]) -> None:
         refused = piece.recipients("return")

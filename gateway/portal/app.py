@@ -20,6 +20,7 @@ from gateway.clock import Clock
 from gateway.errors import Misconfigured
 from gateway.flow.desk import StaffDesk
 from gateway.flow.download import Downloads
+from gateway.flow.inbox import InboxDesk
 from gateway.flow.people import PeopleDesk
 from gateway.flow.recall_report import RecallReports
 from gateway.flow.sent import SentMail
@@ -59,6 +60,7 @@ class PortalDeps:
     people: PeopleDesk
     desk: StaffDesk
     ways: Ways
+    inboxes: InboxDesk
     audit: AuditSide
     clock: Clock
     ready: Callable[[], bool]

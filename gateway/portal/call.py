@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.responses import HTMLResponse, Response
 
+from gateway.flow.inbox import Entered
 from gateway.flow.trail import Origin
 from gateway.flow.visit import Denial, Door
 from gateway.portal import cookies
@@ -49,6 +50,7 @@ class Call:
     files: Mapping[str, bytes] = field(default_factory=dict)
     handle: str = ""
     link: Door | None = None
+    open_inbox: Entered | None = None
     proved: Session | None = None
 
     @property
@@ -57,6 +59,13 @@ class Call:
         if self.link is None:
             raise NoDoor("this route's guard has no link")
         return self.link
+
+    @property
+    def inbox(self) -> Entered:
+        """The open inbox behind this request."""
+        if self.open_inbox is None:
+            raise NoDoor("this route's guard has no inbox")
+        return self.open_inbox
 
     @property
     def session(self) -> Session:
@@ -89,13 +98,15 @@ class Call:
 
     @property
     def plain_base(self) -> str:
-        """`/m/<id>`: the address once the link secret is in its cookie."""
+        """`/m/<id>`: the address once the link secret is in its cookie; of a message in an inbox, its address there."""
+        if self.door.row["kind"] == "inbox":
+            return f"/inbox/messages/{cookies.short(self.door.grant)}"
         return f"/m/{cookies.short(self.door.grant)}"
 
     @property
     def base(self) -> str:
         """Where this message's forms go: with the token until the first POST has moved the secret to a cookie."""
-        if self.jar.links().get(self.door.grant) == self.door.secret:
+        if self.door.row["kind"] == "inbox" or self.jar.links().get(self.door.grant) == self.door.secret:
             return self.plain_base
         return f"/m/{link_token(self.door.grant, self.door.secret)}"
 

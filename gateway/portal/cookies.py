@@ -27,6 +27,10 @@ STAFF = "staff"
 LINK = "link-"
 SESSION = "session-"
 DEVICE = "device-"
+INBOX = "inbox"
+INBOX_KEY = "inbox-key"
+"""The private half of an inbox's key, sealed under a key that ends with the session of the cookie beside it."""
+SEALED_BYTES = 114
 WANTED = "wanted"
 WANTED_SECONDS = 900
 _PAGE = re.compile(r"/(?:staff|audit)(?:/(?:[a-z-]{1,20}|[a-z]{3}_[0-9A-Za-z]{1,40}|[0-9]{1,17})){0,4}", re.ASCII)

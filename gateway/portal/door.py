@@ -113,7 +113,8 @@ class Endpoint:
                 return call.problem("cookies", 403)
             if not call.jar.has_visitor():  # came with the whole link and no cookie: this browser gets its name now
                 call.origin = replace(call.origin, visitor=call.jar.visitor())
-            if call.link is not None and call.jar.links().get(call.link.grant) != call.link.secret:
+            behind = call.link is not None and call.link.row["kind"] == "link"
+            if behind and call.link is not None and call.jar.links().get(call.link.grant) != call.link.secret:
                 call.jar.keep_link(call.link.grant, call.link.secret)
         return self.page.handler(call)
 
@@ -165,6 +166,31 @@ def _reader(call: Call, guard: Guard, route: str) -> Response | None:
     return None
 
 
+def _inbox(call: Call, guard: Guard, route: str) -> Response | None:
+    if not call.deps.room():
+        return call.problem("later", 503)
+    call.handle = call.jar.get(cookies.INBOX)
+    sealed = cookies.decode(call.jar.get(cookies.INBOX_KEY), cookies.SEALED_BYTES)
+    found = call.deps.inboxes.entered(call.face.tenant, call.handle, sealed) if call.handle and sealed else None
+    if found is None or found.session["proof"] < guard.strength:
+        if not _within(call, guard, route) or (call.handle and not _few_strangers(call)):
+            return slow(call)
+        if call.handle:
+            call.jar.drop(cookies.INBOX)
+            call.jar.drop(cookies.INBOX_KEY)
+            call.deps.visits.refused(call.origin, "", "no-session")
+        return Away("/inbox/sign-in")
+    call.proved, call.open_inbox = found.session, found
+    if not call.deps.limits.take("inbox", found.session["inbox"], LINK_PER_MINUTE):
+        return slow(call)
+    if "grant" in call.path:
+        call.link = call.deps.inboxes.door(call.origin, found, "lnk_" + call.path["grant"])
+        if call.link.state != "live":
+            call.deps.visits.refused(call.origin, call.link.grant, call.link.state)
+            return ended(call, call.link.state)
+    return None
+
+
 def _staff(call: Call, guard: Guard, route: str) -> Response | None:
     call.handle = call.jar.get(cookies.STAFF)
     session = call.deps.desk.session(call.face.tenant, call.handle) if call.handle else None
@@ -191,6 +217,7 @@ _GATES: dict[Permission, Callable[[Call, Guard, str], Response | None]] = {
     Permission.ANYONE: _anyone,
     Permission.LINK: _link,
     Permission.READER: _reader,
+    Permission.INBOX: _inbox,
     Permission.STAFF: _staff,
 }
 

@@ -28,6 +28,7 @@ class Permission(StrEnum):
     ANYONE = "anyone"
     LINK = "link"  # whoever shows a valid link secret
     READER = "reader"  # and has a session for that message
+    INBOX = "inbox"  # a recipient with an inbox's session
     STAFF = "staff"  # a workforce member of this tenant, in one of the guard's roles
 
 
@@ -133,7 +134,7 @@ def check(routes: Iterable[Any]) -> None:
             raise Misconfigured(f"route {where}: say why it leaves no event")
         if guard.rate.per_minute <= 0:
             raise Misconfigured(f"route {where} has no rate limit")
-        if guard.permission in (Permission.READER, Permission.STAFF) and guard.strength < 2:
+        if guard.permission in (Permission.READER, Permission.INBOX, Permission.STAFF) and guard.strength < 2:
             raise Misconfigured(f"route {where} shows content below proof level 2")
         if guard.permission in (Permission.ANYONE, Permission.LINK) and guard.strength != 0:
             raise Misconfigured(f"route {where} asks for a session strength without a session")

@@ -17,7 +17,7 @@ from gateway.errors import Misconfigured
 from gateway.registry import nearest
 
 FILE = Path(__file__).with_name("roles.toml")
-PARTIES = ("anyone", "link", "reader", "operator")
+PARTIES = ("anyone", "link", "reader", "inbox", "operator")
 """Who may ask besides workforce members in their roles."""
 OTHERS = ("none", "message", "role", "one", "counts", "all")
 _KEYS = frozenset({"who", "proof", "others", "code", "as"})

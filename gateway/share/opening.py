@@ -17,6 +17,7 @@ from keys import errors
 from keys.datakey import DataKey, ValueKey
 from keys.derive import object_key
 from keys.encoding import lp
+from keys.inboxes import open_message
 from keys.links import parse_printed_code, parse_token, token
 from keys.wrap import WrapContext, commitment_holds, unwrap
 
@@ -70,8 +71,16 @@ def link_holds(secret: bytes, tenant: str, row: Mapping[str, Any] | None) -> boo
 
 
 def message_key(secret: bytes, row: Mapping[str, Any]) -> bytes:
-    """MK from L and the grant's wrap. Raises Tampered when the wrap does not open although the link was checked."""
+    """MK from the grant's wrap and what opens it: L of a link, the private half of an inbox.
+
+    Raises Tampered when it does not open although that was checked.
+    """
     try:
+        if row["kind"] == "inbox":
+            return open_message(
+                secret, row["wrap"], tenant=row["tenant"], message=row["message"], grant=row["id"],
+                person=row["person"], inbox=row["inbox"],
+            )  # fmt: skip
         return unwrap(secret, row["wrap"], _context(row))
     except errors.KeysError as error:
         raise Tampered("a wrap does not open") from error

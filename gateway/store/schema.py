@@ -166,6 +166,32 @@ objects = Table(
     Index("objects_blob", "blob"),
 )
 
+inboxes = Table(  # of recipients; which one counts is the keyholder's word
+    "inboxes",
+    metadata,
+    _id(primary_key=True),  # inb_…
+    _id("tenant", nullable=False),
+    _id("person", ForeignKey("people.id"), nullable=False),
+    _bytes("public", "none"),
+    _bytes("signature", "none"),  # the keyholder's over the public key; empty until it counts
+    _num("created_at"),
+    _num("closed_at", nullable=True),
+    _mac(),
+    Index("inboxes_person", "tenant", "person"),
+)
+
+inbox_locks = Table(  # the private half, under what its person shows and a pepper that only the keyholder has
+    "inbox_locks",
+    metadata,
+    _id(primary_key=True),  # lck_…
+    _id("tenant", nullable=False),
+    _id("inbox", ForeignKey("inboxes.id"), nullable=False),
+    _text("kind"),  # passphrase passkey
+    _bytes("locked"),
+    _num("created_at"),
+    _mac(),
+)
+
 grants = Table(  # state, floor and expiry are read from the keyholder at each use; these are copies for lists
     "grants",
     metadata,
@@ -174,6 +200,7 @@ grants = Table(  # state, floor and expiry are read from the keyholder at each u
     _id("message", ForeignKey("messages.id"), nullable=False),
     _id("person", nullable=True),
     _text("kind"),  # link review staff inbox recovery
+    _id("inbox", nullable=True),  # to whose key `wrap` is a box, for kind inbox
     _bytes("wrap"),
     _num("expires_at"),
     _num("created_at"),
@@ -364,4 +391,16 @@ store_probe = Table(  # one row, written about once a second: shows that commits
 
 OUTBOX_TABLES = (outbox, outbox_heads, outbox_faults)
 LOG_TABLES = (log_leaves, log_nodes, log_checkpoints, outside_checkpoints)
-MACED_TABLES = (users, people, messages, objects, grants, deliveries, held_acts, tellings, notice_marks)
+MACED_TABLES = (
+    users,
+    people,
+    inboxes,
+    inbox_locks,
+    messages,
+    objects,
+    grants,
+    deliveries,
+    held_acts,
+    tellings,
+    notice_marks,
+)

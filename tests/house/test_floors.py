@@ -25,7 +25,7 @@ ONLY = {
     "nacl": ("keys",),
     "cryptography": ("keys", "gateway.doctor", "gateway.quickstart"),
     "dns": ("gateway.doctor",),
-    "argon2": ("keys.keyholder",),
+    "argon2": ("keys.keyholder", "keys.inboxes"),
     "pyotp": ("keys.keyholder",),
 }
 """A library and the only rooms that know it; gateway.demo and gateway.bench play the world outside and may use any."""

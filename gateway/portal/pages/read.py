@@ -16,7 +16,7 @@ from gateway.flow.opened import File, Opened
 from gateway.flow.sending import whole
 from gateway.flow.visit import Denial
 from gateway.portal import cookies
-from gateway.portal.answers import FileAnswer, disposition, matches, span_of
+from gateway.portal.answers import Away, FileAnswer, disposition, matches, span_of
 from gateway.portal.call import Call
 from gateway.portal.door import ended, slow
 from gateway.portal.face import size_words, type_key
@@ -49,6 +49,7 @@ def letter(call: Call) -> Response:
     if body_html is None:
         body_text = found.text or words_of(found.html or "")
     sender, address = call.deps.visits.faces(call.door)
+    in_inbox = call.door.row["kind"] == "inbox"
     return call.page(
         "read.html",
         subject=found.subject,
@@ -64,10 +65,14 @@ def letter(call: Call) -> Response:
         files=[card(file) for file in found.files],
         all_words=size_words(sum(file.size_bytes for file in found.files)),
         base=call.plain_base,
-        offer_app="totp" not in call.door.doors,
+        in_inbox=in_inbox,
+        offer_app=not in_inbox and "totp" not in call.door.doors,
+        offer_inbox=not in_inbox and "totp" in call.door.doors,
         offer_passkey=call.door.may_passkey and "passkey" not in call.door.doors,
         recovered=call.session["method"] == "recovery",
-        offer_device=call.door.may_remember and not call.jar.get(cookies.DEVICE + cookies.short(call.door.person)),
+        offer_device=not in_inbox
+        and call.door.may_remember
+        and not call.jar.get(cookies.DEVICE + cookies.short(call.door.person)),
     )
 
 
@@ -81,6 +86,7 @@ def _original(html: str) -> Response:
     return Response(html.encode("utf-8", "replace"), media_type=PLAIN_TYPE, headers=headers)
 
 
+@page("/inbox/messages/{grant}/files/{object}", "GET", trace=READER)
 @page("/m/{token}/files/{object}", "GET", trace=READER)
 def download(call: Call) -> Response:
     """The file itself, with its true name; ranges, so that a download resumes (RFC 9110 14)."""
@@ -108,6 +114,7 @@ def download(call: Call) -> Response:
     return FileAnswer(sending, call.files_pool, status=206 if span.partial else 200, headers=headers)
 
 
+@page("/inbox/messages/{grant}/files", "GET", trace=READER)
 @page("/m/{token}/files", "GET", trace=READER)
 def download_all(call: Call) -> Response:
     """All files as one ZIP, made while it is sent; its length is known, and a part resumes it (RFC 9110 14)."""
@@ -137,6 +144,7 @@ def download_all(call: Call) -> Response:
     return FileAnswer(bundle, call.files_pool, status=206 if span.partial else 200, headers=headers)
 
 
+@page("/inbox/messages/{grant}/files/{object}/look", "GET", trace=READER)
 @page("/m/{token}/files/{object}/look", "GET", trace=READER)
 def look(call: Call) -> Response:
     """Text as text, a picture as a picture; everything else is downloaded."""
@@ -160,6 +168,7 @@ def look(call: Call) -> Response:
     return response
 
 
+@page("/inbox/messages/{grant}/files/{object}/picture", "GET", trace=READER)
 @page("/m/{token}/files/{object}/picture", "GET", trace=READER)
 def picture(call: Call) -> Response:
     """The bytes of a picture for the look page; only raster types, never SVG."""
@@ -201,6 +210,8 @@ def refused(call: Call, denial: Denial) -> Response:
         return call.problem("budget", 429, reference=call.door.reference)
     if denial.reason == "busy":
         return slow(call)
+    if call.open_inbox is not None:
+        return Away("/inbox/sign-in")
     return call.problem("session", 401, reference=call.door.reference)
 
 

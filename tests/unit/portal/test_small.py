@@ -204,7 +204,7 @@ BUILT = (
     "staff.report.end_", "staff.report.body", "staff.report.thing", "staff.sent.none_", "staff.sent.show_",
     "staff.stopped.", "rule.", "officer.search.ready_", "event.purpose.", "officer.retention.title_",
     "officer.retention.about_", "officer.retention.do_", "officer.retention.day_", "officer.retention.note_",
-    "officer.retention.denied_", "officer.certificate.what_",
+    "officer.retention.denied_", "officer.certificate.what_", "portal.inbox.state.",
 )  # fmt: skip
 """Words whose last part is made from a value."""
 

@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 from sqlalchemy import select
 
+from gateway.accounts.inboxes import Inboxes
 from gateway.accounts.people import People
 from gateway.accounts.users import Users
 from gateway.actions.seal import LinkGrant, MessageSeal
@@ -22,6 +23,7 @@ from gateway.clock import SystemClock
 from gateway.demo.ports import free_port
 from gateway.flow.desk import StaffDesk
 from gateway.flow.download import Downloads
+from gateway.flow.inbox import InboxDesk
 from gateway.flow.people import PeopleDesk
 from gateway.flow.recall_report import RecallReports
 from gateway.flow.running import Running
@@ -157,7 +159,7 @@ class World:
         self, *addresses: str, body: dict[str, Any] | None = None, files: list[tuple[str, str, bytes]] | None = None,
         subject: str = "Your results", secret_subject: str = "", sender: str = "amy@clinic.test", days: float = 90,
         settled_seconds_ago: float = 3600, phone: str | None = PHONE, public_name: str | None = None,
-        original: bytes | None = None,
+        original: bytes | None = None, inboxes: Inboxes | None = None,
     ) -> Mail:  # fmt: skip
         """A protected message, sealed, deposited, recorded and handed to the mail server."""
         now = self.clock.now_us()
@@ -174,6 +176,11 @@ class World:
             seal.add("original", "message.eml", "message/rfc822", [original])
         wanted = addresses or ("maria@mail.example",)
         links = {address: seal.link(self.person(address, phone)) for address in wanted}
+        for link in links.values() if inboxes is not None else ():
+            with self.store.reading() as conn:
+                kept = inboxes.of(conn, TENANT, link.person) if inboxes is not None else None
+            if kept is not None:
+                seal.inbox(link.person, kept.id, kept.public)
         user = self.staff[sender].user if sender in self.staff else None
         self.keyholder.worker.deposit([seal.deposit(user)])
         settled = now - int(settled_seconds_ago * 1_000_000)
@@ -282,6 +289,7 @@ def portal(directory: Path, **limits: int) -> Iterator[World]:
             recalls=RecallReports(store, rows, client, trail, people_directory, mail),
             desk=StaffDesk(store, rows, client, trail, users, mail, clock, runs),
             ways=Ways(client, trail, visits),
+            inboxes=InboxDesk(store, rows, client, trail, People(rows, people_directory, clock), clock),
             audit=AuditSide.of(
                 store=store,
                 rows=rows,

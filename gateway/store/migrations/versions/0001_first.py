@@ -328,12 +328,39 @@ def tables() -> None:
     op.create_index("held_acts_message", "held_acts", ["message"], unique=False)
     op.create_index("held_acts_state", "held_acts", ["state", "changed_at"], unique=False)
     op.create_table(
+        "inboxes",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("tenant", sa.String(length=64), nullable=False),
+        sa.Column("person", sa.String(length=64), nullable=False),
+        sa.Column("public", sa.LargeBinary(), nullable=False),
+        sa.Column("signature", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("closed_at", sa.BigInteger(), nullable=True),
+        sa.Column("row_mac", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["person"], ["people.id"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("inboxes_person", "inboxes", ["tenant", "person"], unique=False)
+    op.create_table(
+        "inbox_locks",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("tenant", sa.String(length=64), nullable=False),
+        sa.Column("inbox", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("locked", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("row_mac", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["inbox"], ["inboxes.id"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
         "grants",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("tenant", sa.String(length=64), nullable=False),
         sa.Column("message", sa.String(length=64), nullable=False),
         sa.Column("person", sa.String(length=64), nullable=True),
         sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("inbox", sa.String(length=64), nullable=True),
         sa.Column("wrap", sa.LargeBinary(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
