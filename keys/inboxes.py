@@ -1,4 +1,4 @@
-"""A recipient's inbox: the key pair to which messages are sealed, and the locks on its private half (FORMAT.md §15).
+"""A recipient's inbox: the key pair to which messages are sealed, and the locks on its private half (FORMAT.md §16).
 
 A lock is ``01 ‖ salt(32) ‖ wrap``; the wrap's secret is what the person shows, stretched, and a *pepper* of 32 bytes
 that only the keyholder has: Argon2id of the passphrase under the salt (64 MiB, 3 passes, 1 lane; RFC 9106), or a

@@ -16,8 +16,8 @@ from gateway.mail.notices import page, paragraphs, with_link
 from gateway.mail.trace import CHECKPOINT
 from gateway.words import Words
 
-KINDS = ("reminder", "ending", "phone", "phone_first", "enrolled", "recovery_made", "recovered", "relinked")
-_ABOUT_NO_MESSAGE = ("phone", "phone_first", "enrolled", "recovery_made", "recovered")
+KINDS = ("reminder", "ending", "phone", "phone_first", "enrolled", "recovery_made", "recovered", "relinked", "inbox")
+_ABOUT_NO_MESSAGE = ("phone", "phone_first", "enrolled", "recovery_made", "recovered", "inbox")
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,9 +77,9 @@ def register_people(tx: Tx, *, session: str, totp: str, people: list[Any]) -> di
 def take_changes(tx: Tx, *, limit: int) -> list[dict[str, Any]]:
     """What the worker still has to tell, oldest first: id, tenant, person, kind, about, at_us.
 
-    `kind` is ``phone``, ``phone-first``, ``enrolled`` (a browser, or the code app that it is about), ``inbox``, ``frozen``,
-    which is about the grant with which a code was used twice; and, of nobody, ``proposal`` (a change that waits),
-    ``account`` (a user that counts at once), ``closed``, ``reopened``,
+    `kind` is ``phone``, ``phone-first``, ``enrolled`` (a browser, or the code app that it is about), ``inbox`` (the one
+    that it is about) or ``frozen``, which is about the grant with which a code was used twice; and, of nobody,
+    ``proposal`` (a change that waits), ``account`` (a user that counts at once), ``closed``, ``reopened``,
     ``disposal`` (an erasure or lift that waits), ``erased``, ``hold-set``, ``hold-lifted``, ``recovery-key-set``,
     ``recovery-key-asked`` (a second officer is wanted), ``recovery-key-used``, ``recovery-key-relinked``.
     """

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from keys.errors import Denied
-from keys.keyholder import grants
+from keys.keyholder import grants, inboxes
 from keys.keyholder.config import KeyholderConfig
 from keys.keyholder.custody import tenant_key
 from keys.keyholder.database import Tx
@@ -20,12 +20,15 @@ from keys.keyholder.holder import Holder
 
 @dataclass(slots=True)
 class Loot:
-    """Everything that store and KEK together hold: S by message, R by grant, epoch private keys, tenant keys."""
+    """Everything that store and KEK together hold: S by message, R by grant, private keys of epochs, tenant keys,
+    peppers of inboxes.
+    """
 
     shares: dict[str, bytes] = field(default_factory=dict)
     secrets: dict[str, bytes] = field(default_factory=dict)
     epochs: dict[tuple[str, int], bytes] = field(default_factory=dict)
     tenant_keys: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    peppers: list[bytes] = field(default_factory=list)
 
 
 def open_copy(directory: Path, kek_file: Path, scratch: Path) -> Loot:
@@ -55,6 +58,10 @@ def _take(tx: Tx) -> Loot:
     for row in tx.all("SELECT node, epoch, private FROM epochs WHERE private IS NOT NULL"):
         private = tx.custody.unwrap(bytes(row["private"]), "epoch", row["node"], row["epoch"])
         loot.epochs[row["node"], row["epoch"]] = private
+    for row in tx.all(
+        "SELECT l.*, i.tenant FROM inbox_locks l JOIN inboxes i ON i.id = l.inbox WHERE l.pepper IS NOT NULL"
+    ):
+        loot.peppers.append(inboxes.pepper(tx, row["tenant"], row))
     for row in tx.all("SELECT tenant, purpose FROM tenant_keys"):
         loot.tenant_keys[row["tenant"], row["purpose"]] = tenant_key(tx, row["tenant"], row["purpose"])
     return loot

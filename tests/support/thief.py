@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from argon2.low_level import Type, hash_secret_raw
+
 from keys import floe
 from keys.boxes import BoxKey
 from keys.datakey import DataKey
@@ -144,6 +146,32 @@ class Loot:
                 context = WrapContext(row["tenant"], row["message"], row["id"], row["kind"], 1)
                 try:
                     found[row["message"]] = unwrap(secrets[row["id"]], row["wrap"], context)
+                except KeysError:
+                    continue
+        return found
+
+    def inbox_keys(self, private: bytes) -> dict[str, bytes]:
+        """Message to MK, for every grant of an inbox that this private half opens (FORMAT.md §16)."""
+        found = {}
+        for row in self.rows("grants"):
+            if row["kind"] == "inbox":
+                context = lp("sealgate/inbox/v1", row["tenant"], row["message"], row["id"], row["person"], row["inbox"])
+                try:
+                    found[row["message"]] = BoxKey.from_private(private).open(context, row["wrap"])
+                except KeysError:
+                    continue
+        return found
+
+    def unlocked(self, phrase: bytes, peppers: Iterable[bytes]) -> list[bytes]:
+        """Private halves that this passphrase opens with one of these peppers (FORMAT.md §16)."""
+        found = []
+        for row in self.rows("inbox_locks"):
+            locked = row["locked"]
+            stretched = hash_secret_raw(phrase, locked[1:33], 3, 65_536, 1, 32, Type.ID)
+            context = WrapContext(row["tenant"], row["inbox"], row["id"], "inbox-" + row["kind"], 1)
+            for pepper in peppers:
+                try:
+                    found.append(unwrap(stretched + pepper, locked[33:], context))
                 except KeysError:
                     continue
         return found

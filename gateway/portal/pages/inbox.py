@@ -23,9 +23,9 @@ from gateway.share import inbox as phrases
 
 BEGIN = Trace(Action.FACTOR_ENROLLED, Rate(30))
 WORDS_SHOWN = Trace(Unlogged("words that are kept nowhere; what comes of them is an event"), Rate(30))
-ENTER = Trace(Action.SESSION_STARTED, Rate(10))
+ENTER = Trace(Action.SESSION_STARTED, Rate(60))
 INSIDE = Trace(Action.META_OPENED, Rate(60))
-HASHES_PER_MINUTE = 6
+HASHES_PER_MINUTE, NETWORK_PER_MINUTE = 6, 30
 NOTES = {"closed": "portal.inbox.closed", "out": "portal.inbox.out", "changed": "portal.inbox.changed"}
 
 
@@ -82,7 +82,7 @@ def enter(call: Call) -> Response:
     phrase = phrases.read(call.form.get("words", ""))
     if phrase is None:
         return _again(call, address, "portal.inbox.count")
-    if not call.deps.limits.take("inbox try", call.origin.network, HASHES_PER_MINUTE):
+    if not call.deps.limits.take("inbox try", call.origin.network, NETWORK_PER_MINUTE):
         return slow(call)
     result = call.once(
         "inbox", lambda: call.deps.inboxes.enter(call.origin, address, code, phrase), address, code, str(phrase)

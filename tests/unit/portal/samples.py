@@ -19,7 +19,7 @@ from gateway.flow.ways import Asked, Mine, Passkey
 from gateway.portal.face import Face
 from gateway.portal.qr import qr_svg
 from gateway.portal.render import Renderer, words_of_state
-from tests.unit.portal import officer_samples
+from tests.unit.portal import inbox_samples, officer_samples
 from tests.unit.portal.retention_samples import KEPT
 
 FACE = Face("tnt_demo", "Riverside Family Clinic", "+1 555 010 0199", "http://localhost:8080", "America/Chicago")
@@ -55,6 +55,7 @@ READ: dict[str, Any] = {
     "sent_at": AT, "ends_at": AT, "body_html": "", "body_text": "Dear Maria,\n\nyour results are in.\n\nDr. Reyes",
     "body_large": False, "all_words": "4.6 kB", "both_forms": True, "plain_only": False,
     "files": FILES, "base": BASE, "offer_app": True, "offer_device": True, "offer_passkey": True, "recovered": False,
+    "offer_inbox": False, "in_inbox": False,
 }  # fmt: skip
 HTML = Markup("<h2>Results</h2><p>Dear <b>Maria</b>,</p><table><tr><th>Test</th><td>4.1</td></tr></table>")
 APP: dict[str, Any] = {"base": BASE, "done": False, "qr": "", "secret": "", "uri": "", "again": False}
@@ -94,6 +95,10 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield "read-html", "read.html", READ | {"body_html": HTML, "files": FILES[:1]}
     yield "read-plain-only", "read.html", READ | {"plain_only": True}
     yield "read-files-only", "read.html", READ | {"body_text": None, "both_forms": False, "offer_app": False}
+    inside = {"in_inbox": True, "offer_app": False, "offer_device": False, "offer_passkey": False}
+    yield "read-in-inbox", "read.html", READ | inside
+    yield "read-offers", "read.html", READ | {"offer_app": False, "offer_inbox": True}
+    yield from inbox_samples.pages()
     text = {"file": FILES[1], "text": "A line\nand another", "cut": True, "base": BASE}
     yield "look-text", "look.html", text
     yield "look-picture", "look.html", text | {"text": None}
