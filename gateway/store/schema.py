@@ -181,16 +181,9 @@ inboxes = Table(  # of recipients; which one counts is the keyholder's word
 )
 
 inbox_locks = Table(  # the private half, under what its person shows and a pepper that only the keyholder has
-    "inbox_locks",
-    metadata,
-    _id(primary_key=True),  # lck_…
-    _id("tenant", nullable=False),
-    _id("inbox", ForeignKey("inboxes.id"), nullable=False),
-    _text("kind"),  # passphrase passkey
-    _bytes("locked"),
-    _num("created_at"),
-    _mac(),
-)
+    "inbox_locks", metadata, _id(primary_key=True), _id("tenant", nullable=False),
+    _id("inbox", ForeignKey("inboxes.id"), nullable=False), _text("kind"), _bytes("locked"), _num("created_at"), _mac(),
+)  # fmt: skip
 
 grants = Table(  # state, floor and expiry are read from the keyholder at each use; these are copies for lists
     "grants",

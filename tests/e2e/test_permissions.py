@@ -109,10 +109,8 @@ def wanted(line: Line, who: Identity) -> str:
         return "" if who.standing in ("link", "reader") else refused("link")
     if line.party == "reader":
         return {"reader": "", "link": refused("reader")}.get(who.standing, refused("link"))
-    if line.party == "inbox":  # nobody here keeps one; tests/unit/portal/test_inbox.py walks with somebody who does
-        return refused("inbox")
-    if who.standing != "staff":
-        return refused("signed-out")
+    if line.party == "inbox" or who.standing != "staff":  # nobody here keeps one; tests/unit/portal/test_inbox.py does
+        return refused("inbox" if line.party == "inbox" else "signed-out")
     return "" if who.role in line.roles else refused("role")
 
 
@@ -302,7 +300,7 @@ def test_ids_of_another_clinic_do_not_exist_and_asking_is_logged(walk: Walk, rol
         if line.roles and role not in line.roles:
             assert came == refused("role"), route
         else:
-            kind = "inbox" if line.party == "inbox" else "link" if "{token}" in route else "unknown"
+            kind = line.party if line.party == "inbox" else "link" if "{token}" in route else "unknown"
             assert came == refused(kind), route
             if line.roles:
                 mine = (walk.sent[role].id, walk.held[role], walk.change)
