@@ -60,7 +60,7 @@ TO_OFFICERS = {
     "recovery-key-used": ("recovery_used", None),
     "recovery-key-relinked": ("relinked_by", None),
 }
-TO_SENDER = {"phone": "number_changed", "phone-first": "number_first", "frozen": "card_twice", "recovered": "recovered", "inbox": "inbox",
+TO_SENDER = {"phone": "number_changed", "phone-first": "number_first", "frozen": "card_twice", "recovered": "recovered",
              **{kind: words for kind, (words, _) in TO_OFFICERS.items()}}  # fmt: skip
 OF_OWNERS = frozenset({"password", "app-password", "staff-passkey"})
 """What was done to somebody's account: its owner hears it too."""
