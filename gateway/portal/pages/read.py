@@ -68,7 +68,7 @@ def letter(call: Call) -> Response:
         in_inbox=in_inbox,
         offer_app=not in_inbox and "totp" not in call.door.doors,
         offer_inbox=not in_inbox and "totp" in call.door.doors,
-        offer_passkey=call.door.may_passkey and "passkey" not in call.door.doors,
+        offer_passkey=not in_inbox and call.door.may_passkey and "passkey" not in call.door.doors,
         recovered=call.session["method"] == "recovery",
         offer_device=not in_inbox
         and call.door.may_remember
