@@ -300,8 +300,9 @@ def test_ids_of_another_clinic_do_not_exist_and_asking_is_logged(walk: Walk, rol
         if line.roles and role not in line.roles:
             assert came == refused("role"), route
         else:
-            kind = line.party if line.party == "inbox" else "link" if "{token}" in route else "unknown"
-            assert came == refused(kind), route
+            assert came == refused("inbox" if line.party == "inbox" else "link" if "{token}" in route else "unknown"), (
+                route
+            )
             if line.roles:
                 mine = (walk.sent[role].id, walk.held[role], walk.change)
                 asked += [one for one in mine if one in path(walk, route, who)]
