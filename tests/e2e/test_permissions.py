@@ -39,9 +39,8 @@ ANYONE = {
 FORMS = {
     "POST /staff/sign-in": {"address": "nobody@riverside.test", "password": "not this one", "code": "000000"},
     "POST /m": {"reference": "000000", "printed": "0000"},
-    "POST /m/{token}/code": {"last4": "0"},
-    "POST /staff/people": {"address": PATIENT},
-}
+    "POST /m/{token}/code": {"last4": "0"}, "POST /staff/people": {"address": PATIENT},
+}  # fmt: skip
 WAIT_SECONDS = 60
 
 
@@ -300,9 +299,8 @@ def test_ids_of_another_clinic_do_not_exist_and_asking_is_logged(walk: Walk, rol
         if line.roles and role not in line.roles:
             assert came == refused("role"), route
         else:
-            assert came == refused("inbox" if line.party == "inbox" else "link" if "{token}" in route else "unknown"), (
-                route
-            )
+            kind = line.party if line.party == "inbox" else "link" if "{token}" in route else "unknown"
+            assert came == refused(kind), route
             if line.roles:
                 mine = (walk.sent[role].id, walk.held[role], walk.change)
                 asked += [one for one in mine if one in path(walk, route, who)]
