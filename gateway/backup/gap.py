@@ -26,16 +26,18 @@ HOUR_US = 3_600_000_000
 NAMED = 200
 _WAITING = ("ready", "active", "deferred")
 _ACCOUNTS = (
-    Action.USER_ADDED, Action.USER_CHANGED, Action.USER_APP_PASSWORD, Action.FACTOR_ENROLLED, Action.CARD_PRINTED,
-    Action.SETTINGS_ACCEPTED, Action.HOLD_SET, Action.HOLD_LIFTED,
+    Action.USER_ADDED, Action.USER_CHANGED, Action.USER_APP_PASSWORD, Action.FACTOR_ENROLLED, Action.FACTOR_REMOVED,
+    Action.CARD_PRINTED, Action.PERSON_ADDED, Action.PERSON_CHANGED, Action.SETTINGS_ACCEPTED, Action.TENANT_CLOSED,
+    Action.TENANT_REOPENED, Action.RECOVERY_SET, Action.HOLD_SET, Action.HOLD_LIFTED, Action.LINK_FROZEN,
 )  # fmt: skip
+"""What stands in the keyholder alone, so that an older copy of it knows nothing of it: what was taken away is back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
     """`since_us`: from then on nothing is known. `unsent`: messages that had not left for everybody; `unopenable`:
-    messages whose links open nothing, by hour of their arrival; `accounts`: what was done to accounts and factors after
-    the keyholder's copy, which has to be done again, by kind.
+    messages whose links open nothing, by hour of their arrival; `accounts`: what was done to accounts, factors, phone
+    numbers, holds and the like after the keyholder's copy, which has to be done again, by kind.
     """
 
     since_us: int

@@ -94,12 +94,17 @@ def test_what_officers_held_since_the_keyholders_copy_is_named_among_what_is_to_
     say(house, (Action.HOLD_SET, "msg_before"))
     since = last_us(house) + 1
     say(house, (Action.HOLD_SET, "msg_1"), (Action.HOLD_SET, "msg_2"), (Action.HOLD_LIFTED, "msg_before"))
+    say(house, (Action.LINK_FROZEN, "lnk_1"), (Action.FACTOR_REMOVED, "per_1"), (Action.PERSON_CHANGED, "per_2"))
     with closing(sqlite3.connect(tmp_path / "keyholder.db")) as keyholder:
         keyholder.execute("CREATE TABLE messages (id TEXT)")
     with house.store.reading() as conn:
         found = gap.found(conn, tmp_path / "keyholder.db", since, since)
-    assert found.accounts == (("hold:lifted", 1), ("hold:set", 2))
-    assert "to be done again: hold:lifted 1, hold:set 2." in " ".join(found.words("UTC"))
+    kinds = ("factor:removed", 1), ("hold:lifted", 1), ("hold:set", 2), ("link:frozen", 1), ("person:changed", 1)
+    assert found.accounts == kinds
+    assert (
+        "to be done again: factor:removed 1, hold:lifted 1, hold:set 2, link:frozen 1, person:changed 1."
+        in " ".join(found.words("UTC"))
+    )
 
 
 def test_what_came_after_the_keyholders_copy_is_found_also_where_a_clock_was_set_back_in_between(
