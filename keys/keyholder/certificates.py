@@ -26,6 +26,10 @@ NOT_COVERED = (
     "machine snapshots taken outside our backup", "files that somebody downloaded or saved",
     "the sender's mailbox and mail archive",
 )  # fmt: skip
+_WAYS = (
+    "a reader's way: the keyholder lets nobody use it any more, and the message key that was wrapped for it was "
+    "overwritten in our database; the share lives on for the others"
+)
 _OTHERS = (
     "a message that others may still read ends for them with its own time, or with a legal hold that keeps it beyond "
     "that, and is final then"
@@ -92,9 +96,9 @@ def _lines(tx: Tx, row: Any) -> list[tuple[str, str]]:
         ("left alone because of a legal hold", str(row["kept"])),
         ("asked for by", f"{row['user']} on {moment(row['made_us'])}"),
         ("confirmed by", row["second"] or "nobody; one person was enough"),
-        ("share destroyed on", _span(row["first_us"], row["last_us"])),
+        ("share destroyed on", _destroyed(row)),
         ("final on", "nothing was destroyed" if row["final_us"] is None else moment(row["final_us"] + 999_999)),
-        ("method", METHOD),
+        *(("method", one) for one in _methods(row)),
         *(("not covered", one) for one in NOT_COVERED),
         ("remains", REMAINS),
         *(
@@ -103,6 +107,17 @@ def _lines(tx: Tx, row: Any) -> list[tuple[str, str]]:
             else []
         ),
     ]  # fmt: skip
+
+
+def _destroyed(row: Any) -> str:
+    span = _span(row["first_us"], row["last_us"])
+    return f"none was destroyed; ways were closed on {span}" if row["links"] and not row["messages"] else span
+
+
+def _methods(row: Any) -> list[str]:
+    """Of what was destroyed, and of ways into messages whose share lives on for others."""
+    ways = [_WAYS] if row["links"] else []
+    return ways if ways and not row["messages"] else [METHOD, *ways]
 
 
 def _span(first_us: int | None, last_us: int | None) -> str:

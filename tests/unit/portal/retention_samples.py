@@ -70,4 +70,7 @@ def pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield form("shorten", "shorten", MESSAGE, days=("to",), field="reason", error="Write a reason.")
     yield form("certify", "certify", MESSAGE, field="code", error="The code is not right.")
     yield "certificate", "officer/certificate.html", who | values_of(ONE, TEXT) | {"error": ""}
+    way = replace(ONE, act="erase-link", about=replace(MESSAGE, kind="link", id="lnk_1", address=WHO), messages=0,
+                  objects=0, links=1)  # fmt: skip
+    yield "certificate-way", "officer/certificate.html", who | values_of(way, TEXT) | {"error": ""}
     yield "certificate-large", "officer/certificate.html", who | values_of(DONE, TEXT) | {"error": "No PDF here."}
