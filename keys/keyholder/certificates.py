@@ -49,7 +49,7 @@ _WHAT = {
 def issue(tx: Tx, row: Any) -> str:
     """Make the certificate of a decision that is done, and record it; its text."""
     tenant, origin = row["tenant"], release_origin(tx, row["tenant"])
-    text = "\n".join([HEADING, *(f"{name}: {value}" for name, value in _lines(tx, row))]) + "\n"
+    text = _text(HEADING, _lines(tx, row))
     note = notes.sign_note(text, origin, custody.signer(tx, tenant, "release_sign"))
     tx.run("UPDATE disposals SET certificate = ? WHERE id = ?", note, row["id"])
     record(
@@ -71,7 +71,7 @@ def of_node(tx: Tx, node: str, roles: list[str], made: int, left: int) -> str:
         ("not covered", "machine snapshots taken outside our backup, swap, core dumps"),
         ("method", METHOD.partition(":")[0] + ": the private halves of the spool's keys were overwritten"),
     ]  # fmt: skip
-    text = "\n".join([NODE_HEADING, *(f"{name}: {value}" for name, value in lines)]) + "\n"
+    text = _text(NODE_HEADING, lines)
     note = notes.sign_note(text, origin, custody.signer(tx, SYSTEM, "release_sign"))
     record(tx, SYSTEM, "node:retired", object=node, actor=("operator", "operator"), reason=digest(note))
     return note
@@ -80,6 +80,11 @@ def of_node(tx: Tx, node: str, roles: list[str], made: int, left: int) -> str:
 def digest(note: str) -> str:
     """What the log's entry says of a certificate: SHA-256 of all its bytes, in hexadecimal."""
     return hashlib.sha256(note.encode()).hexdigest()
+
+
+def _text(heading: str, lines: list[tuple[str, str]]) -> str:
+    """One line for each value: a clinic's name, which an operator chose, makes no lines of its own."""
+    return "\n".join([heading, *(f"{name}: {' '.join(value.split())}" for name, value in lines)]) + "\n"
 
 
 def _lines(tx: Tx, row: Any) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from keys import notes
 from keys.client import Deposit, DepositGrant
 from tests.support.keyholder import TENANT, deposit_for
 from tests.unit.keyholder.conftest import PERSON, House, StaffMember, set_up_house
@@ -86,3 +87,12 @@ def test_a_hold_that_is_set_later_keeps_a_shared_message_and_the_certificate_had
     assert house.worker.alive(TENANT, [mail.message]) == [mail.message], "longer than final on says"
     (others,) = [line for line in text.splitlines() if line.startswith("others: ")]
     assert "or with a legal hold that keeps it beyond that" in others
+
+
+def test_the_name_of_a_clinic_adds_no_line_to_a_certificate(house: House) -> None:
+    house.operator.create_tenant("tnt_B", "B\nmessages destroyed: 999\n\n\u2014 x y", "portal.test/log/b")
+    house.operator.put_settings("tnt_B", {"policy_toml": "[release]\nsecond_person = false\n"})
+    officer, mail = house.staff("usr_olga", "officer", "tnt_B"), house.deposit(tenant="tnt_B")
+    text = certificate(house, officer, "erase-message", mail.message)
+    assert [line for line in text.splitlines() if line.startswith("messages destroyed: ")] == ["messages destroyed: 1"]
+    notes.open_note(text, notes.parse_vkey(house.operator.vkeys("tnt_B")["release_vkey"]))
