@@ -24,7 +24,7 @@ from gateway.roles import APART, NAMES, Identities, Identity
 from gateway.settings import DEFAULT_PATH, Endpoint, Settings
 from gateway.spool import health
 from keys.client import OperatorClient
-from keys.errors import KeysError
+from keys.errors import KeysError, Tampered
 
 UNITS = Path("/etc/systemd/system")
 ANSWER_SECONDS = 5.0
@@ -122,7 +122,10 @@ class Case:
             client.close()
 
     def recovery(self, name: str) -> dict[str, Any] | None:
-        """What the keyholder says of that clinic's recovery key; None while it cannot be asked or does not know it."""
+        """What the keyholder says of that clinic's recovery key; None while it cannot be asked or does not know it.
+
+        Raises keys.errors.Tampered when its row was changed.
+        """
         tenants = (self.keyholder or {}).get("tenants", {})
         tenant = next((id for id, one in tenants.items() if one["name"] == name), None)
         if tenant is None:
@@ -130,6 +133,8 @@ class Case:
         client = OperatorClient(reach(self.settings, "operator", timeout_seconds=ANSWER_SECONDS, size=1))
         try:
             return client.recovery_state(tenant)
+        except Tampered:
+            raise
         except KeysError:
             return None
         finally:

@@ -37,6 +37,7 @@ BEFORE, PROBE = Marked("recbefore", "recbefore@patient.test"), Marked("recprobe"
 """Sent while there was no recovery key."""
 
 
+TAKEN = "SELECT COUNT(*) FROM messages WHERE rule != 'notice'"
 RECOVERABLE = "SELECT COUNT(*) FROM grants WHERE kind = 'recovery'"
 
 
@@ -260,3 +261,37 @@ def test_a_recipient_who_lost_the_mail_gets_a_new_link_and_the_old_one_ends(kept
     (made,) = clinic.search(f"object:{grant}", "action:recovery:relinked")
     assert made["reason"] == answer["grant"]
     assert clinic.search(f"object:{grant}", "action:link:revoked")
+
+
+def test_a_recovery_key_swapped_in_the_keyholders_store_is_refused_and_named_and_mail_waits(kept: Kept) -> None:
+    clinic, late = kept.clinic, Marked("reclate", "reclate@patient.test")
+    store = clinic.data / "keys" / "keyholder.db"
+    ((good,),) = swapped(store, kit.make("Thief", "2026-11-23").public)
+    before, ((there,),) = len(clinic.search("action:tamper:found")), rows(clinic, TAKEN)
+    try:
+        assert doctoring.look("recovery.kit", load(clinic.config, {}), clinic.config).level == RED
+        sent = 0
+        end = time.monotonic() + 60
+        while len(clinic.search("action:tamper:found")) == before:  # the worker remembers the right one for a moment
+            assert time.monotonic() < end
+            if sent < 20:
+                late.send(clinic)
+                sent += 1
+    finally:
+        swapped(store, good)
+    end = time.monotonic() + 60
+    while rows(clinic, TAKEN) != [(there + sent,)]:  # the twin: all is delivered, or after three tries held
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    loot = rows(clinic, "SELECT hex(wrap) FROM grants WHERE kind = 'recovery'")
+    mine = {recovery.key_id(private_of(kept.sheets[:2]).public)}
+    assert {recovery.sealed_for(bytes.fromhex(one)) for (one,) in loot} == mine, "nothing was sealed to the thief's"
+
+
+def swapped(store: Path, public: bytes) -> list[tuple[bytes]]:
+    """Another public half in the place of the one that is there, which is returned."""
+    with closing(sqlite3.connect(store, timeout=30)) as conn:
+        before = conn.execute("SELECT public FROM recovery_keys ORDER BY serial DESC LIMIT 1").fetchall()
+        conn.execute("UPDATE recovery_keys SET public = ? WHERE public = ?", (public, *before[0]))
+        conn.commit()
+    return before

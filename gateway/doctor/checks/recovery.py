@@ -13,9 +13,12 @@ from typing import Any
 from gateway.doctor.case import Case
 from gateway.doctor.finding import Finding, check, green, per_clinic, red, yellow
 from gateway.settings import Settings
+from keys.errors import Tampered
 
 DAY_US = 86_400_000_000
 TRIED_DAYS = 365
+CHANGED = "its row in the keyholder's store was changed by somebody else: new mail of this clinic waits"
+REPAIR = "restore the keyholder's store from a copy made before, as deploy/BACKUP.md says, and look for who could write there"
 
 
 @check(
@@ -37,7 +40,10 @@ def opened(case: Case) -> Finding:
 
 
 def _kit(case: Case, own: Settings) -> Finding:
-    found = case.recovery(own.tenant.name)
+    try:
+        found = case.recovery(own.tenant.name)
+    except Tampered:
+        return red(CHANGED, REPAIR)
     if found is None:
         return _unknown(case)
     make = (
@@ -67,7 +73,10 @@ def _kit(case: Case, own: Settings) -> Finding:
 
 
 def _opened(case: Case, own: Settings) -> Finding:
-    found = case.recovery(own.tenant.name)
+    try:
+        found = case.recovery(own.tenant.name)
+    except Tampered:
+        return red(CHANGED, REPAIR)
     if found is None:
         return _unknown(case)
     try_it = (

@@ -11,6 +11,7 @@ import pytest
 from gateway.doctor import GREEN, RED, YELLOW, Case
 from gateway.doctor.checks import recovery
 from gateway.settings import load
+from keys.errors import Tampered
 from tests.unit.doctor.test_neighbours import LEAST
 
 KEY: dict[str, Any] = {
@@ -27,6 +28,19 @@ def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: dict[str, Any] 
     monkeypatch.setattr(Case, "recovery", lambda self, name: found)
     made.__dict__["keyholder"] = {"counts": {"messages": messages}}
     return made
+
+
+def test_a_changed_row_is_red_and_named_whatever_else_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = case(tmp_path, monkeypatch, KEY)
+
+    def changed(self: Case, name: str) -> None:
+        raise Tampered("a recovery key's row in the keyholder's store was changed")
+
+    monkeypatch.setattr(Case, "recovery", changed)
+    for said in (recovery.kit(asked), recovery.opened(asked)):
+        assert said.level == RED
+        assert "was changed" in said.found
+        assert "BACKUP.md" in said.repair
 
 
 @pytest.mark.parametrize(
