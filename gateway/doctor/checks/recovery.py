@@ -18,7 +18,7 @@ from keys.errors import Tampered
 DAY_US = 86_400_000_000
 TRIED_DAYS = 365
 CHANGED = "its row in the keyholder's store was changed by somebody else: new mail of this clinic waits"
-REPAIR = "restore the keyholder's store from a copy made before, as deploy/BACKUP.md says, and look for who could write there"
+REPAIR = "bring back the keyholder's store from a copy (deploy/BACKUP.md), and look for who could write there"
 
 
 @check(
