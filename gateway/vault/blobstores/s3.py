@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from gateway.errors import Misconfigured, TryLater
 from gateway.vault import s3place
 from gateway.vault.port import BLOBSTORES, BlobStore, Missing
-from gateway.vault.s3reader import S3Reader, later
+from gateway.vault.s3reader import S3Reader, bounded, later
 from gateway.vault.s3uploads import Uploads
 from gateway.vault.s3writer import S3Writer
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MARKER = "sealgate-vault"
 MARKER_TEXT = b"sealgate vault, format 1\n"
+_MARKER_BYTES = len(MARKER_TEXT) + 1
 PAGE = 500
 SEEN_SECONDS = 10.0
 """The marker is looked for before a write this often at most."""
@@ -112,7 +113,7 @@ class S3Blobs:
     def _present(self) -> None:
         """Raises TryLater unless this is the vault."""
         try:
-            held = bytes(self._look.get(MARKER).bytes())
+            held = bounded(self._look.get(MARKER), _MARKER_BYTES)
         except FileNotFoundError:
             raise TryLater("the vault's bucket or its marker is missing") from None
         except self._errors as error:
@@ -176,7 +177,7 @@ def _marker(store: S3Store, place: s3place.Place) -> bytes | None:
     from obstore.exceptions import BaseError
 
     try:
-        return bytes(store.get(MARKER).bytes())
+        return bounded(store.get(MARKER), _MARKER_BYTES)
     except FileNotFoundError:
         return None
     except (BaseError, OSError, ValueError) as error:
