@@ -19,12 +19,14 @@ from keys.datakey import DataKey
 from keys.derive import blob_aad, object_key, object_share
 from keys.errors import Denied, Tampered
 from keys.wrap import WrapContext, unwrap, wrap
+from tests.support.authenticator import Authenticator
 from tests.support.keyholder import PHONE, TENANT, Keyholder, deposit_for, running, set_up, text_code
 from tests.support.thief import unseal
 from tests.unit.keyholder.conftest import PERSON, SECOND, House, set_up_house
 
 pytestmark = pytest.mark.full
 DAY = 86_400
+SITE = "https://mail.elm.test"
 OTHER = "tnt_Second0000000001"
 PETER = "per_Peter00000000001"
 
@@ -128,7 +130,8 @@ def owned(tmp_path: Path) -> Iterator[Owned]:
     set_up_house(house)
     house.operator.register_person(TENANT, PETER, PHONE)
     house.operator.create_tenant(OTHER, "Second", f"second.test/log/{OTHER}")
-    house.operator.put_settings(OTHER, {"domains": ["second.test"]})
+    house.operator.put_settings(TENANT, {"public_url": SITE})
+    house.operator.put_settings(OTHER, {"domains": ["second.test"], "public_url": "https://mail.second.test"})
     house.operator.register_person(OTHER, PERSON, PHONE)
     portal = Portal(house.portal)
     deposits = [house.deposit(), house.deposit(), house.deposit(PETER), house.deposit(PERSON, tenant=OTHER)]
@@ -175,7 +178,7 @@ def test_the_share_of_one_object_opens_no_other(owned: Owned) -> None:
         assert [name for name in sealed.blobs if owned.portal.content(sealed, name, share) is not None] == []
 
 
-@pytest.mark.parametrize("kind", ["code app", "browser"])
+@pytest.mark.parametrize("kind", ["code app", "browser", "passkey", "recovery codes"])
 def test_what_a_thief_sets_up_behind_that_code_opens_nothing_else_before_the_patient_was_told(
     owned: Owned, kind: str
 ) -> None:
@@ -190,6 +193,17 @@ def test_what_a_thief_sets_up_behind_that_code_opens_nothing_else_before_the_pat
         def enter(number: int) -> str:
             grant = owned.portal.sealed[number].grant
             return house.portal.verify(grant, planted.at(house.now // SECOND), "vis_thief", "net_1")["handle"]
+    elif kind == "passkey":
+        made = plant(house, session)
+
+        def enter(number: int) -> str:
+            return press(house, owned.portal.sealed[number].grant, made)
+    elif kind == "recovery codes":
+        codes = house.portal.recovery_codes(session)
+
+        def enter(number: int) -> str:
+            grant = owned.portal.sealed[number].grant
+            return house.portal.verify(grant, codes[number], "vis_thief", "net_1")["handle"]
     else:
         device = unb64(house.portal.remember(session)["device"])
 
@@ -197,13 +211,57 @@ def test_what_a_thief_sets_up_behind_that_code_opens_nothing_else_before_the_pat
             return house.portal.use_device(owned.portal.sealed[number].grant, device, "vis_thief")["handle"]
 
     (news,) = [one for one in house.worker.take_changes(100) if one["id"] not in before]
-    assert (news["kind"], news["person"], news["tenant"]) == ("enrolled", PERSON, TENANT), "told past the portal"
+    told = "recovery-made" if kind == "recovery codes" else "enrolled"
+    assert (news["kind"], news["person"], news["tenant"]) == (told, PERSON, TENANT), "told past the portal"
     house.wait(60)
-    with pytest.raises(Denied, match="too-new" if kind == "code app" else "unknown-device|too-new"):
+    with pytest.raises(Denied, match=r"too-new|unknown-device|no-passkey"):
         enter(1)
     assert owned.portal.everything(session) == owned.of(0)
     house.wait(DAY)  # the twin, and the hole that stays: who was told and says nothing for a day is opened
     assert owned.portal.everything(enter(1)) == owned.of(1)
+
+
+def plant(house: House, session: str) -> Authenticator:
+    """A passkey of the thief's own, behind the patient's session."""
+    made = Authenticator(SITE)
+    asked = house.portal.passkey_begin(session)
+    house.portal.passkey_enrol(session, unb64(asked["ticket"]), made.make(asked["challenge"]), "")
+    return made
+
+
+def press(house: House, grant: str, device: Authenticator) -> str:
+    asked = house.portal.passkey_ask(grant, "vis_thief")
+    ticket, answer = unb64(asked["ticket"]), device.use(asked["challenge"])
+    return house.portal.passkey_open(grant, "vis_thief", ticket, answer)["handle"]
+
+
+def test_one_press_of_the_patients_passkey_opens_one_message_whichever_the_thief_had_it_asked_for(owned: Owned) -> None:
+    house = owned.house
+    device = plant(house, owned.spend(0, owned.code))
+    house.wait(2 * DAY)
+    grant = owned.portal.sealed[1].grant
+    asked = house.portal.passkey_ask(grant, "vis_thief")
+    ticket, answer = unb64(asked["ticket"]), device.use(asked["challenge"])  # the page said that it was for message 0
+    for number in (0, 2, 3):
+        with pytest.raises(Denied, match="wrong"):
+            house.portal.passkey_open(owned.portal.sealed[number].grant, "vis_thief", ticket, answer)
+    session = house.portal.passkey_open(grant, "vis_thief", ticket, answer)["handle"]
+    assert owned.portal.everything(session) == owned.of(1)
+    with pytest.raises(Denied, match="used"):
+        house.portal.passkey_open(grant, "vis_thief", ticket, answer)
+
+
+def test_who_swaps_a_public_key_in_the_keyholders_store_opens_nothing(owned: Owned) -> None:
+    house = owned.house
+    session = owned.spend(0, owned.code)
+    hers = plant(house, session)
+    thief = Authenticator(SITE, id=hers.id)
+    (row,) = house.rows("SELECT public FROM passkeys")
+    house.change("UPDATE passkeys SET public = ?", thief.cose())
+    with pytest.raises(Tampered):
+        press(house, owned.portal.sealed[0].grant, thief)
+    house.change("UPDATE passkeys SET public = ?", bytes(row[0]))  # the twin: as it was, it opens for her
+    assert owned.portal.everything(press(house, owned.portal.sealed[0].grant, hers)) == owned.of(0)
 
 
 def test_one_patient_who_exhausts_a_budget_leaves_other_peoples_downloads_alone(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ class Authenticator:
 
     def make(self, challenge: str) -> dict[str, Any]:
         """The answer to `navigator.credentials.create`."""
-        bound = os.urandom(16) + len(self.id).to_bytes(2, "big") + self.id + encode_cbor(self._cose())
+        bound = os.urandom(16) + len(self.id).to_bytes(2, "big") + self.id + self.cose()
         data = self._data(ATTESTED) + bound
         return self._answer(
             "create", challenge, attestationObject=encode_cbor({"fmt": "none", "attStmt": {}, "authData": data})
@@ -81,6 +81,10 @@ class Authenticator:
     def _answer(self, kind: str, challenge: str, **response: bytes) -> dict[str, Any]:
         parts = {"clientDataJSON": self._client(kind, challenge)} | response
         return {"id": text(self.id), "response": {name: text(value) for name, value in parts.items()}}
+
+    def cose(self) -> bytes:
+        """The public key as a server keeps it."""
+        return bytes(encode_cbor(self._cose()))
 
     def _cose(self) -> dict[int, Any]:
         public = self._key.public_key()

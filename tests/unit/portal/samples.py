@@ -143,6 +143,13 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
         "staff/sign_in.html",
         {"error": "The address, the password or the code is not right."},
     )
+    yield "staff-sign-in-passkey", "staff/passkey_sign_in.html", {"asked": ASKED, "error": "Something is not right."}
+    yield "staff-passkeys", "staff/passkeys.html", STAFF | {"mine": MINE, "note": "The passkey was added."}
+    yield "staff-passkeys-none", "staff/passkeys.html", STAFF | {"mine": Mine((), 1, 0, True)}
+    passkey = STAFF | {"asked": ASKED, "name": "Riverside Family Clinic", "error": wrong}
+    yield "staff-passkey-new", "staff/passkey_new.html", passkey
+    remove = STAFF | {"passkey": MINE.passkeys[0], "error": wrong}
+    yield "staff-passkey-remove", "staff/passkey_remove.html", remove
     sent = STAFF | {"messages": [MESSAGE], "older": 1, "newer": True, "show": "", "shows": ("unopened", "recalled"),
                      "changes": 1, "broken": 0}  # fmt: skip
     yield "staff-sent", "staff/sent.html", sent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import mimetypes
 import secrets
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page, sync_playwright
 
 from gateway.assets import web_dir
-from gateway.portal.headers import LOOK_CSP, PAGE_CSP
+from gateway.portal.headers import LOOK_CSP, PAGE_CSP, PASSKEY_CSP
 from tests.support import needs
 from tests.support.axe import SCHEMES, violations
 from tests.support.keyholder import PHONE
@@ -42,16 +43,17 @@ def chromium() -> Iterator[Chromium]:
 class _Samples(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # one connection for all of them
     pages: ClassVar[dict[str, str]] = {}
-    css = b""
+    files: ClassVar[dict[str, bytes]] = {}
 
     def do_GET(self) -> None:
         name = self.path.strip("/")
-        is_css = name == "static/portal.css"
-        body = self.css if is_css else self.pages.get(name, "").encode()
+        page = self.pages.get(name, "")
+        body = self.files.get(name, page.encode())
+        policy = PASSKEY_CSP if "<script" in page else LOOK_CSP if name == "look-picture" else PAGE_CSP
         self.send_response(200)
-        self.send_header("content-type", "text/css" if is_css else "text/html; charset=utf-8")
-        self.send_header("content-security-policy", LOOK_CSP if name == "look-picture" else PAGE_CSP)
-        self.send_header("cache-control", "max-age=600" if is_css else "no-store")
+        self.send_header("content-type", mimetypes.guess_type(name)[0] or "text/html; charset=utf-8")
+        self.send_header("content-security-policy", policy)
+        self.send_header("cache-control", "max-age=600" if name in self.files else "no-store")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -64,7 +66,7 @@ class _Samples(http.server.BaseHTTPRequestHandler):
 def samples() -> Iterator[tuple[str, list[str]]]:
     """Every page with made-up values, served with the portal's policy."""
     _Samples.pages = rendered()
-    _Samples.css = (web_dir() / "static" / "portal.css").read_bytes()
+    _Samples.files = {f"static/{one.name}": one.read_bytes() for one in (web_dir() / "static").iterdir()}
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Samples)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -130,7 +132,8 @@ def test_pages_fit_the_screen_with_large_text_and_large_buttons(walk: Walk, widt
 
 
 def test_every_page_is_light_and_obeys_its_policy(walk: Walk) -> None:
-    heavy = [name for name, page in _Samples.pages.items() if len(page.encode()) + len(_Samples.css) >= PAGE_BYTES]
+    loaded = sum(map(len, _Samples.files.values()))
+    heavy = [name for name, page in _Samples.pages.items() if len(page.encode()) + loaded >= PAGE_BYTES]
     assert heavy == []
     assert walk.pages == len(_Samples.pages)
     assert [one for one in walk.complaints if "favicon" not in one and "404" not in one] == []
