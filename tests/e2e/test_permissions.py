@@ -216,9 +216,8 @@ def path(walk: Walk, route: str, who: Identity) -> str:
     message = walk.held.get(own, "") if "/held/" in route else walk.sent[own].id
     values = {
         "token": who.token, "name": "portal.css", "rest:path": "nothing-is-here", "message": message, "index": "0",
-        "person": walk.person, "change": walk.change, "grant": f"lnk_{walk.target.short}",
+        "person": walk.person, "passkey": "pky_0", "change": walk.change, "grant": f"lnk_{walk.target.short}",
         "object": message if "/retention/" in route else walk.target.objects[0], "act": "hold-message", "id": "dsp_0",
-        "passkey": "pky_0",
     }  # fmt: skip
     found = route.partition(" ")[2]
     for name, value in values.items():
