@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway import enlisting, install, keyholders, nodes, owners, restored, rootkeys
+from gateway import enlisting, install, keyholders, nodes, owners, reopening, restored, rootkeys
 from gateway.errors import GatewayError, Misconfigured, TryLater
 from gateway.logs import Log
 from gateway.roles import GROUP_READS, PRIVATE, Identities, identities
@@ -236,6 +236,7 @@ def keyholder_ready(settings: Settings, who: Identities, setup: install.Setup | 
             restored.done(settings.node_directory)
         if (back := restored.read(settings.node_directory)) is not None:
             _come_back(settings, who, operator, back)
+        reopening.carry_out(settings, operator)
         nodes.check_node_keys(settings, operator)
         if settings.node.keyholder == "shared":  # what is signed comes from the node that starts the keyholder
             return enlisting.known(settings, operator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, cast
@@ -32,6 +33,17 @@ class RetiresNodes:
 
     @abstractmethod
     def _call(self, method: str, **params: Any) -> Any: ...
+
+    def last_checkpoint(self, log: str) -> dict[str, Any] | None:
+        """``size``, ``root`` (base64), ``note`` of the last tree signed for that log; None before the first."""
+        return cast("dict[str, Any] | None", self._call("last_checkpoint", log=log))
+
+    def new_origin(self, log: str, size: int, root: bytes, reason: str) -> dict[str, Any]:
+        """Have a log of which more was signed than these `size` entries go on under a new origin: ``origin``, ``size``,
+        ``note``, ``reason``. Denied: not-behind, bad-reason.
+        """
+        encoded = base64.b64encode(root).decode()
+        return cast("dict[str, Any]", self._call("new_origin", log=log, size=size, root=encoded, reason=reason))
 
     def retire_node(self, node: str) -> dict[str, Any]:
         """Destroy its spool's keys for good: ``epochs`` (how many), ``report`` (signed). Denied: no-node, running."""
@@ -75,6 +87,12 @@ class RetentionDesk(Disposes):
 
 class FollowsEnds(Disposes):
     """Part of the worker's client."""
+
+    def reopened(self, log: str) -> dict[str, Any] | None:
+        """Where a log went on after a gap: ``origin``, ``size`` (entries that were left), ``note`` (the last head of
+        the origin before), ``reason``; None for a log that has its first origin.
+        """
+        return cast("dict[str, Any] | None", self._call("reopened", log=log))
 
     def dispose_more(self, tenant: str) -> bool:
         """Go on with what was decided and is not done, one batch; whether there may be more."""

@@ -70,6 +70,6 @@ def _release_key(log: CheckedLog) -> str:
     stated = [
         fields["reason"].split(" ")[0]
         for fields in log.fields
-        if fields is not None and fields["action"] in (Action.LOG_OPENED, Action.LOG_ROTATED)
+        if fields is not None and fields["action"] in (Action.LOG_OPENED, Action.LOG_ROTATED, Action.LOG_REOPENED)
     ]
     return str(stated[-1])

@@ -115,6 +115,7 @@ class Action(StrEnum):
     CERTIFICATE_ISSUED = "certificate:issued"
     LOG_OPENED = "log:opened"
     LOG_ROTATED = "log:rotated"
+    LOG_REOPENED = "log:reopened"  # a new origin after a gap, quoting the head that was given up
     LOG_CHECKPOINT = "log:checkpoint"
     LOG_EXPORTED = "log:exported"
     LOG_KEPT = "log:kept"  # a keeper outside has it now, or refused it

@@ -166,6 +166,19 @@ def compare(keeper: Keeper, audit: AuditLog, tenant: str) -> int | None:
     return head.number
 
 
+def folder_of(tenant: str, vkeys: Mapping[str, str]) -> str:
+    """Where a tenant's exports lie below a keeper's URL: its id, and after a gap in its log or the system's the number
+    of each one's origin, for what is there under the earlier names is never gone on with.
+    """
+    numbers = [_generation(vkeys[key]) for key in ("log_vkey", "system_vkey")]
+    return tenant if numbers == [1, 1] else f"{tenant}-{numbers[0]}-{numbers[1]}"
+
+
+def _generation(vkey: str) -> int:
+    last = parse_vkey(vkey).name.rpartition("/")[2]
+    return int(last) if last.isdecimal() else 1
+
+
 def latest(keeper: Keeper) -> Head | None:
     """The last export that was finished. Raises Tampered when its head cannot be read."""
     numbers = heads(keeper.names())

@@ -67,6 +67,7 @@ class Sequencer:
         self._turn = threading.Lock()
         self._heads_at = 0.0
         self._recorded: dict[str, int] = {}
+        self._begun: set[str] = set()
 
     def run_once(self) -> int:
         """Sign every log with new entries; once a minute put the tenants' heads into the system log. How many signed.
@@ -109,6 +110,8 @@ class Sequencer:
             size, old = self._audit.size(conn, name), signed_size(conn, name)
             get = hashes(conn, name)
             head = root(size, get)
+            if name not in self._begun and old and self._last(name) is None:
+                old = 0  # the log goes on under a new origin, of which nothing was signed yet
             try:
                 note = self._witness.sign_checkpoint(name, size, head, old, consistency_proof(old, size, get))
             except Denied as denied:
@@ -121,6 +124,7 @@ class Sequencer:
             except Unavailable as error:
                 raise TryLater("the keyholder does not sign") from error
         self._audit.store.run(lambda tx: self._keep(tx, name, size, note))
+        self._begun.add(name)
 
     def _again(self, name: str, size: int, head: bytes, old: int, get: Any) -> str:
         try:
@@ -176,7 +180,8 @@ def guard(audit: AuditLog, name: str, last: Mapping[str, Any] | None) -> None:
     if size < signed:
         raise Misconfigured(
             f"log {name}: the database ends at entry {size - 1}, the keyholder has signed up to {signed - 1}. "
-            "The database is older than its log: restore a newer backup, or replay the exported entries."
+            "The database is older than its log: restore a newer backup; if what is missing is lost for good: "
+            "sealgate audit reopen --reason WORD (deploy/BACKUP.md)"
         )
     with audit.store.reading() as conn:
         found = root(signed, hashes(conn, name))

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateway.audit import origins
 from gateway.audit.event import SYSTEM, Action, parse_receipt
+from gateway.audit.origins import Reopened
 from gateway.audit.outside import HEADER, header_value, notice_header
 from gateway.audit.tiledlog import CheckedLog, Problem, check_log
 from gateway.errors import Misconfigured
@@ -22,6 +25,7 @@ from keys.encoding import parse_canonical
 from keys.errors import Tampered
 from keys.merkle import leaf_hash
 from keys.notes import Checkpoint, Verifier, open_note, parse_checkpoint, parse_vkey
+from keys.notes import vkey as render_vkey
 
 KEYHOLDER_DIR, SYSTEM_DIR, OUTSIDE = "keyholder", "system", "outside.json"
 BESIDE = frozenset({KEYHOLDER_DIR, SYSTEM_DIR, OUTSIDE})
@@ -52,6 +56,8 @@ class Report:
     origin: str
     outside: int
     notice: str = ""
+    gaps: tuple[Reopened, ...] = ()
+    """Where the log went on under a new origin: what was lost is a fact that it states, not a fault."""
 
     @property
     def holds(self) -> bool:
@@ -96,17 +102,19 @@ def verify(directory: Path, vkey: str, checkpoint: Path | None = None) -> Report
     disclosures: list[Disclosure] = []
     deposited: list[Deposited] = []
     notice = ""
+    gaps: list[Reopened] = []
     if log.checkpoint is not None:
         _check_order(log, problems)
+        gaps = _gaps(log, verifier, problems)
         release_key, system_key = _stated(log, problems)
-        deposited = _outside(directory, log, verifier, problems)
+        deposited = _outside(directory, log, verifier, gaps, problems)
         if release_key:
             releases = check_log(
                 directory / KEYHOLDER_DIR, KEYHOLDER_DIR, parse_vkey(release_key), release_key, frozenset()
             )
             logs.append(releases)
             if releases.checkpoint is not None:
-                _check_releases(releases, vkey.strip(), problems)
+                _check_releases(releases, verifier, gaps, problems)
                 disclosures = _cross(log, releases, problems)
         if system_key:
             system = check_log(directory / SYSTEM_DIR, SYSTEM_DIR, parse_vkey(system_key), system_key, frozenset())
@@ -114,8 +122,9 @@ def verify(directory: Path, vkey: str, checkpoint: Path | None = None) -> Report
             if system.checkpoint is not None:
                 _check_order(system, problems)
                 _check_heads(log, system, problems)
+                _gaps(system, parse_vkey(system_key), problems)
         if checkpoint is not None:
-            notice = _notice(checkpoint, log, verifier, deposited, problems)
+            notice = _notice(checkpoint, log, verifier, gaps, deposited, problems)
     return Report(
         problems=tuple([problem for one in logs for problem in one.problems] + problems),
         disclosures=tuple(disclosures),
@@ -123,7 +132,15 @@ def verify(directory: Path, vkey: str, checkpoint: Path | None = None) -> Report
         origin=verifier.name,
         outside=len(deposited),
         notice=notice,
+        gaps=tuple(gaps),
     )
+
+
+def _gaps(log: CheckedLog, verifier: Verifier, problems: list[Problem]) -> list[Reopened]:
+    """Where the log went on under new origins, each quoting a head that its key signed under the one before."""
+    found, wrong = origins.all_of(log.fields, verifier)
+    problems += [Problem(log.name, index, what) for index, what in wrong]
+    return found
 
 
 def _check_order(log: CheckedLog, problems: list[Problem]) -> None:
@@ -149,10 +166,11 @@ def _stated(log: CheckedLog, problems: list[Problem]) -> tuple[str, str]:
     """The vkeys of the release and system logs: those of the latest entry that states any."""
     release = system = ""
     for index, fields in enumerate(log.fields):
-        if fields is None or fields["action"] not in (Action.LOG_OPENED, Action.LOG_ROTATED):
+        if fields is None or fields["action"] not in (Action.LOG_OPENED, Action.LOG_ROTATED, Action.LOG_REOPENED):
             continue
         try:
-            release, system = fields["reason"].split(" ")
+            # behind them, where the log went on after a gap, stand the head that was given up, and why
+            release, system = fields["reason"].split(" ")[: 2 if fields["action"] == Action.LOG_REOPENED else None]
             parse_vkey(release)
             parse_vkey(system)
         except ValueError:
@@ -163,8 +181,12 @@ def _stated(log: CheckedLog, problems: list[Problem]) -> tuple[str, str]:
     return release, system
 
 
-def _check_releases(log: CheckedLog, vkey: str, problems: list[Problem]) -> None:
-    """The keyholder numbers its entries by index, and its first entry names the log it belongs to."""
+def _check_releases(log: CheckedLog, verifier: Verifier, gaps: Sequence[Reopened], problems: list[Problem]) -> None:
+    """The keyholder numbers its entries by index, and its first entry names the log it belongs to, under its first
+    origin.
+    """
+    first = gaps[0].before if gaps else verifier
+    vkey = render_vkey(first.name, first.public)
     for index, fields in enumerate(log.fields):
         if fields is None:
             continue
@@ -247,7 +269,9 @@ def _not_a_prefix(log: CheckedLog, size: int, head: bytes) -> str:
     return "" if log.root_at(size) == head else f"is not that of the first {size} entries"
 
 
-def _outside(directory: Path, log: CheckedLog, verifier: Verifier, problems: list[Problem]) -> list[Deposited]:
+def _outside(
+    directory: Path, log: CheckedLog, verifier: Verifier, gaps: Sequence[Reopened], problems: list[Problem]
+) -> list[Deposited]:
     """The checkpoints left in notices: each signed, proved by its salt, and a prefix of this log."""
     try:
         data = (directory / OUTSIDE).read_bytes()
@@ -261,7 +285,9 @@ def _outside(directory: Path, log: CheckedLog, verifier: Verifier, problems: lis
     for number, item in enumerate(items):
         try:
             note, header, at = item["checkpoint"], item["header"], item["at"]
-            checkpoint = parse_checkpoint(open_note(note, verifier))
+            checkpoint = parse_checkpoint(open_note(note, [verifier, *(gap.before for gap in gaps)]))
+            if origins.given_up(checkpoint, gaps):
+                raise ValueError("is of entries that the log gave up")
             if header != header_value(note, base64.b64decode(item["salt"], validate=True), at):
                 raise ValueError("its salt does not prove it")
             if sorted(item) != ["at", "checkpoint", "header", "id", "salt"] or not _is_id(item["id"]):
@@ -281,8 +307,9 @@ def _is_id(value: object) -> bool:
 
 
 def _notice(
-    path: Path, log: CheckedLog, verifier: Verifier, deposited: list[Deposited], problems: list[Problem]
-) -> str:
+    path: Path, log: CheckedLog, verifier: Verifier, gaps: Sequence[Reopened], deposited: list[Deposited],
+    problems: list[Problem],
+) -> str:  # fmt: skip
     """An old notice, or an old checkpoint, against this log."""
     try:
         data = path.read_bytes()
@@ -291,7 +318,7 @@ def _notice(
         return ""
     header = notice_header(data)
     if header is None:
-        return _old_checkpoint(data, log, verifier, problems)
+        return _old_checkpoint(data, log, verifier, gaps, problems)
     match = next((item for item in deposited if item.header == header), None)
     if match is None:
         what = (
@@ -302,13 +329,20 @@ def _notice(
     return f"the notice fits: the first {match.checkpoint.size} entries are as they were when it was sent"
 
 
-def _old_checkpoint(data: bytes, log: CheckedLog, verifier: Verifier, problems: list[Problem]) -> str:
+def _old_checkpoint(
+    data: bytes, log: CheckedLog, verifier: Verifier, gaps: Sequence[Reopened], problems: list[Problem]
+) -> str:
     try:
-        checkpoint = parse_checkpoint(open_note(data.decode(), verifier))
+        checkpoint = parse_checkpoint(open_note(data.decode(), [verifier, *(gap.before for gap in gaps)]))
     except (Tampered, UnicodeDecodeError):
         problems.append(Problem("", None, f"--checkpoint: neither a notice with {HEADER} nor a checkpoint of this key"))
         return ""
+    gap = origins.given_up(checkpoint, gaps)
+    if gap is not None and checkpoint.size <= gap.lost:
+        return f"the checkpoint has {checkpoint.size} entries, of which {gap.entry} are here: {gap.words}"
     wrong = _not_a_prefix(log, checkpoint.size, checkpoint.root)
+    if gap is not None:
+        wrong = f"had {checkpoint.size} entries, more than the {gap.lost} that entry {gap.entry} says are lost"
     if wrong:
         problems.append(Problem("", None, f"--checkpoint: the checkpoint {wrong}"))
         return ""

@@ -14,7 +14,7 @@ from gateway.bootstrap.ground import Ground
 from gateway.bootstrap.parts import WorkerParts
 from gateway.control import ControlServer
 from gateway.errors import TryLater
-from gateway.flow import comeback
+from gateway.flow import comeback, reopening
 from gateway.flow.clockwatch import LOOK_SECONDS, ClockWatch
 from gateway.flow.ended import Wanted
 from gateway.flow.erasing import Erasing
@@ -214,6 +214,7 @@ class WorkerSide(WorkerParts):
     def start(self) -> None:
         """Finish what a crash left half done, then take work."""
         self.ground.numbering.start()
+        reopening.say(self.ground.store, self.ground.audit, self.keyholder, list(self.ground.views))
         self.keeping.guard()
         folder, own = self.settings.node_directory, self.settings.worker_directory
         back = None if restored.settled(folder, own) else restored.read(folder)

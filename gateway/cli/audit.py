@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.audit.verify import Report
 
 NAME = "audit"
+REASONS = ("database-lost", "database-damaged", "set-back")
 HELP = "export, verify and search the access log"
 
 EX_TAMPERED = 1
@@ -65,6 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     words = "print the verifier key of a tenant's log"
     one = commands.add_parser("key", help=words, description=words)
     _live(one)
+    words = "give up entries of the log that were signed and are lost: at the next start it goes on under a new origin"
+    one = commands.add_parser("reopen", help=words, description=f"{words}, and says so in its own entry for ever")
+    one.add_argument("--reason", required=True, choices=REASONS, help="why, in the entry")
+    one.add_argument("--single-user", action="store_true", help="as serve does: one user for all roles")
+    _live(one)
     words = "check an export: needs no installation and no network"
     one = commands.add_parser("verify", help=words, description=f"{words}; ends with 1 and names the entry if it fails")
     one.add_argument(
@@ -90,10 +96,28 @@ def run(args: argparse.Namespace) -> int:
     """Run one of them."""
     if args.audit == "verify":
         return verify_of(args.directory, args.key, args.checkpoint, as_json=args.json)
+    if args.audit == "reopen":
+        return reopen_command(args)
     from gateway.cli._live import audit_installation
 
     with audit_installation(args) as installation:
         return run_live(args, installation)
+
+
+def reopen_command(args: argparse.Namespace) -> int:
+    """Leave the wish for the next start. Raises Misconfigured while the gateway runs."""
+    from gateway import install, reopening
+    from gateway.cli._options import settings_of
+
+    settings = settings_of(args)
+    try:
+        install.lock(settings, install.LOCKS[0])  # held until this process ends
+    except BlockingIOError as error:
+        raise Misconfigured("the gateway runs, so its log is not behind what was signed: nothing to give up") from error
+    reopening.ask(settings, args.reason)
+    words = "the next start gives up what is lost of the log, writes into it what that was, and prints a new key"
+    print(json.dumps({"asked": args.reason}) if args.json else f"{words}: sealgate serve, then sealgate audit key")
+    return 0
 
 
 def run_live(args: argparse.Namespace, live: Installation) -> int:
@@ -164,17 +188,18 @@ def export_command(live: Installation, directory: Path, tenant: str, *, as_json:
 
 def keeper_command(live: Installation, url: str, tenant: str, *, as_json: bool) -> int:
     """Sign what is new, then add it to what the keeper has; say what the store says of it."""
-    from gateway.audit.growing import grow
+    from gateway.audit.growing import folder_of, grow
     from gateway.audit.keeper import keeper_at
     from gateway.flow.keeping import said
 
     own = live.exports
     live.before_export(tenant)
-    keeper = keeper_at(url, tenant, lock=own.export_lock, days=own.export_lock_days)
+    below = folder_of(tenant, live.keyholder.vkeys(tenant))
+    keeper = keeper_at(url, below, lock=own.export_lock, days=own.export_lock_days)
     done = grow(keeper, live.audit, tenant, live.keyholder)
     live.after_export(tenant, said(done))
     base, question, query = url.partition("?")
-    there = f"{base.rstrip('/')}/{tenant}{question}{query}"
+    there = f"{base.rstrip('/')}/{below}{question}{query}"
     if as_json:
         print(json.dumps({"place": keeper.words, **asdict(done)}))
     else:
@@ -304,6 +329,8 @@ def _print(report: Report) -> None:
         print(f"TAMPERED: {problem}")
     if len(report.problems) > SHOWN:
         print(f"and {len(report.problems) - SHOWN} more")
+    for gap in report.gaps:
+        print(gap.words)
     for one in report.disclosures:
         known = "unconfirmed opening" if one.confirmed else "release without an opening"
         print(f"disclosure: {known}: keyholder entry {one.entry}  {one.action}  {one.object}  by {one.actor}")
@@ -317,6 +344,7 @@ def _print(report: Report) -> None:
 def _as_json(report: Report) -> dict[str, Any]:
     return {
         "holds": report.holds, "origin": report.origin, "sizes": report.sizes, "outside": report.outside,
-        "notice": report.notice, "problems": [{**asdict(p), "text": str(p)} for p in report.problems],
+        "gaps": [one.words for one in report.gaps], "notice": report.notice,
+        "problems": [{**asdict(p), "text": str(p)} for p in report.problems],
         "disclosures": [asdict(one) for one in report.disclosures],
     }  # fmt: skip

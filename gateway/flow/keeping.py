@@ -31,6 +31,7 @@ log = Log("gateway.upkeep")
 EVERY_SECONDS = 600.0
 DAY_US = int(timedelta(hours=23, minutes=50).total_seconds() * 1_000_000)
 """Looked at every ten minutes, so that it does not come later each day."""
+_LAST = (Action.LOG_KEPT, Action.LOG_REOPENED, Action.LOG_ROTATED)
 SHORT, OTHER = "tampered", "misconfigured"
 
 
@@ -90,20 +91,25 @@ class Keeping:
 
     def _keeper(self, tenant: str, *, patient: bool = True) -> Keeper:
         own = self._settings
-        return keeper_at(own.export_url, tenant, lock=own.export_lock, days=own.export_lock_days, patient=patient)
+        with answering():
+            below = growing.folder_of(tenant, self._keyholder.vkeys(tenant))
+        return keeper_at(own.export_url, below, lock=own.export_lock, days=own.export_lock_days, patient=patient)
 
     def _last(self, tenant: str) -> tuple[str, int]:
-        """How our own last attempt ended, and when; what somebody exported by hand went wherever they said."""
+        """How our own last attempt ended, and when; what somebody exported by hand went wherever they said.
+
+        Nothing, when the log went on under another origin since: that begins at the keeper at once.
+        """
         table = log_leaves
         statement = (
-            select(table.c.outcome, table.c.ts)
-            .where(table.c.log == tenant, table.c.action == Action.LOG_KEPT, table.c.actor == GATEWAY.kind)
+            select(table.c.outcome, table.c.ts, table.c.action)
+            .where(table.c.log == tenant, table.c.action.in_(_LAST), table.c.actor == GATEWAY.kind)
             .order_by(desc(table.c.idx))
             .limit(1)
         )
         with self._store.reading() as conn:
             found = conn.execute(statement).first()
-        return ("", 0) if found is None else (str(found[0]), int(found[1]))
+        return ("", 0) if found is None or found[2] != Action.LOG_KEPT else (str(found[0]), int(found[1]))
 
     def _note(self, tenant: str, outcome: str, reason: str) -> None:
         def work(tx: Tx) -> None:

@@ -24,6 +24,7 @@ from sqlalchemy import Connection, select
 from gateway.audit.event import Action
 from gateway.audit.export import export
 from gateway.audit.log import AuditLog, hashes
+from gateway.audit.origins import open_any
 from gateway.audit.outside import header_value, notice_header
 from gateway.audit.sequencer import latest_note, signed_size
 from gateway.clock import from_us
@@ -37,7 +38,7 @@ from gateway.store import waiting
 from gateway.store.schema import log_checkpoints, outside_checkpoints
 from keys.errors import Tampered as Broken
 from keys.merkle import consistency_proof, root, verify_consistency
-from keys.notes import Checkpoint, open_note, parse_checkpoint, parse_vkey
+from keys.notes import Checkpoint
 
 SIGNED_WITHIN_SECONDS = 15.0
 PIECE_BYTES = 262_144
@@ -179,7 +180,7 @@ class Proofs:
         if row is None:
             return None
         try:
-            old = parse_checkpoint(open_note(row[0], parse_vkey(vkey)))
+            old = open_any(row[0], vkey)
         except (Broken, ValueError):
             return Outside(0, from_us(row[1]), False)
         return Outside(old.size, from_us(row[1]), self._extends(conn, tenant, old, size, now))
@@ -212,7 +213,7 @@ class Proofs:
             salt, note, at = bytes(row[0]), str(row[1]), int(row[2])
             size = self._audit.size(conn, tenant)
             try:
-                old = parse_checkpoint(open_note(note, parse_vkey(vkey)))
+                old = open_any(note, vkey)
                 proved = header_value(note, salt, at) == header
             except (Broken, ValueError):
                 return Checked("changed", 0, from_us(at))

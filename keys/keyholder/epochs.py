@@ -15,6 +15,7 @@ from keys.encoding import canonical
 from keys.errors import Denied, Tampered
 from keys.keyholder import authority, certificates, custody
 from keys.keyholder.database import Tx
+from keys.keyholder.origins import log_origin
 from keys.keyholder.releaselog import refused, tenant_origin
 from keys.keyholder.tenants import body_of
 from keys.keyholder.wire import b64, unb64
@@ -107,7 +108,7 @@ def snapshot(tx: Tx, *, node: str, extensions: dict[str, Any]) -> dict[str, str]
 
 def sign_checkpoint(tx: Tx, *, log: str, size: int, root: bytes, old_size: int, proof: list[Any]) -> str:
     """The signed note for (size, root), if `proof` leads there from what was last signed for that log."""
-    origin = tenant_origin(tx, log)
+    origin = log_origin(tx, log)
     kept = tx.one("SELECT size, root FROM witness WHERE log = ?", log)
     kept_size, kept_root = (0, merkle.EMPTY_ROOT) if kept is None else (int(kept["size"]), bytes(kept["root"]))
     try:

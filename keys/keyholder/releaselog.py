@@ -1,7 +1,8 @@
 """The keyholder's own log: one Merkle tree per tenant, written before any answer, and the receipts it gives.
 
 An entry is RFC 8785 JSON with the fields of the gateway's log (DESIGN §5): `node` is ``keyholder``, `nseq` the entry's
-index, `object` the thing acted on, `reason` a machine word. Actions: ``log:opened message:deposited share:released
+index, `object` the thing acted on, `reason` a machine word. Actions: ``log:opened log:reopened message:deposited
+share:released
 share:resumed share:refused share:destroyed meta:released meta:refused grant:narrowed grant:frozen grant:unfrozen
 code:queued code:made code:refused session:started session:refused session:ended factor:begun factor:enrolled
 factor:killed factor:registered factor:removed recovery:made recovery:used

@@ -4,7 +4,7 @@ key, or an id, state, time or number. Times are microseconds since 1970 UTC. DES
 
 from __future__ import annotations
 
-VERSION = 13
+VERSION = 14
 """What `upgrade` brings an older store to, step by step."""
 
 TABLES = """
@@ -228,6 +228,10 @@ CREATE TABLE backups (  -- every copy begun; kind keyholder content; digest of i
 
 CREATE TABLE witness (
   log TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, note TEXT NOT NULL, at_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE origins (  -- a log that went on after a gap: from which entry, and the last head of the origin before
+  log TEXT NOT NULL, generation INTEGER NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL, lost INTEGER NOT NULL,
+  note TEXT NOT NULL, reason TEXT NOT NULL, at_us INTEGER NOT NULL, PRIMARY KEY (log, generation)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE log_heads (tenant TEXT PRIMARY KEY, size INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE log_entries (

@@ -14,6 +14,7 @@ from keys.errors import Denied
 from keys.keyholder import custody
 from keys.keyholder.custody import SYSTEM
 from keys.keyholder.database import Tx
+from keys.keyholder.origins import log_vkey
 from keys.keyholder.releaselog import open_log, record, release_origin, tenant_origin
 from keys.keyholder.wire import b64
 
@@ -54,7 +55,7 @@ def status(tx: Tx) -> dict[str, Any]:
 def create_system(tx: Tx) -> None:
     """The system's log and release log, once, when the store is made."""
     custody.make_keys(tx, SYSTEM)
-    open_log(tx, SYSTEM, tx.custody.system_origin, _log_vkey(tx, SYSTEM))
+    open_log(tx, SYSTEM, tx.custody.system_origin, log_vkey(tx, SYSTEM))
 
 
 def create_tenant(tx: Tx, *, tenant: str, name: str, origin: str) -> dict[str, str]:
@@ -67,7 +68,7 @@ def create_tenant(tx: Tx, *, tenant: str, name: str, origin: str) -> dict[str, s
             "INSERT INTO tenants (id, name, origin, created_us) VALUES (?, ?, ?, ?)", tenant, name, origin, tx.now_us
         )
         custody.make_keys(tx, tenant)
-        open_log(tx, tenant, origin, _log_vkey(tx, tenant))
+        open_log(tx, tenant, origin, log_vkey(tx, tenant))
     elif row["name"] != name or row["origin"] != origin:
         raise Denied("differs")
     return vkeys(tx, tenant=tenant)
@@ -78,9 +79,9 @@ def vkeys(tx: Tx, *, tenant: str) -> dict[str, str]:
     release = custody.signer(tx, tenant, "release_sign")
     return {
         "origin": tenant_origin(tx, tenant),
-        "log_vkey": _log_vkey(tx, tenant),
+        "log_vkey": log_vkey(tx, tenant),
         "release_vkey": notes.vkey(release_origin(tx, tenant), release.public),
-        "system_vkey": _log_vkey(tx, SYSTEM),
+        "system_vkey": log_vkey(tx, SYSTEM),
     }
 
 
@@ -164,7 +165,3 @@ def _need_node(tx: Tx, node: str) -> None:
 
 def _vouched(tx: Tx, node: str, role: str, public: bytes) -> dict[str, str]:
     return {"public": b64(public), "signature": b64(tx.custody.root.sign("sealgate/node-key/v1", node, role, public))}
-
-
-def _log_vkey(tx: Tx, tenant: str) -> str:
-    return notes.vkey(tenant_origin(tx, tenant), custody.signer(tx, tenant, "log_sign").public)

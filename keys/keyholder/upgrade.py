@@ -90,6 +90,11 @@ STEPS: Mapping[int, tuple[str, ...]] = {
         "CREATE TABLE inbox_sessions (mac BLOB PRIMARY KEY, inbox TEXT NOT NULL, salt BLOB NOT NULL) STRICT, "
         "WITHOUT ROWID",
     ),
+    13: (
+        "CREATE TABLE origins (log TEXT NOT NULL, generation INTEGER NOT NULL, size INTEGER NOT NULL,"
+        " root BLOB NOT NULL, lost INTEGER NOT NULL, note TEXT NOT NULL, reason TEXT NOT NULL, at_us INTEGER NOT NULL,"
+        " PRIMARY KEY (log, generation)) STRICT, WITHOUT ROWID",
+    ),
 }
 """By the format that a step begins with; it ends with the next one."""
 OLDEST = min(STEPS)

@@ -13,7 +13,7 @@ import pytest
 from gateway.cli.audit import EX_TAMPERED
 from gateway.demo.clinic import Clinic
 from gateway.doctor import YELLOW
-from gateway.errors import TryLater
+from gateway.errors import Misconfigured, TryLater
 from gateway.settings import load
 from tests.support import doctoring
 from tests.support.load import PATIENCE
@@ -73,25 +73,59 @@ def test_a_whole_machine_set_back_is_found_by_a_checkpoint_outside_and_was_annou
     assert verified(clinic, tmp_path / "back", AFTER) == EX_TAMPERED, "what left afterwards does not"
 
 
-def test_a_whole_machine_set_back_is_not_served_where_the_log_leaves_each_day(clinic: Clinic, tmp_path: Path) -> None:
-    """The twin with an outside keeper: what is inside agrees with itself again, and the start is refused."""
-    kept = tmp_path / "kept"
-    clinic._more["SEALGATE_AUDIT__EXPORT_URL"] = f"file://{kept}"
+@pytest.fixture(scope="module")
+def older(clinic: Clinic, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole machine as it was, before its log began to leave each day, and went on."""
+    folder = tmp_path_factory.mktemp("older")
+    clinic._more["SEALGATE_AUDIT__EXPORT_URL"] = f"file://{folder}/kept"
     clinic.stop_gateway()
-    (tmp_path / "snapshot").mkdir()
-    put(clinic.data, tmp_path / "snapshot")
+    put(clinic.data, folder)
     clinic.serve()
     eventually(lambda: clinic.search("action:log:kept"), PATIENCE)
+    return folder
+
+
+def test_a_whole_machine_set_back_is_not_served_where_the_log_leaves_each_day(
+    clinic: Clinic, older: Path, tmp_path: Path
+) -> None:
+    """The twin with an outside keeper: what is inside agrees with itself again, and the start is refused."""
     clinic.stop_gateway()
-    (tmp_path / "true").mkdir()
-    put(clinic.data, tmp_path / "true")
-    put(tmp_path / "snapshot", clinic.data)
+    put(clinic.data, tmp_path)
+    put(older, clinic.data)
     with pytest.raises(TryLater, match="set back to an earlier day"):
         clinic.serve()
     clinic.stop_gateway()
-    put(tmp_path / "true", clinic.data)
+    put(tmp_path, clinic.data)
     clinic.serve()  # the true machine goes on
     assert clinic.search("action:log:kept")
+
+
+def test_a_database_that_lost_its_end_goes_on_under_a_new_origin_which_names_the_gap(
+    clinic: Clinic, older: Path, tmp_path: Path
+) -> None:
+    """Only when the operator says so; the keyholder never signs a smaller tree, and what is lost is said for ever."""
+    with pytest.raises(Misconfigured, match="the gateway runs"):
+        clinic.command("audit", "reopen", "--reason", "database-lost")
+    before, after = tmp_path / "before", tmp_path / "after"
+    clinic.command("audit", "export", str(before))
+    clinic.stop_gateway()
+    for part in ("db", "vault"):
+        shutil.rmtree(clinic.data / part)
+        shutil.copytree(older / part, clinic.data / part)
+    with pytest.raises(TryLater, match="older than its log"):
+        clinic.serve()
+    clinic.stop_gateway()
+    assert "sealgate serve" in clinic.command("audit", "reopen", "--reason", "database-lost")
+    clinic.serve()
+    (entry,) = clinic.search("action:log:reopened")
+    assert entry["object"].endswith("/2")
+    assert verified(clinic, after, BEFORE) == 0, "a notice of before the gap still fits"
+    key = clinic.command("audit", "key").strip()
+    said = clinic.command("audit", "verify", str(after), "--key", key, "--checkpoint", str(before / "checkpoint"))
+    assert f"GAP: entry {entry['entry']} opened a new origin (database-lost)" in said
+    assert f"of which {entry['entry']} are here" in said
+    assert said.endswith("holds\n")
+    eventually(lambda: (older / "kept" / f"{clinic.tenant}-2-2" / "heads" / "00000000.json").exists(), PATIENCE)
 
 
 def verified(clinic: Clinic, folder: Path, mark: Marked) -> int:

@@ -15,6 +15,7 @@ from tests.unit.keyholder.conftest import House, StaffMember
 
 Columns = dict[str, list[tuple[str, ...]]]
 BACK = (  # from the format of today to the oldest that is brought forward, as a store of then looks
+    "DROP TABLE origins",
     "DROP TABLE machines",
     "DROP TABLE authority",
     "DROP INDEX grants_recovery",
