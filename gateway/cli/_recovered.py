@@ -60,6 +60,8 @@ class Opener:
         if (place / DONE).is_file():
             self.kept += 1
             return ""
+        for left in into.glob(f".{message}.*"):  # of a run that was killed
+            shutil.rmtree(left, ignore_errors=True)
         given = released(self._settings, self._act, message)
         mk, proof = _proved(self._private, given)
         beside = into / f".{message}.{secrets.token_hex(4)}"

@@ -267,7 +267,8 @@ def _open(args: argparse.Namespace) -> int:
     settings = tenant_of(settings_of(args), args)
     messages = _messages(args)
     private, _ = _joined(args)
-    message_key(settings, private, messages[0])  # before a code is spent: it is the kit
+    for message in messages if not args.act else ():  # before a code is spent: it is their kit
+        message_key(settings, private, message)
     act = args.act or _decided(settings, args, {"act": "recover", "messages": messages})
     if act is None:
         return 0
