@@ -78,6 +78,18 @@ def ends(settings: Settings) -> dict[str, datetime]:
     return found
 
 
+def in_words(settings: Settings) -> str:
+    """Where the keyholder is, for `sealgate check`; empty where it is as everybody has it."""
+    keys, listen = settings.keys, ", ".join(map(str, settings.keys.listen))
+    if settings.node.keyholder == "alone":
+        return f"keyholder: this machine runs it alone, and listens for others at {listen} (mutual TLS)"
+    if settings.node.keyholder == "apart":
+        until = [f"{role} until {end.date()}" for role, end in ends(settings).items()]
+        have = ", ".join(until) or "none that this user may read; sealgate keys request FILE asks for them"
+        return f"keyholder: on another machine, at {keys.address} (mutual TLS); certificates here: {have}"
+    return f"keyholder: here, and it listens for others at {listen} (mutual TLS)" if listen else ""
+
+
 def ask(settings: Settings, who: Identities, roles: tuple[str, ...]) -> dict[str, str]:
     """A new private key for each of these roles, which stays here, and a request for its certificate (PEM) by role."""
     install.machine_folder(settings, who)

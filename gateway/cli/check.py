@@ -10,7 +10,7 @@ import json
 import sys
 from dataclasses import fields
 
-from gateway import rootkeys
+from gateway import keyholders, rootkeys
 from gateway.cli._limits import page
 from gateway.cli._options import add_config, add_json, settings_of
 from gateway.doctor.checks.senders import unheeded_devices
@@ -50,15 +50,25 @@ def run(args: argparse.Namespace) -> int:
             print(f"sealgate check: warning: {unheeded}", file=sys.stderr)
     Vault.check(settings.vault.url)
     rows = in_force(settings)
+    keyholder = keyholders.in_words(settings)
     root_key = rootkeys.in_words(settings)
     if args.json:
         shown = {key: {"value": value, "from": origin} for key, value, origin in rows}
-        print(json.dumps({"ok": True, "root_key": root_key, "settings": shown}, indent=2, ensure_ascii=False))
+        print(
+            json.dumps(
+                {"ok": True, "root_key": root_key, "keyholder": keyholder, "settings": shown},
+                indent=2,
+                ensure_ascii=False,
+            )
+        )
         return 0
     width = max(len(f"{key} = {value}") for key, value, _ in rows if len(value) < 60)
     for key, value, origin in rows:
         print(f"{f'{key} = {value}':<{width}}  # {origin}")
-    print(f"# {root_key}")
+    if settings.runs_keyholder:
+        print(f"# {root_key}")
+    if keyholder:
+        print(f"# {keyholder}")
     return 0
 
 

@@ -1,8 +1,9 @@
 """The root key in an HSM or smart card, by PKCS #11: it never leaves the token.
 
 The key is AES-256 under a label of its own, made here where the token has none (sensitive, not extractable). A wrap is
-``0x01 ‖ iv(12) ‖ AES-256-GCM(…)``, AAD as for a local key. Promises: a session that ended is opened again once; the
-PIN is read from its file at each sign-in and stands in no message; the check value comes from the key itself.
+``0x01 ‖ iv(12) ‖ AES-256-GCM(…)``, AAD as for a local key. Promises: a session that ended is opened again once; a token
+that went away is found when it is back; the PIN is read from its file at each sign-in and stands in no message; the
+check value comes from the key itself.
 Clauses: PKCS #11 v2.40 5.8, 5.9 (C_Encrypt, C_Decrypt), 2.12.3 (AES-GCM). DESIGN §4a (Root KEK); FORMAT §11.
 """
 
@@ -14,6 +15,7 @@ import hmac
 import os
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 from keys.encoding import lp
@@ -29,23 +31,38 @@ _CHECKED = hashlib.sha256(b"sealgate/kek-check/v1").digest()[:16]
 _EXTRA = 'its library is missing; install Sealgate with it: pip install "sealgate[pkcs11]"'
 
 
+@dataclass(slots=True)
+class _Library:
+    """What all providers over one module share. Begun anew, a module gives out the same numbers for other sessions and
+    keys, so whoever signed in under an earlier `generation` signs in again before anything else.
+    """
+
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    generation: int = 0
+
+
+_LIBRARIES: dict[str, _Library] = {}
+
+
 @register("pkcs11")
 class Pkcs11Provider:
     """The port over one key of one token. Calls take turns: a session of PKCS #11 does one thing at a time."""
 
-    __slots__ = ("_key", "_lock", "_refused", "_session", "_values", "check_value", "name")
+    __slots__ = ("_generation", "_key", "_library", "_lost", "_refused", "_session", "_values", "check_value", "name")
     local: ClassVar[bool] = False
     NEEDS: ClassVar[tuple[str, ...]] = ("pkcs11_module", "pkcs11_token", "pkcs11_key", "pkcs11_pin_file")
     MAY: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, values: Mapping[str, str], *, create: bool) -> None:
         self._values = dict(values)
-        self._lock = threading.Lock()
+        self._library = _LIBRARIES.setdefault(values["pkcs11_module"], _Library())
+        self._generation = 0
+        self._lost = False
         self._session: Any = None
         self._key: Any = None
         self._refused: bytes | None = None
         self.name = f"pkcs11 {values['pkcs11_token']}/{values['pkcs11_key']}"
-        with self._lock:
+        with self._library.lock:
             self._sign_in(create)
         self.check_value = hashlib.sha256(lp("sealgate/kek-check/v1", self._do(_checked))).hexdigest()[:16]
 
@@ -72,9 +89,9 @@ class Pkcs11Provider:
             ckr.UserNotLoggedIn, ckr.SessionHandleInvalid, ckr.SessionClosed, ckr.ObjectHandleInvalid,
             ckr.KeyHandleInvalid, ckr.DeviceRemoved, ckr.DeviceError, ckr.TokenNotPresent,
         )  # fmt: skip
-        with self._lock:
+        with self._library.lock:
             try:
-                if self._key is None:
+                if self._key is None or self._generation != self._library.generation:
                     self._sign_in(False)
                 return bytes(work(self._key))
             except gone:
@@ -95,7 +112,7 @@ class Pkcs11Provider:
             raise Unusable(f"provider pkcs11: {_EXTRA}") from error
         values, before = self._values, self._session
         self._key = self._session = None
-        if before is not None:
+        if before is not None and self._generation == self._library.generation:  # else its number is another's now
             with contextlib.suppress(Exception):
                 before.close()
         module = values["pkcs11_module"]
@@ -108,8 +125,15 @@ class Pkcs11Provider:
         try:
             library = pkcs11.lib(module)
         except (ckr.PKCS11Error, RuntimeError, OSError) as error:
+            if self._lost:  # it was loaded before, and its token is still away
+                raise self._said(error) from error
             raise Unusable(f"{module}: this PKCS #11 module cannot be loaded; [keys] pkcs11_module names it") from error
         try:
+            if self._lost:  # a module may not see by itself that its token is back (PKCS #11 v3.0 5.4: C_Initialize)
+                library.reinitialize()
+                self._library.generation += 1
+                self._lost = False
+            self._generation = self._library.generation
             token = library.get_token(token_label=values["pkcs11_token"])
             self._session = self._opened_session(token, pin, rw=create)
             wanted = {
@@ -133,6 +157,7 @@ class Pkcs11Provider:
                 )
             self._key = found[0]
         except ckr.NoSuchToken as error:
+            self._lost = True
             raise Unavailable(
                 f"{self.name}: no slot holds this token; plug it in, or start the HSM's client"
             ) from error
@@ -169,6 +194,7 @@ class Pkcs11Provider:
         # SoftHSM answers a tag that does not hold with a general error; the session is sound, so the data is not.
         if isinstance(error, ckr.GeneralError) and self._alive():
             return Tampered("a wrapped key does not open")
+        self._key, self._lost = None, True
         return Unavailable(f"{self.name}: the token does not answer as it should ({word})")
 
     def _alive(self) -> bool:

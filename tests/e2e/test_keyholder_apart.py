@@ -51,6 +51,9 @@ def test_clinic_works_with_its_keyholder_on_another_machine(clinic: Apart, reade
         ("node-1", role, None) for role in ("worker", "portal", "operator")
     }
     assert json.loads(clinic.command("keys", "status", "--json"))["provider"] == "file"
+    assert f"127.0.0.1:{clinic.far.port}" in json.loads(clinic.command("check", "--json"))["keyholder"]
+    findings = {one["id"]: one["level"] for one in json.loads(clinic.command("doctor", "--json", status=1))["checks"]}
+    assert (findings["keyholder.answers"], findings["keyholder.certificates"]) == ("green", "green")
 
 
 def names(folder: Path) -> set[str]:

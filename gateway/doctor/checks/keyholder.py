@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import socket
+from datetime import UTC, datetime, timedelta
 
+from gateway import keyholders
 from gateway.doctor import neighbours
 from gateway.doctor.case import Case
 from gateway.doctor.finding import Finding, check, green, per_clinic, red, unseen, worst, yellow
+from gateway.errors import GatewayError
 from gateway.settings import Endpoint, Settings
+
+SOON_DAYS = 14
 
 
 @check(
@@ -25,9 +30,47 @@ def answers(case: Case) -> Finding:
                 + '"',
             )
         return green(f"{len(case.keyholder['tenants'])} tenant, {case.keyholder['counts']['epochs']} open epochs")
+    settings = case.settings
+    if settings.node.keyholder == "apart":
+        if not keyholders.administers(settings):
+            return yellow(
+                f"not asked: this machine has no operator's certificate for the keyholder at {settings.keys.address}",
+                f"on the keyholder's machine: {case.command('doctor')}",
+            )
+        return red(
+            f"it does not answer at {settings.keys.address}, or does not admit this machine",
+            "sealgate keys machines, on its machine, says which certificates count; its journal says why one does not",
+        )
     if not case.sees("keyholder"):
         return unseen(case)
     return red("it does not answer at its operator's socket", case.start("keyholder"))
+
+
+@check(
+    "keyholder.certificates",
+    "This machine's certificates for the keyholder last",
+    "when one ends, mail is answered 451 and pages 503",
+)
+def certificates(case: Case) -> Finding:
+    settings = case.settings
+    if settings.node.keyholder != "apart":
+        return green("the keyholder is on this machine")
+    try:
+        ends = keyholders.ends(settings)
+    except GatewayError as error:
+        return red(str(error), case.command("keys request request.json"))
+    missing = [role for role in keyholders.ROLES[:2] if role not in ends]
+    if missing and not case.sees("gateway"):
+        return unseen(case)
+    now, renew = datetime.now(UTC), f"{case.command('keys request request.json')}; then as deploy/KEYHOLDER.md says"
+    if missing:
+        return red(f"none for {', '.join(missing)}", renew)
+    first = min(ends.values())
+    if first <= now:
+        return red(f"one ended at {first.isoformat(timespec='minutes')}", renew)
+    if first - now < timedelta(days=SOON_DAYS):
+        return yellow(f"one ends at {first.isoformat(timespec='minutes')}", renew)
+    return green(f"the first ends at {first.isoformat(timespec='minutes')}")
 
 
 @check(

@@ -183,6 +183,25 @@ def test_a_token_that_was_logged_out_is_signed_in_again(softhsm: Rig) -> None:
     assert provider.unwrap(wrapped, b"x") == b"k" * 32
 
 
+def test_a_token_that_was_away_is_found_when_it_is_back_and_keys_do_not_change_places(softhsm: Rig) -> None:
+    provider, other = open_provider(softhsm.choice, create=True), open_provider(softhsm.other, create=True)
+    wrapped, theirs = provider.wrap(b"k" * 32, b"x"), other.wrap(b"o" * 32, b"x")
+    assert softhsm.stop is not None
+    assert softhsm.resume is not None
+    softhsm.stop()
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            provider.unwrap(wrapped, b"x")
+    softhsm.resume()
+    # Begun anew, the module numbers sessions and keys as before, in the order in which they are asked for.
+    assert provider.unwrap(wrapped, b"x") == b"k" * 32
+    assert other.unwrap(theirs, b"x") == b"o" * 32
+    again = other.wrap(b"n" * 32, b"x")
+    with pytest.raises(Tampered):
+        provider.unwrap(again, b"x")
+    assert other.unwrap(again, b"x") == b"n" * 32
+
+
 def test_a_refused_pin_is_not_tried_again(softhsm: Rig) -> None:
     provider = open_provider(softhsm.choice, create=True)
     wrapped = provider.wrap(b"k" * 32, b"x")
