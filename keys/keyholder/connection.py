@@ -83,7 +83,8 @@ class Connection:
             raise wire.unavailable(error) from error
         try:
             peer.sendall(wire.encode({"id": number, "method": method, "params": dict(params)}))
-            answer = wire.receive(peer)
+            answer = wire.receive(peer, seconds=self._timeout)
+            peer.settimeout(self._timeout)
         except (OSError, wire.BadFrame, ValueError) as error:
             peer.close()
             raise wire.unavailable(error) from error
@@ -120,7 +121,9 @@ class Connection:
             if peer is None:
                 break
             # Readable while idle means closed by the other side (a restart): asking over it would be a lost question.
-            if not select.select([peer], [], [], 0)[0]:
+            # What is left over of an earlier answer would be taken for the next one.
+            left = isinstance(peer, ssl.SSLSocket) and peer.pending()
+            if not left and not select.select([peer], [], [], 0)[0]:
                 return peer
             peer.close()
         if isinstance(self._place, Distant):

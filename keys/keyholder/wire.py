@@ -11,6 +11,7 @@ import binascii
 import socket
 import ssl
 import struct
+import time
 from typing import Any
 
 from keys.encoding import canonical, parse_canonical
@@ -59,15 +60,19 @@ def encode(value: dict[str, Any]) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
-def receive(peer: socket.socket) -> dict[str, Any] | None:
-    """Read one frame; None when the peer closed between frames. Raises BadFrame, or OSError (time-outs included)."""
-    head = _exactly(peer, _LENGTH.size, at_start=True)
+def receive(peer: socket.socket, *, seconds: float | None = None) -> dict[str, Any] | None:
+    """Read one frame; None when the peer closed between frames. Raises BadFrame, or OSError (time-outs included).
+
+    `seconds`: for the whole of it, however it trickles in; the peer's own time-out is changed by that.
+    """
+    until = None if seconds is None else time.monotonic() + seconds
+    head = _exactly(peer, _LENGTH.size, until, at_start=True)
     if head is None:
         return None
     (length,) = _LENGTH.unpack(head)
     if not 2 <= length <= MAX_FRAME_BYTES:
         raise BadFrame("a frame's length is out of range")
-    body = _exactly(peer, length, at_start=False)
+    body = _exactly(peer, length, until, at_start=False)
     try:
         value = parse_canonical(body or b"")
     except ValueError as error:
@@ -77,9 +82,14 @@ def receive(peer: socket.socket) -> dict[str, Any] | None:
     return value
 
 
-def _exactly(peer: socket.socket, count: int, *, at_start: bool) -> bytes | None:
+def _exactly(peer: socket.socket, count: int, until: float | None, *, at_start: bool) -> bytes | None:
     chunks = bytearray()
     while len(chunks) < count:
+        if until is not None:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            peer.settimeout(left)
         chunk = peer.recv(min(count - len(chunks), 65536))
         if not chunk:
             if at_start and not chunks:

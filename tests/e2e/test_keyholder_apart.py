@@ -51,7 +51,7 @@ def test_clinic_works_with_its_keyholder_on_another_machine(clinic: Apart, reade
         ("node-1", role, None) for role in ("worker", "portal", "operator")
     }
     assert json.loads(clinic.command("keys", "status", "--json"))["provider"] == "file"
-    assert f"127.0.0.1:{clinic.far.port}" in json.loads(clinic.command("check", "--json"))["keyholder"]
+    assert f"127.0.0.1:{clinic.way.port}" in json.loads(clinic.command("check", "--json"))["keyholder"]
     findings = {one["id"]: one["level"] for one in json.loads(clinic.command("doctor", "--json", status=1))["checks"]}
     assert (findings["keyholder.answers"], findings["keyholder.certificates"]) == ("green", "green")
 
@@ -69,6 +69,22 @@ def test_other_machine_away_is_451_and_503_and_nothing_needs_a_restart(clinic: A
     assert not leaked(reader, page)
     assert b"keyholder" not in page
     clinic.far.serve()
+    eventually(lambda: clinic.send(clinic.letter()) == 250)
+    clinic.settled()
+    assert fetched(clinic, reader) == (200, reader.content)
+
+
+@pytest.mark.parametrize("kind", ["silent", "nonsense"])
+def test_a_way_that_is_silent_or_answers_nonsense_is_as_good_as_none(clinic: Apart, reader: Reader, kind: str) -> None:
+    assert clinic.send(clinic.letter()) == 250
+    clinic.way.become(kind)
+    try:
+        eventually(lambda: clinic.send(clinic.letter()) == 451)
+        status, page = fetched(clinic, reader)
+        assert status == 503
+        assert not leaked(reader, page)
+    finally:
+        clinic.way.become("through")
     eventually(lambda: clinic.send(clinic.letter()) == 250)
     clinic.settled()
     assert fetched(clinic, reader) == (200, reader.content)
