@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.bench import contenders, letters
+from gateway.bench import budget, contenders, letters
 from gateway.bench.load import StampedSink, end, program, transfer, wait_for_port
 from gateway.bench.measure import Figure, Spread, percentile, pss_bytes, say
 from gateway.bench.portal import Target, file_of, walk
@@ -38,15 +38,16 @@ def through_the_portal(folder: Path, *, quick: bool) -> tuple[list[Figure], list
     """The figures and what has to be said beside them. Raises TryLater when a part does not start."""
     size = 8_000_000 if quick else 1_000_000_000
     next_port = free_port()
-    ours = contenders.sealgate(folder, next_port)
+    ours = contenders.sealgate(folder, next_port, budgets=True)
     plain: subprocess.Popen[bytes] | None = None
     notes: list[str] = []
     try:
         assert ours.clinic is not None
         with StampedSink(next_port) as sink:
             _, arrival = transfer(ours.port, sink, letters.large(letters.PATIENT, size))
-        visitor, page, _ = walk(ours.clinic, arrival.link)
-        target = file_of(ours.clinic, visitor, page)
+            visitor, page, _ = walk(ours.clinic, arrival.link)
+            target = file_of(ours.clinic, visitor, page)
+            spent = budget.figure(ours, sink, target, ours.clinic.data, quick=quick)
         length, _, _ = fetch(target[0], target[1]["Cookie"])
         targets: dict[str, Target] = {OURS: target}
         try:
@@ -57,6 +58,7 @@ def through_the_portal(folder: Path, *, quick: bool) -> tuple[list[Figure], list
         figures += _beside(target, ours.clinic.portal, 1.0 if quick else 20.0)
         figures.append(_stalled(target, ours.roots, *((2, 0.1) if quick else (STALLED, SETTLE_SECONDS))))
         figures.append(_releases(ours.clinic.data, target, 5 if quick else 100))
+        figures.append(spent)
         if quick:
             notes.append("quick: the file through the portal was of 8 MB")
         return figures, notes

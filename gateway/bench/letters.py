@@ -77,6 +77,20 @@ def large(recipient: str, bytes_wanted: int) -> Letter:
     )
 
 
+def many(recipient: str, count: int) -> Letter:
+    """A letter with so many small files, each of which says something of a patient's health."""
+    head = _head("Your results", recipient, 'multipart/mixed; boundary="bench"')
+    pieces = [b"--bench\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nThe files are attached.\r\n"]
+    for number in range(count):
+        fields = (
+            f'--bench\r\nContent-Type: text/plain; name="result-{number}.txt"\r\nContent-Transfer-Encoding: base64\r\n'
+            f'Content-Disposition: attachment; filename="result-{number}.txt"\r\n\r\n'
+        )
+        words = f"Patient Ana Oyelaran, MRN 0048{number:04}, DOB 03/04/1961. Diagnosis: hypertension. HbA1c 8.1 %.\n"
+        pieces.append(fields.encode() + _lines(words.encode()))
+    return Letter(recipient, head, ((b"".join(pieces) + b"--bench--\r\n", 1),))
+
+
 def report(pages: int = 20, bytes_wanted: int = 10_000_000) -> bytes:
     """A PDF with a text layer that names a made patient, and a picture on every page (ISO 32000-1)."""
     source = random.Random(SEED)

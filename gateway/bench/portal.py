@@ -91,10 +91,17 @@ def file_of(clinic: Clinic, visitor: Visitor, page: Page) -> Target:
     return f"{clinic.portal}{urlsplit(found[1]).path}", {"Cookie": cookies}
 
 
-def walk(clinic: Clinic, link: str) -> tuple[Visitor, Page, float]:
+def files_of(clinic: Clinic, visitor: Visitor, page: Page) -> list[Target]:
+    """Every file of the page."""
+    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in visitor.jar)
+    found = sorted(set(_FILE.findall(page.text)))
+    return [(f"{clinic.portal}{urlsplit(one).path}", {"Cookie": cookies}) for one in found]
+
+
+def walk(clinic: Clinic, link: str, who: str = letters.PATIENT) -> tuple[Visitor, Page, float]:
     """Open a link as its recipient does; the page that shows the message, and the seconds that the answers took."""
-    phone = {address: number for address, _, number, _ in PEOPLE}[letters.PATIENT]
-    before = len(clinic.texts())
+    phone = {address: number for address, _, number, _ in PEOPLE}[who]
+    before = sum(text["to"] == phone for text in clinic.texts())
     visitor = Visitor()
     started = time.monotonic()
     asked = visitor.submit(visitor.get(link), "/code", last4=phone[-4:])
