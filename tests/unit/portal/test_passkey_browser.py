@@ -11,7 +11,7 @@ from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from tests.support import needs
-from tests.support.keyholder import PHONE
+from tests.support.keyholder import PASSWORD, PHONE
 from tests.support.load import PATIENCE
 from tests.unit.portal.world import Mail, World, plain
 
@@ -111,6 +111,29 @@ def test_set_up_after_reading_then_one_press_opens_and_without_verification_noth
         assert given[0] == given[1]
         assert not [url for url, _ in sent if given[0] in url or "answer" in url]
         assert [text for text in one.complaints if "favicon" not in text and "401" not in text] == []
+
+
+def test_a_member_adds_one_with_a_code_and_signs_in_with_password_and_passkey(world: World, chromium: Chromium) -> None:
+    member = world.member("quinn@clinic.test", "staff")
+    with phone(chromium) as one:
+        one.page.goto(f"{world.base}/staff/sign-in")
+        one.page.fill("#address", "quinn@clinic.test")
+        one.page.fill("#password", PASSWORD)
+        one.page.fill("#code", member.code())
+        one.do("sign-in")
+        one.page.wait_for_url(f"{world.base}/staff")
+        one.page.goto(f"{world.base}/staff/passkeys/new")
+        one.page.fill("#code", member.code())
+        one.do("make-passkey")
+        one.page.wait_for_selector('[data-action="remove-passkey"]')
+        one.do("sign-out")
+        one.page.wait_for_selector('[data-action="with-passkey"]')
+        one.do("with-passkey")
+        one.page.fill("#address", "quinn@clinic.test")
+        one.page.fill("#password", PASSWORD)
+        one.do("sign-in")
+        one.page.wait_for_url(f"{world.base}/staff")
+        assert world.events("session:started", member.user)[-1]["reason"] == "password+passkey"
 
 
 def test_without_script_the_pages_say_so_and_codes_work(world: World, chromium: Chromium) -> None:

@@ -1,4 +1,4 @@
-"""A recipient's own ways in on the portal: passkeys, recovery codes, and what was lost; without a browser's script."""
+"""Own ways in on the portal: passkeys, recovery codes, what was lost, and those of staff; without a script."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from gateway.portal.call import Call
 from gateway.portal.headers import PAGE_CSP, PASSKEY_CSP
 from gateway.portal.pages.passkeys import prf_of
 from tests.support.authenticator import Authenticator
+from tests.support.keyholder import PASSWORD
 from tests.unit.portal.world import Browser, World, plain
 
 PRF = base64.urlsafe_b64encode(b"\x07secret output of the extension "[:32]).rstrip(b"=").decode()
@@ -154,3 +155,45 @@ def test_a_recovery_code_opens_and_sets_up_anew_and_ends_what_was_lost(world: Wo
 def test_what_the_extension_gave_is_32_bytes_or_nothing(world: World, prf: str) -> None:
     assert prf_of(cast("Call", SimpleNamespace(form={"prf": prf}))) is None
     assert len(prf_of(cast("Call", SimpleNamespace(form={"prf": PRF}))) or b"") == 32
+
+
+def test_added_with_a_code_used_with_the_password_and_kept_without_one(world: World) -> None:
+    world.member("pia@clinic.test", "staff")
+    browser = world.staff_browser("pia@clinic.test")
+    assert "You have no passkey yet." in browser.get("/staff/passkeys").text
+    page = browser.get("/staff/passkeys/new")
+    assert page.headers["content-security-policy"] == PASSKEY_CSP
+    device = Authenticator(world.base)
+    made = json.dumps(device.make(asked(page.text)["challenge"]))
+    form = {"ticket": ticket(page.text), "answer": made, "called": "Front desk"}
+    refused = browser.post("/staff/passkeys/new", page.text, code="", **form)
+    assert (refused.status_code, "is not right" in refused.text) == (422, True)
+    added = browser.post("/staff/passkeys/new", page.text, code=world.staff["pia@clinic.test"].code(), **form)
+    assert (added.status_code, "Front desk" in added.text) == (200, True)
+    assert added.headers["content-security-policy"] == PAGE_CSP
+
+    fresh = world.browser()
+    page = fresh.get("/staff/sign-in/passkey")
+    said = asked(page.text)
+    assert (said["credentials"], said["user"], said["prf"]) == ("", "", "")
+    answer = {"ticket": ticket(page.text), "answer": json.dumps(device.use(said["challenge"]))}
+    wrong = fresh.post("/staff/sign-in/passkey", page.text, address="pia@clinic.test", password="wrong one", **answer)
+    assert (wrong.status_code, "is not right" in wrong.text) == (403, True)
+    answer = {"ticket": ticket(wrong.text), "answer": json.dumps(device.use(asked(wrong.text)["challenge"]))}
+    signed = fresh.post("/staff/sign-in/passkey", wrong.text, address="pia@clinic.test", password=PASSWORD, **answer)
+    assert (signed.status_code, signed.headers.get("location")) == (303, "/staff")
+    assert fresh.get("/staff").status_code == 200
+    user = world.staff["pia@clinic.test"].user
+    (started,) = [one for one in world.events("session:started", user) if one["reason"] == "password+passkey"]
+    assert started["proof"] == 3
+
+    listed = fresh.get("/staff/passkeys").text
+    assert "Last used" in listed
+    found = re.search(r'href="(/staff/passkeys/pky_[0-9a-f]+)"', listed)
+    assert found is not None
+    confirm = fresh.get(found[1]).text
+    assert fresh.post(found[1], confirm, code="000000").status_code == 422  # a right one: in the keyholder's tests
+    assert world.staff_browser().get(found[1]).status_code == 404, "somebody else's is none of theirs"
+    reasons = [(one["action"], one["reason"]) for one in world.events(about=user)]
+    assert ("factor:enrolled", "passkey") in reasons
+    assert ("code:refused", "wrong") in reasons
