@@ -32,7 +32,8 @@ AGAIN = frozenset({"wrong", "expired", "used", "taken", "cloned", "no-passkey"})
 
 @page("/m/{token}/passkey", "GET", trace=opening.LINK)
 def use(call: Call) -> Response:
-    """Asks the device for an answer to a challenge for this message. Nothing is written."""
+    """Asks the device for an answer to a challenge for this message; a visit, and nothing more."""
+    call.deps.visits.visited(call.origin, call.door)
     return _use(call)
 
 
