@@ -141,7 +141,7 @@ def _words(report: dict[str, Any], had: list[str]) -> list[str]:
             [f"{count:>6}  {who}" for who, count in _by_actor(entries, "session:started")],
         )
         lines += _part(
-            "Factors and remembered devices set up since then, which may be the thief's: end them.",
+            "Factors and remembered devices set up since then, any of which may be the thief's:",
             [
                 _opening(one)
                 for one in entries
@@ -159,7 +159,7 @@ def _words(report: dict[str, Any], had: list[str]) -> list[str]:
         )
     if "worker" in had or "stores" in had:
         lines += _part(
-            "Hours whose queue keys existed: mail that waited in the spool then could be read.",
+            "Hours whose queue keys existed, so that mail that waited in the spool then could be read:",
             [f"{one['node']}  {_at(one['hour'] * 3_600_000_000)}" for one in stood["epochs"]],
         )
         lines += _part("Held mail that could be read:", stood["held"])
@@ -176,9 +176,7 @@ def _words(report: dict[str, Any], had: list[str]) -> list[str]:
         )
         lines += _part("Other delivered messages open with nothing of this: their links are in no store.", [])
     changes = [one for one in entries + report["system"] if one["action"].split(":")[0] in _CHANGES]
-    lines += _part(
-        "Changes in that time: read them, and undo what nobody remembers.", [_opening(one) for one in changes]
-    )
+    lines += _part("Changes in that time, of which to undo what nobody remembers:", [_opening(one) for one in changes])
     lines += ["", f"Refused in that time: {report['refused']} calls and proofs."]
     if stood["cut"]:
         lines.append("One of these lists was cut at 5,000 lines: ask again with a later time.")
@@ -193,11 +191,8 @@ _CHANGES = {"settings", "user", "tenant", "act", "node", "machine", "kek", "back
 
 
 def _part(words: str, lines: list[str]) -> list[str]:
-    return (
-        ["", words, *(f"  {one}" for one in lines)]
-        if lines
-        else ["", words if "Their number" in words else f"{words} None."]
-    )
+    """A heading and its list; one that ends in a colon says "None." where there is nothing to list."""
+    return ["", words, *(f"  {one}" for one in lines)] if lines or not words.endswith(":") else ["", f"{words} None."]
 
 
 def _by_actor(entries: list[dict[str, Any]], action: str) -> list[tuple[str, int]]:

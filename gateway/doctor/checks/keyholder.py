@@ -35,7 +35,7 @@ def answers(case: Case) -> Finding:
         if not keyholders.administers(settings):
             return yellow(
                 f"not asked: this machine has no operator's certificate for the keyholder at {settings.keys.address}",
-                f"on the keyholder's machine: {case.command('doctor')}",
+                "on the keyholder's machine: sealgate keys status",
             )
         return red(
             f"it does not answer at {settings.keys.address}, or does not admit this machine",
