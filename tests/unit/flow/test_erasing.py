@@ -180,6 +180,15 @@ def test_holds_and_certificates_are_told_once_also_when_the_mark_is_lost(erased:
     ]  # fmt: skip
 
 
+def test_what_the_keyholder_found_changed_is_an_alarm_here_once_for_each_time_it_says_so(erased: Erased) -> None:
+    for day in ("20000", "20000", "20001"):
+        erased.keyholder.say("tamper:found", erased.message, "row", f"{erased.message}-{day}", outcome="failed")
+    erased.run()
+    erased.run()
+    assert erased.said(Action.TAMPER_FOUND) == [(erased.message, "failed")] * 2
+    assert erased.row()["ended_at"] is None
+
+
 def test_a_vault_that_does_not_answer_keeps_the_mark_where_it_was(
     erased: Erased, monkeypatch: pytest.MonkeyPatch
 ) -> None:
