@@ -26,6 +26,7 @@ from keys.keyholder.passkey_calls import UsesPasskeys
 from keys.keyholder.rotation_calls import TurnsRootKey
 from keys.keyholder.wire import b64, unb64
 from keys.recovery_calls import OpensRecovery, RecoveryDesk, SetsRecovery
+from keys.resend_calls import AsksToResend, Resends
 from keys.retention_calls import FollowsEnds, RetentionDesk, RetiresNodes
 
 __all__ = [
@@ -101,7 +102,7 @@ class OperatorClient(
         return cast("dict[str, int]", self._call("expire"))
 
 
-class WorkerClient(LogReader, Serving, SignsMail, FollowsEnds, OpensRecovery):
+class WorkerClient(LogReader, Serving, SignsMail, FollowsEnds, OpensRecovery, Resends):
     """Deposits, epochs, snapshot, checkpoints, texts to send, and what an officer approved."""
 
     def keys(self, node: str) -> dict[str, Any]:
@@ -205,7 +206,7 @@ class WorkerClient(LogReader, Serving, SignsMail, FollowsEnds, OpensRecovery):
         self._call("held_done", tenant=tenant, message=message)
 
 
-class PortalClient(Serving, RetentionDesk, RecoveryDesk, UsesPasskeys, KeepsInboxes):
+class PortalClient(Serving, RetentionDesk, RecoveryDesk, UsesPasskeys, KeepsInboxes, AsksToResend):
     """What the portal may ask, nearly all of it with a person's session."""
 
     def keys(self) -> dict[str, Any]:

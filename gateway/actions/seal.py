@@ -138,9 +138,16 @@ class MessageSeal:
 
     def review(self) -> str:
         """A grant for those who may release held mail, opened by a random R that the keyholder keeps."""
+        return self._by_keyholder("review")
+
+    def staff(self) -> str:
+        """The same for those who may send it again without its sender, where the clinic's policy says so."""
+        return self._by_keyholder("staff")
+
+    def _by_keyholder(self, kind: str) -> str:
         grant, secret = self.clock.new_id("lnk", 12), os.urandom(32)
-        self._grant(grant, "review", None, secret)
-        self._deposit_grants.append(DepositGrant(grant, "review", FLOOR, None, secret))
+        self._grant(grant, kind, None, secret)
+        self._deposit_grants.append(DepositGrant(grant, kind, FLOOR, None, secret))
         return grant
 
     def recover(self, public: bytes) -> str:

@@ -44,6 +44,7 @@ class Action(StrEnum):
     MESSAGE_RELEASED = "message:released"
     MESSAGE_DROPPED = "message:dropped"
     MESSAGE_RETURNED = "message:returned"
+    MESSAGE_RESENT = "message:resent"
     MESSAGE_DELIVERED = "message:delivered"
     MESSAGE_DEFERRED = "message:deferred"
     MESSAGE_BOUNCED = "message:bounced"

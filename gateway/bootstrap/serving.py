@@ -11,6 +11,7 @@ from gateway.flow.download import Downloads
 from gateway.flow.inbox import InboxDesk
 from gateway.flow.people import PeopleDesk
 from gateway.flow.recall_report import RecallReports
+from gateway.flow.resending import ResendDesk
 from gateway.flow.running import Running
 from gateway.flow.sent import SentMail
 from gateway.flow.trail import Trail
@@ -53,6 +54,7 @@ class PortalSide:
                 recalls=RecallReports(store, rows, keyholder, trail, ground.directory, mail),
                 desk=StaffDesk(store, rows, keyholder, trail, ground.users, mail, clock, running),
                 ways=Ways(keyholder, trail, self.visits),
+                resends=ResendDesk(store, rows, keyholder, trail, ground.directory, ground.people, mail, clock),
                 inboxes=InboxDesk(store, rows, keyholder, trail, ground.people, clock),
                 audit=AuditSide.of(
                     store=store,

@@ -23,6 +23,7 @@ from gateway.flow.keeping import EVERY_SECONDS, Keeping
 from gateway.flow.officer_acts import HeldActs
 from gateway.flow.orphans import destroy_orphans
 from gateway.flow.recovering import Recovering
+from gateway.flow.resending import Resending
 from gateway.flow.retention_office import RetentionOffice
 from gateway.flow.settle import finish_narrowings
 from gateway.flow.sweeping import VaultSweep
@@ -76,7 +77,8 @@ class WorkerSide(WorkerParts):
         self.life = SignOfLife(settings.snapshot_directory / "health.json", checks, ground.clock)
         self._metrics(spools)
         texts = Texts(self.keyholder, self._carriers(), self._text_words)
-        acts = HeldActs(ground.store, ground.rows, ground.audit, self.keyholder, self.held, ground.clock)
+        acts = HeldActs(ground.store, ground.rows, ground.audit, self.keyholder, self.held, ground.clock,
+                        self._resending())  # fmt: skip
         confirm = self._once("openings", self._confirm)
         self.erasing = Erasing(
             ground.store, self.records, ground.vault, self.keyholder, self.held, lambda: list(ground.views.values()),
@@ -113,6 +115,12 @@ class WorkerSide(WorkerParts):
                     *([Duty("openings", OPENINGS_SECONDS, confirm)] if settings.on_postgres else []),
                 ],
             ]
+        )
+
+    def _resending(self) -> Resending:
+        ground = self.ground
+        return Resending(
+            ground.store, self.records, self.keyholder, self.telling.poster, ground.audit, ground.view, ground.clock
         )
 
     def _carriers(self) -> dict[str, TextSender]:

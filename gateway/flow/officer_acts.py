@@ -19,6 +19,7 @@ from gateway.clock import Clock
 from gateway.errors import GatewayError, NotFound, Tampered, TryLater
 from gateway.flow.held import Held, NotApproved, NotHeld
 from gateway.flow.looking import Harmful
+from gateway.flow.resending import KIND, Resending
 from gateway.logs import Log
 from gateway.share import answering
 from gateway.store import schema
@@ -35,6 +36,7 @@ _ENDINGS = {
     "release": Action.MESSAGE_RELEASED,
     "release-as-is": Action.MESSAGE_RELEASED,
     "drop": Action.MESSAGE_DROPPED,
+    "resend": Action.MESSAGE_RESENT,
 }
 
 log = Log("gateway.held")
@@ -44,13 +46,15 @@ class HeldActs:
     """A duty of the worker, every second."""
 
     def __init__(
-        self, store: Store, rows: Rows, audit: AuditLog, keyholder: WorkerClient, held: Held, clock: Clock
-    ) -> None:
+        self, store: Store, rows: Rows, audit: AuditLog, keyholder: WorkerClient, held: Held, clock: Clock,
+        resending: Resending | None = None,
+    ) -> None:  # fmt: skip
         self._store = store
         self._rows = rows
         self._audit = audit
         self._keyholder = keyholder
         self._held = held
+        self._resending = resending
         self._clock = clock
 
     def __call__(self) -> int:
@@ -88,6 +92,9 @@ class HeldActs:
     def _one(self, row: Row) -> bool:
         tenant, message, act = row["tenant"], row["message"], row["id"]
         try:
+            if row["kind"] == KIND and self._resending is not None:
+                self._resending.resend(tenant, message, act)
+                return self._settle(row, "done")
             with answering():
                 facts = self._keyholder.act_of(tenant, message, act)
             self._carry_out(tenant, message, act, facts)

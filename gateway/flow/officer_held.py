@@ -121,7 +121,7 @@ class HeldDesk:
             return []
         columns = schema.held_acts.c
         statement = select(schema.held_acts).where(
-            columns.tenant == origin.tenant, columns.state.in_(("done", "failed"))
+            columns.tenant == origin.tenant, columns.state.in_(("done", "failed")), columns.kind != "resend"
         )
         with self._store.reading() as conn:
             acts = self._rows.find(conn, statement.order_by(columns.changed_at.desc()).limit(count))
@@ -197,7 +197,7 @@ class HeldDesk:
         acts = self._rows.find(
             conn,
             select(schema.held_acts)
-            .where(schema.held_acts.c.message == row["id"])
+            .where(schema.held_acts.c.message == row["id"], schema.held_acts.c.kind != "resend")
             .order_by(schema.held_acts.c.created_at.desc()),
         )
         child = conn.execute(select(schema.messages.c.id).where(schema.messages.c.parent == row["id"])).scalar()

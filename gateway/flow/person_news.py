@@ -54,6 +54,7 @@ TO_OFFICERS = {
     "disposal": ("erasure_waits", None),  # these have their entries from whoever decided, and from the worker
     "erased": ("erasure_done", None),
     "hold-set": ("hold_set", None),
+    "resent": ("mail_resent", None),
     "hold-lifted": ("hold_lifted", None),
     "recovery-key-set": ("recovery_set", Action.RECOVERY_SET),
     "recovery-key-asked": ("recovery_act", None),

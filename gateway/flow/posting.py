@@ -189,6 +189,7 @@ class Poster:
 
 
 _PAGES = {
+    "mail_resent": "/audit",
     "change_waits": "/audit/changes", "account_added": "/audit/changes", "card_twice": "/staff/help",
     **dict.fromkeys(("recovery_set", "recovery_act", "recovery_used", "relinked_by"), "/audit/recovery"),
     **dict.fromkeys(("erasure_waits", "erasure_done", "hold_set", "hold_lifted"), "/audit/retention"),

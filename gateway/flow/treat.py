@@ -163,6 +163,8 @@ class Treatment:
             hold_until = now + view.hold_for // timedelta(microseconds=1)
             contents.whole()
             seal.review()
+        if edits and view.policy.staff_grant:
+            seal.staff()
         links = [(recipient, decision, self._link(piece, seal, recipient)) for recipient, decision in edits]
         public = self._recovery(view.id)
         if public is not None:

@@ -45,6 +45,7 @@ KINDS = (
         "hold_lifted",
         "recovered",
         "passkey_made",
+        "mail_resent",
     ),
 )
 _FOUND = ("held", "malware", "returned", "protected")

@@ -73,12 +73,12 @@ def parse(name: str, data: bytes, where: str = "policy") -> Policy:
     for rule_name in names:
         if names.count(rule_name) > 1:
             raise Misconfigured(f"{where}: two rules are named '{rule_name}'")
-    second = _second_person(table.get("release", {}), where)
+    second, staff = _release(table.get("release", {}), where)
     roles, reasons = plain(table.get("plain", {}), where)
     if roles and not any("plain_word" in rule.when for rule in rules):
         raise Misconfigured(f"{where}: [plain]: no rule asks for plain_word, so it would do nothing")
     digest = hashlib.sha256(data + (base.version.encode() if base else b"")).hexdigest()[:8]
-    return Policy(name, digest, rules, second, partners(table.get("partners", []), where), roles, reasons)
+    return Policy(name, digest, rules, second, partners(table.get("partners", []), where), roles, reasons, staff)
 
 
 def _base(named: Any, where: str) -> Policy | None:
@@ -90,17 +90,23 @@ def _base(named: Any, where: str) -> Policy | None:
     return load(named)
 
 
-def _second_person(release: Any, where: str) -> bool:
-    """`[release] second_person`: whether held mail goes out only when two officers say so; the keyholder sees to it."""
+_RELEASE = ("second_person", "staff_grant")
+
+
+def _release(release: Any, where: str) -> tuple[bool, bool]:
+    """`[release] second_person`: whether held mail goes out only when two officers say so. `staff_grant`: whether staff
+    may send delivered mail again without its sender. The keyholder sees to both.
+    """
     if not isinstance(release, dict):
         raise Misconfigured(f"{where}: release is not a table")
     for key in release:
-        if key != "second_person":
-            raise Misconfigured(f"{where}: [release]: unknown key '{key}': {nearest(key, ['second_person'])}")
-    second = release.get("second_person", False)
-    if not isinstance(second, bool):
-        raise Misconfigured(f"{where}: [release] second_person = {second!r}: write true or false")
-    return second
+        if key not in _RELEASE:
+            raise Misconfigured(f"{where}: [release]: unknown key '{key}': {nearest(key, list(_RELEASE))}")
+    values = [release.get(name, False) for name in _RELEASE]
+    for name, value in zip(_RELEASE, values, strict=True):
+        if not isinstance(value, bool):
+            raise Misconfigured(f"{where}: [release] {name} = {value!r}: write true or false")
+    return values[0], values[1]
 
 
 def _rule(row: Any, number: int, where: str) -> Rule:

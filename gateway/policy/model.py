@@ -96,6 +96,7 @@ class Rule:
 @dataclass(frozen=True, slots=True)
 class Policy:
     """Rules in order. `version` is the beginning of the file's SHA-256; `second_person`: two officers release.
+    `staff_grant`: staff may send delivered mail again without its sender.
 
     `plain_roles` may ask for "[plain: reason]" with one of `plain_reasons`.
     """
@@ -107,6 +108,7 @@ class Policy:
     partners: tuple[Partner, ...] = field(default=(), repr=False)
     plain_roles: frozenset[str] = frozenset()
     plain_reasons: frozenset[str] = frozenset()
+    staff_grant: bool = False
 
     @property
     def label(self) -> str:

@@ -23,6 +23,7 @@ from gateway.flow.download import Downloads
 from gateway.flow.inbox import InboxDesk
 from gateway.flow.people import PeopleDesk
 from gateway.flow.recall_report import RecallReports
+from gateway.flow.resending import ResendDesk
 from gateway.flow.sent import SentMail
 from gateway.flow.trail import Origin
 from gateway.flow.visit import Visits
@@ -60,6 +61,7 @@ class PortalDeps:
     people: PeopleDesk
     desk: StaffDesk
     ways: Ways
+    resends: ResendDesk
     inboxes: InboxDesk
     audit: AuditSide
     clock: Clock

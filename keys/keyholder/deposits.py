@@ -19,6 +19,7 @@ from keys.keyholder.custody import DAY_US
 from keys.keyholder.database import Recorded, Tx
 from keys.keyholder.releaselog import Actor, receipt, record, refused
 from keys.keyholder.sessions import SECOND_US
+from keys.keyholder.tenants import staff_grants
 from keys.keyholder.wire import unb64
 
 OBJECT_KINDS = frozenset({"body", "file", "original", "subject", "preview", "text", "zip"})
@@ -195,6 +196,8 @@ def _check_new(tx: Tx, item: dict[str, Any]) -> None:
     for grant in item["grants"]:
         if grant["kind"] in ("link", "inbox", "recovery") and grant["floor"] < access.LINK_FLOOR:
             raise _refuse(tx, item, "floor")
+        if grant["kind"] == "staff" and not staff_grants(tx, item["tenant"]):
+            raise _refuse(tx, item, "not-allowed")
         if tx.one("SELECT 1 FROM grants WHERE id = ?", grant["id"]) is not None:
             raise _refuse(tx, item, "taken")
     for thing in item["objects"]:

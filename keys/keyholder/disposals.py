@@ -293,7 +293,7 @@ def _shared(tx: Tx, row: Any, message: Any) -> bool:
     rows = tx.all("SELECT * FROM grants WHERE message = ?", message["id"])
     return any(
         not _mine(row, one) and one["revoked_us"] is None
-        and (one["kind"] == "link" or one["secret"] is not None)
+        and (one["kind"] == "link" or (one["kind"] == "review" and one["secret"] is not None))
         for one in rows
     )  # fmt: skip
 

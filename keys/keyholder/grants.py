@@ -208,13 +208,18 @@ def apply(
 
 
 def _with_inbox(tx: Tx, names: list[str]) -> list[str]:
-    """These grants, and the inbox of each one's person on the same message: who takes a link back means the person."""
+    """These grants, and the inbox of each one's person on the same message: who takes a link back means the person.
+
+    Not where a new link took its place (`recoveries`, `staff_acts`).
+    """
     more = [
         other["id"]
         for name in names
         for other in tx.all(
             "SELECT o.id FROM grants o JOIN grants g ON g.message = o.message AND g.person = o.person "
-            "WHERE g.id = ? AND g.kind = 'link' AND o.kind = 'inbox'",
+            "WHERE g.id = ? AND g.kind = 'link' AND o.kind = 'inbox' AND NOT EXISTS (SELECT 1 FROM grants l WHERE "
+            "l.message = g.message AND l.person = g.person AND l.kind = 'link' AND l.id <> g.id "
+            "AND l.revoked_us IS NULL)",
             name,
         )
     ]

@@ -6,7 +6,8 @@ share:released
 share:resumed share:refused share:destroyed meta:released meta:refused grant:narrowed grant:frozen grant:unfrozen
 code:queued code:made code:refused session:started session:refused session:ended factor:begun factor:enrolled
 factor:killed factor:registered factor:removed recovery:made recovery:used
-inbox:asked device:remembered device:forgotten act:recorded act:confirmed act:refused held:released
+inbox:asked staff:released
+device:remembered device:forgotten act:recorded act:confirmed act:refused held:released
 held:settled log:read log:refused
 settings:signed settings:waiting settings:approved settings:withdrawn settings:refused user:added user:waiting
 user:joined user:refused user:disabled user:password user:app-password tenant:waiting tenant:closed tenant:reopened

@@ -147,6 +147,15 @@ def second_wanted(tx: Tx, tenant: str) -> bool:
     return not isinstance(release, dict) or release.get("second_person", False) is not False
 
 
+def staff_grants(tx: Tx, tenant: str) -> bool:
+    """Whether the policy that was signed lets staff send again without the sender. What cannot be read does not."""
+    try:
+        release = tomllib.loads(str(body_of(tx, tenant).get("policy_toml") or "")).get("release", {})
+    except tomllib.TOMLDecodeError:
+        return False
+    return isinstance(release, dict) and release.get("staff_grant", False) is True
+
+
 def in_force(tx: Tx, tenant: str) -> Any:
     """Serial and body of what was signed last, or None."""
     return tx.one("SELECT serial, body FROM settings WHERE tenant = ? ORDER BY serial DESC LIMIT 1", tenant)

@@ -46,6 +46,7 @@ IN_POLICY = {
     "[plain]": 'extends = "clinic"\n[plain]\nroles = ["staff"]\nreasons = ["consent"]\n',
     "partner": 'extends = "clinic"\n[[partners]]\ndomain = "e.test"\nwho = "me"\nwhy = "so"\nuntil = 2099-12-31\n',
     "rules": 'extends = "clinic"\n[[rules]]\nname = "all"\nwhen = []\nthen = "as-is"\n',
+    "staff grant": 'extends = "clinic"\n[release]\nstaff_grant = true\n',
 }
 """The same for the policy's own file."""
 
@@ -217,8 +218,8 @@ def test_nobody_sets_a_recovery_key_alone_nor_an_administrator_beside_the_operat
 
 
 def test_what_does_not_exist_cannot_be_switched_on(clinic: Clinic) -> None:
-    # Staff grants and words of notices: the row names them. When one comes, it belongs to CHANGES. No setting names a
-    # recovery key either: it comes by a proposal of its own.
+    # Words of notices: the row names them. When one comes, it belongs to CHANGES. No setting of the file names a staff
+    # grant, which is the policy's, nor a recovery key: it comes by a proposal of its own.
     clinic.body()
     settings = load(clinic.folder / "gateway.toml", {})
     sections = {one.name: getattr(settings, one.name) for one in fields(settings)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import tomllib
 import unicodedata
 from datetime import datetime
 from typing import Any
@@ -116,10 +117,22 @@ def title_of(change: Change) -> str:
 def opens_of(change: Change) -> list[str]:
     """What it could open, a sentence each."""
     if change.kind == "settings":
-        return list(dict.fromkeys(words.say(_key("opens", one.key)) for one in change.differs))
+        found = [words.say(_key("opens", one.key)) for one in change.differs]
+        if any(one.key in TEXTS and not _staff(one.before) and _staff(one.after) for one in change.differs):
+            found.append(words.say("officer.changes.opens_staff"))
+        return list(dict.fromkeys(found))
     if change.kind == "recovery":
         return [words.say("officer.changes.opens_recovery" + ("" if " " in change.acts else "_none"))]
     return [words.say(f"officer.changes.opens_{change.acts}")]
+
+
+def _staff(policy: Any) -> bool:
+    """Whether a policy lets staff send again without the sender; one that cannot be read might."""
+    try:
+        release = tomllib.loads(str(policy or "")).get("release", {})
+    except tomllib.TOMLDecodeError:
+        return True
+    return isinstance(release, dict) and release.get("staff_grant", False) is not False
 
 
 def row_of(one: Differs) -> dict[str, Any]:

@@ -20,7 +20,12 @@ from gateway.portal.face import size_words
 from gateway.portal.guards import Rate, Trace, Unlogged, page
 
 PLACE = re.compile(r"([0-9]{1,17})-(msg_[0-9A-Za-z]{1,40})", re.ASCII)
-NOTES = {"recalled": "staff.recall.done", "ended": "staff.sign_in.ended", "out": "staff.sign_in.out"}
+NOTES = {
+    "recalled": "staff.recall.done",
+    "resent": "staff.resend.done",
+    "ended": "staff.sign_in.ended",
+    "out": "staff.sign_in.out",
+}
 
 
 @page(
@@ -105,6 +110,8 @@ def message(call: Call) -> Response:
         zone=call.face.zone(shown.received_at),
         note=note(call),
         retained=call.deps.audit.retention.state(call.session, shown.id),
+        may_resend=call.may("GET /staff/messages/{message}/resend")
+        and call.deps.resends.possible(call.session, shown.id),
     )
 
 

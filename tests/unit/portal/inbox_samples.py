@@ -49,3 +49,11 @@ def pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
     )
     yield "inbox-empty", "inbox/list.html", {"messages": [], "more": False}
     yield "inbox-close", "inbox/close.html", {}
+
+
+def resend(given: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Sending again without the sender."""
+    given = given | {"chosen": "", "address": "", "reason": ""}
+    yield "staff-resend", "staff/resend.html", given
+    wrong = {"error": "Choose a person, or type the email address of another person.", "chosen": "other"}
+    yield "staff-resend-wrong", "staff/resend.html", given | wrong

@@ -165,7 +165,9 @@ def _pages() -> Iterator[tuple[str, str, dict[str, Any]]]:
         "any_live": True, "zone": "Central time", "note": "The message was taken back.", "timeline": [LINE, LINE],
         "retained": KEPT,
     }  # fmt: skip
-    yield "staff-message", "staff/message.html", message
+    yield "staff-message", "staff/message.html", message | {"may_resend": False}
+    yield "staff-message-resend", "staff/message.html", message | {"may_resend": True}
+    yield from inbox_samples.resend(STAFF | {"message": MESSAGE, "people": [one.address for one in PEOPLE[:2]]})
     recall = STAFF | {"message": MESSAGE, "only": None, "live": 2, "opened": [PEOPLE[0]]}
     yield "staff-recall", "staff/recall.html", recall
     yield "staff-recall-one", "staff/recall.html", recall | {"only": PEOPLE[1], "opened": []}

@@ -26,6 +26,7 @@ from gateway.flow.download import Downloads
 from gateway.flow.inbox import InboxDesk
 from gateway.flow.people import PeopleDesk
 from gateway.flow.recall_report import RecallReports
+from gateway.flow.resending import ResendDesk
 from gateway.flow.running import Running
 from gateway.flow.sent import SentMail
 from gateway.flow.trail import Trail
@@ -289,6 +290,9 @@ def portal(directory: Path, **limits: int) -> Iterator[World]:
             recalls=RecallReports(store, rows, client, trail, people_directory, mail),
             desk=StaffDesk(store, rows, client, trail, users, mail, clock, runs),
             ways=Ways(client, trail, visits),
+            resends=ResendDesk(
+                store, rows, client, trail, people_directory, People(rows, people_directory, clock), mail, clock
+            ),
             inboxes=InboxDesk(store, rows, client, trail, People(rows, people_directory, clock), clock),
             audit=AuditSide.of(
                 store=store,
