@@ -20,6 +20,8 @@ from gateway import s3place
 from gateway.audit.keeper import SETTING, Held
 from gateway.errors import GatewayError, Misconfigured, Tampered, TryLater
 
+MOST_BYTES = 64 << 20
+"""A bundle has a megabyte at most; a list of heads left in notices half a kilobyte for each notice of a day."""
 _TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 _REFUSED = frozenset({
     "AccessDenied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket", "InvalidBucketName",
@@ -65,9 +67,12 @@ class S3Keeper:
 
         def get() -> bytes:
             found = self._client.get_object(Bucket=self._place.bucket, Key=self._prefix + name, **more)
-            return bytes(found["Body"].read())
+            return bytes(found["Body"].read(MOST_BYTES + 1))
 
-        return bytes(self._asked(f"read {name}", get))
+        data = bytes(self._asked(f"read {name}", get))
+        if len(data) > MOST_BYTES:  # no bucket says how much of our memory it takes
+            raise Tampered(f"export: {name} in {self.words} is larger than anything that is put there")
+        return data
 
     def put(self, name: str, data: bytes) -> None:
         if name not in self._versions and self._put(name, data):

@@ -104,6 +104,7 @@ def test_the_log_goes_on_where_it_was_in_the_bucket_too(drill: Drill) -> None:
     logs = drill.said["logs"][clinic.tenant]
     (back,) = clinic.search("action:backup:restored")
     assert back["entry"] == logs["size"]
+    assert not clinic.search("action:log:rotated"), "it states its keys once"
     said = clinic.command("audit", "export")
     assert "held by the store: compliance, until 20" in said
     key = clinic.command("audit", "key").strip()
