@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -79,8 +80,8 @@ def made(clinic: Clinic, *words: str) -> dict[str, Any]:
 def typed(clinic: Clinic, folder: Path, begins: str, *more: str) -> str:
     """What the command of that beginning in deploy/BACKUP.md prints; only the two places are this test's own."""
     (line,) = [one for one in COMMANDS if one.startswith(f"sealgate {begins}")]
-    words = line.replace("MEDIUM", str(folder / "far")).replace("DISK", str(folder / "near")).split()
-    return clinic.command(*words[1:], *more)
+    line = line.replace("MEDIUM", str(folder / "far")).replace("DISK", str(folder / "near"))
+    return clinic.command(*shlex.split(line, comments=True)[1:], *more)
 
 
 @pytest.fixture(scope="module")
@@ -309,7 +310,7 @@ def test_backups_are_listed_recorded_and_logged(drill: Drill) -> None:
     assert restored["verified_at"] is not None
     fresh = made(drill.clinic, "content", str(drill.folder / "near" / "content-3"))
     (line,) = [one for one in COMMANDS if "verified" in one]
-    drill.clinic.command(*line.replace("ID", fresh["id"]).split()[1:])
+    drill.clinic.command(*shlex.split(line.replace("ID", fresh["id"]), comments=True)[1:])
     with closing(sqlite3.connect(drill.clinic.data / "db" / "sealgate.db")) as database:
         rows = database.execute("SELECT action, object FROM log_leaves WHERE log = 'system' AND object = ?",
                                 (fresh["id"],)).fetchall()  # fmt: skip
