@@ -49,7 +49,7 @@ Factor = Callable[[bytes], bytes]
 
 
 def by_passphrase(phrase: bytes) -> Factor:
-    """Argon2id: about 0.2 s and 64 MiB at each call, so the caller bounds how many run together."""
+    """Argon2id: about 0.3 s of a processor and 64 MiB at each call, so the caller bounds how many run together."""
     return lambda salt: hash_secret_raw(phrase, salt, PASSES, MEMORY_KIB, LANES, 32, Type.ID)
 
 
