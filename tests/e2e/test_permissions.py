@@ -32,9 +32,9 @@ LAST = (
 """What ends something for the identity that does it comes last."""
 ANYONE = {
     "GET /{rest:path}": 404, "POST /{rest:path}": 404,  # there is nothing, for everybody
-    "POST /staff/sign-in": 403, "POST /m": 404,  # wrong words, and no such printed code, for everybody
+    "POST /staff/sign-in": 403, "POST /m": 404, "POST /staff/messages/{message}/resend": 404,  # for everybody
     "GET /staff/passkeys/{passkey}": 404, "POST /staff/passkeys/{passkey}": 404, "POST /staff/sign-in/passkey": 403,
-    "GET /m/{token}/passkeys/{passkey}": 404,  # nobody has one of that id
+    "GET /m/{token}/passkeys/{passkey}": 404, "GET /staff/messages/{message}/resend": 404,  # no policy here lets them
     **dict.fromkeys((f"GET /audit/certificates/{{id}}{form}" for form in ("", "/text", "/pdf")), 404),  # none was made
 }  # fmt: skip
 FORMS = {
