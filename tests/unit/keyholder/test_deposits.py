@@ -124,7 +124,7 @@ def test_day_keys_go_when_their_day_and_grace_have_passed_and_take_the_shares_wi
     house.now = (ends + 7 * DAY) * SECOND - 1
     assert house.operator.expire()["day_keys"] == 0
     house.now += 1
-    assert house.operator.expire() == {"day_keys": 1, "shares": 1, "sessions": 0}
+    assert house.operator.expire() == {"day_keys": 1, "shares": 1, "sessions": 0, "broken": 0}
     assert wrapped[1:13] not in stored(house)
     assert house.portal.grant_info(early.grants[0].id)["state"] == "destroyed"
     assert house.portal.grant_info(late.grants[0].id)["state"] == "live"

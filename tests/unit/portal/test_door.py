@@ -143,6 +143,10 @@ def test_a_route_without_a_whole_guard_stops_start_up() -> None:
             check([Route("/half", handler)])
 
 
+ENTRANCES = ("/staff/sign-in", "/staff/sign-in/passkey")
+"""Where members of a clinic come in: what is posted there makes the session that all else asks for."""
+
+
 def test_every_page_is_guarded_and_content_needs_level_two() -> None:
     pages = discovered()
     assert len(pages) == len(PAGES) >= 34
@@ -152,7 +156,7 @@ def test_every_page_is_guarded_and_content_needs_level_two() -> None:
             inside = one.path.startswith("/inbox/")
             assert one.guard.permission is (Permission.INBOX if inside else Permission.READER)
             assert one.guard.strength == 2
-        if "POST" in one.methods and one.path.startswith("/staff/") and one.path != "/staff/sign-in":
+        if "POST" in one.methods and one.path.startswith("/staff/") and one.path not in ENTRANCES:
             assert one.guard.permission is Permission.STAFF
 
 
